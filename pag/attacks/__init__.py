@@ -1,0 +1,1 @@
+"""Adversarial attacks and the threat models that they respect. Every attack sees pixels in [0, 1]."""

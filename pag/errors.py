@@ -1,0 +1,7 @@
+"""The one exception for what a user can mend: a wrong key, file, shape or value."""
+
+__all__ = ["InputError"]
+
+
+class InputError(ValueError):
+    """Bad input, told in one sentence that names the key or the file. The command line exits with status 2."""

@@ -1,0 +1,61 @@
+"""Progress of long work: a bar with rate and time left on a terminal, a line every so often in a log."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import ProgressColumn, Task
+from rich.text import Text
+
+__all__ = ["Meter", "progress"]
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:.1f}/s")
+
+
+class Meter:
+    """Counts finished units and shows them; `note` is a short text beside the count (a loss, say)."""
+
+    def __init__(self, description: str, total: int, done: int, bar: Progress | None) -> None:
+        self.description, self.total, self.done = description, total, done
+        self._bar = bar
+        self._started = self._last_line = time.monotonic()
+        self._done_before = done
+        if bar is not None:
+            self._task = bar.add_task(description, total=total, completed=done, note="")
+
+    def advance(self, units: int = 1, note: str = "") -> None:
+        """Reports `units` more units as finished."""
+        self.done += units
+        if self._bar is not None:
+            self._bar.update(self._task, advance=units, note=note)
+            return
+        now = time.monotonic()
+        if now - self._last_line >= SECONDS_BETWEEN_LINES or self.done == self.total:
+            self._last_line = now
+            rate = (self.done - self._done_before) / max(now - self._started, 1e-9)
+            left = (self.total - self.done) / max(rate, 1e-9)
+            line = f"{self.description}: {self.done}/{self.total}, {rate:.1f}/s, {left:.0f} s left {note}"
+            print(line.rstrip(), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(description: str, total: int, done: int = 0) -> Iterator[Meter]:
+    """Shows the progress of `total` units of work, of which `done` were finished by an earlier, interrupted run."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Meter(description, total, done, None)
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as bar:
+        yield Meter(description, total, done, bar)
