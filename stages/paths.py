@@ -1,0 +1,84 @@
+"""Where every artifact lies, and the cells of the grid."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.params import Params
+
+__all__ = ["DATA", "REPORT", "TIMES", "TOY", "Cell", "DatasetPaths", "grid_cells", "sweep_cells"]
+
+DATA = Path("data")
+REPORT = DATA / "report"
+TOY = DATA / "toy"
+TIMES = DATA / "times.jsonl"
+
+
+@dataclass(frozen=True)
+class DatasetPaths:
+    """The artifacts of one dataset, `data/<dataset>/…`."""
+
+    dataset: str
+
+    @property
+    def root(self) -> Path:
+        return DATA / self.dataset
+
+    @property
+    def images(self) -> Path:
+        return self.root / "images.zarr"
+
+    @property
+    def diffusion(self) -> Path:
+        return self.root / "diffusion"
+
+    @property
+    def test_targets(self) -> Path:
+        """Score-based gradients at test images, which alignment is measured against; only `evaluate` reads them."""
+        return self.root / "test_targets.zarr"
+
+    @property
+    def figures(self) -> Path:
+        return self.root / "figures"
+
+    def targets(self, name: str) -> Path:
+        return self.root / "targets" / f"{name}.zarr"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One classifier of the grid; `lambda_` is set for the cells of the sweep of figure 5 alone."""
+
+    dataset: str
+    architecture: str
+    method: str
+    lambda_: float | None = None
+
+    @property
+    def name(self) -> str:
+        base = f"{self.architecture}-{self.method}"
+        return base if self.lambda_ is None else f"{base}-lambda-{self.lambda_}"
+
+    @property
+    def classifier(self) -> Path:
+        """Folder with `model.safetensors`, `config.json`, `metrics.json` and `curves.csv`."""
+        return DATA / self.dataset / "classifiers" / self.name
+
+    @property
+    def evaluation(self) -> Path:
+        """Folder with `metrics.json`, `outcomes.safetensors` and `targeted.safetensors`."""
+        return DATA / self.dataset / "evaluations" / self.name
+
+
+def grid_cells(params: Params, dataset: str, architecture: str) -> Iterator[Cell]:
+    """The cells of the main grid, in the order of the paper's tables: vanilla, the aligned ones, the other baselines."""
+    grid = params.grid
+    first = [name for name in grid.baselines if name == "vanilla"]
+    for method in (*first, *grid.aligned, *(name for name in grid.baselines if name not in first)):
+        yield Cell(dataset, architecture, method)
+
+
+def sweep_cells(params: Params, dataset: str, architecture: str) -> Iterator[Cell]:
+    """The cells of the sweep of lambda (figure 5)."""
+    for lambda_ in params.grid.lambdas:
+        yield Cell(dataset, architecture, "score_based", lambda_)
