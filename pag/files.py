@@ -9,7 +9,7 @@ from typing import Any
 
 from pag.errors import InputError
 
-__all__ = ["read_json", "replace", "written_whole", "write_json"]
+__all__ = ["read_json", "replace", "write_json", "written_whole"]
 
 
 def _remove(path: Path) -> None:

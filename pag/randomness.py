@@ -13,7 +13,8 @@ __all__ = ["numpy_stream", "torch_stream"]
 
 
 def _entropy(seed: int, purpose: str, indices: tuple[int, ...]) -> list[int]:
-    return [seed, zlib.crc32(purpose.encode()), *indices]
+    # The length keeps (…, 0) apart from (…): NumPy pads its entropy with zeros.
+    return [seed, zlib.crc32(purpose.encode()), len(indices), *indices]
 
 
 def numpy_stream(seed: int, purpose: str, *indices: int) -> np.random.Generator:

@@ -337,7 +337,7 @@ def _override(raw: dict[str, Any], assignment: str, path: Path) -> None:
     section[leaf] = yaml.safe_load(value)
 
 
-def _key_path(raw: Any, location: tuple[int | str, ...]) -> str:
+def _key_path(raw: object, location: tuple[int | str, ...]) -> str:
     """The path as it stands in the file: pydantic's location without the tags of unions."""
     names: list[str] = []
     node = raw
@@ -352,8 +352,7 @@ def _key_path(raw: Any, location: tuple[int | str, ...]) -> str:
 
 def _sentence(error: ValidationError, raw: dict[str, Any], path: Path) -> str:
     first = error.errors()[0]
-    location = first["loc"] if first["type"] != "union_tag_invalid" else first["loc"][:-1]
-    where = _key_path(raw, location)
+    where = _key_path(raw, first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     told = f" (it is {first['input']!r})" if isinstance(first["input"], int | float | str) else ""
     return f"{path}: {where + ': ' if where else ''}{message[0].lower()}{message[1:]}{told}."

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from stages.params import Params
 
-__all__ = ["DATA", "REPORT", "TIMES", "TOY", "Cell", "DatasetPaths", "grid_cells", "sweep_cells"]
+__all__ = ["DATA", "REPORT", "TIMES", "TOY", "TOY_NETWORKS", "Cell", "DatasetPaths", "grid_cells", "sweep_cells"]
 
 DATA = Path("data")
 REPORT = DATA / "report"
 TOY = DATA / "toy"
+TOY_NETWORKS = TOY / "networks.safetensors"
 TIMES = DATA / "times.jsonl"
 
 

@@ -1,0 +1,33 @@
+# `make repro` runs the whole pipeline and `make test` all tests; both set up `.venv` first.
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export DVC_NO_ANALYTICS := true
+
+.PHONY: repro test lint lock clean
+
+repro: $(VENV)/.installed
+	dvc repro
+	@echo "Open data/report/index.html"
+
+test: $(VENV)/.installed
+	pytest
+
+lint: $(VENV)/.installed
+	ruff format --check
+	ruff check
+	mypy
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+lock:
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+		--no-emit-index-url requirements.in -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .checkpoints

@@ -1,0 +1,119 @@
+"""Training of a classifier on an image store, with a target store where gradients are aligned (section 3)."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pag.alignment import GradientOf, cosine, input_gradients
+from pag.augmentation import Augmentation
+from pag.objectives import Batch, Objective, draw_classes
+from pag.randomness import torch_stream
+from pag.stores import Split, pixels
+from pag.target_stores import TargetStore
+from pag.training import OPTIMIZERS, fit
+
+__all__ = ["train_classifier"]
+
+EVALUATION_BATCH = 256
+
+
+def train_classifier(
+    model: nn.Module,
+    train: Split,
+    validation: Split,
+    objective: Objective,
+    *,
+    targets: TargetStore | None,
+    gradient: GradientOf,
+    classes_per_step: int,
+    epochs: int,
+    batch_size: int,
+    optimizer: Mapping[str, Any],
+    augmentation: Augmentation,
+    seed: int,
+    device: torch.device,
+    description: str,
+    checkpoint: Path | None = None,
+) -> list[dict[str, float]]:
+    """Trains `model` in place and leaves it in evaluation mode.
+
+    Args:
+        model: an untrained classifier.
+        train, validation: the two parts of the training set; the validation part only monitors.
+        objective: what is minimised (`pag.objectives`).
+        targets: where the target gradients g(x, c) come from, with the rows of the training set; None for a baseline.
+        gradient: which gradient is aligned, for the monitor.
+        classes_per_step: k of the C classes, drawn per image and step.
+        epochs, batch_size: of the run.
+        optimizer: `{"name": …, options}` of `pag.training.OPTIMIZERS`.
+        augmentation: drawn per image, applied to the image and its targets alike.
+        seed: of every draw (the weights are the caller's).
+        device: where to train.
+        description: what the progress shows.
+        checkpoint: file from which an interrupted run goes on.
+
+    Returns:
+        One row an epoch: `step`, `loss` and its parts, `validation_accuracy`, and with targets `validation_cosine`.
+    """
+    model.to(device).train()
+    images, labels, rows = pixels(train.images).to(device), train.labels.to(device), train.rows
+    steps_per_epoch = -(-len(labels) // batch_size)
+
+    def loss_of_step(step: int) -> Mapping[str, Tensor]:
+        epoch, position = divmod(step, steps_per_epoch)
+        order = torch.randperm(len(labels), generator=torch_stream(seed, "order", epoch))
+        index = order[position * batch_size : (position + 1) * batch_size]
+        generator = torch_stream(seed, "step", step)
+        x, y = images[index.to(device)], labels[index.to(device)]
+        classes = g = None
+        if targets is not None:
+            classes = draw_classes(len(x), targets.num_classes, classes_per_step, generator)
+            g = targets.gather(rows[index], classes, x)
+            classes = classes.to(device)
+        views = augmentation.draw(len(x), generator)
+        if views is not None:
+            x, g = views(x), None if g is None else views(g)
+        return objective(model, Batch(x, y, classes, g), generator)
+
+    options = {key: value for key, value in optimizer.items() if key != "name"}
+    steps = epochs * steps_per_epoch
+    curves = fit(
+        model, loss_of_step, OPTIMIZERS[optimizer["name"]](model.parameters(), steps, **options), steps=steps,
+        report_every=steps_per_epoch, description=description, checkpoint=checkpoint,
+        monitor=_monitor(model, validation, targets, gradient, device),
+    )  # fmt: skip
+    model.eval()
+    return curves
+
+
+def _monitor(
+    model: nn.Module, validation: Split, targets: TargetStore | None, gradient: GradientOf, device: torch.device
+) -> Callable[[], dict[str, float]]:
+    """Measures the validation part in evaluation mode: accuracy, and the cosine of all C gradients with their targets."""
+    x, y = pixels(validation.images).to(device), validation.labels.to(device)
+
+    def measure() -> dict[str, float]:
+        training = model.training
+        model.eval()
+        with torch.no_grad():
+            hits = [model(part).argmax(1) for part in x.split(EVALUATION_BATCH)]
+        measures = {"validation_accuracy": float((torch.cat(hits) == y).double().mean())}
+        if targets is not None:
+            measures["validation_cosine"] = _mean_cosine(model, x, validation.rows, targets, gradient)
+        model.train(training)
+        return measures
+
+    return measure
+
+
+def _mean_cosine(model: nn.Module, x: Tensor, rows: Tensor, targets: TargetStore, gradient: GradientOf) -> float:
+    cosines = []
+    for part, row in zip(x.split(EVALUATION_BATCH), rows.split(EVALUATION_BATCH), strict=True):
+        classes = torch.arange(targets.num_classes).expand(len(part), -1)
+        g = targets.gather(row, classes, part)
+        v, _ = input_gradients(model, part, classes.to(part.device), gradient, create_graph=False)
+        cosines.append(cosine(v, g))
+    return float(torch.cat(cosines).double().mean())

@@ -1,0 +1,71 @@
+"""Training of the class-conditional diffusion model of C + 1 labels (appendix G.2), at all timesteps or at few (appendix H)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pag.diffusion import DiffusionConfig, DiffusionModel
+from pag.randomness import torch_stream
+from pag.training import OPTIMIZERS, Ema, fit
+
+__all__ = ["train_diffusion"]
+
+
+def train_diffusion(
+    config: DiffusionConfig,
+    pixels: Tensor,
+    labels: Tensor,
+    *,
+    train_at: Sequence[int] | None,
+    steps: int,
+    batch_size: int,
+    optimizer: Mapping[str, Any],
+    ema_decay: float,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path | None = None,
+) -> tuple[DiffusionModel, list[dict[str, float]]]:
+    """Trains a diffusion model and returns it with its averaged (EMA) weights, and the loss curve.
+
+    Args:
+        config: the model.
+        pixels: training images `(N, ch, H, W)` in [0, 1].
+        labels: `(N,)` int64 in 0 … C − 1.
+        train_at: the timesteps to train at, drawn uniformly; None for all of 0 … T − 1. Training only at those that the targets
+            use saves time (appendix H).
+        steps, batch_size, ema_decay: of the run.
+        optimizer: `{"name": …, options}` of `pag.training.OPTIMIZERS`.
+        seed: of the weights and of every draw.
+        device: where to train.
+        checkpoint: file from which an interrupted run goes on.
+    """
+    torch.manual_seed(seed)
+    model = config.build()
+    model.network.to(device).train()
+    x = (2 * pixels - 1).to(device)
+    y = labels.to(device)
+    times = torch.arange(config.timesteps) if train_at is None else torch.tensor(list(train_at))
+
+    def loss_of_step(step: int) -> Mapping[str, Tensor]:
+        generator = torch_stream(seed, "diffusion", step)
+        index = torch.randint(len(x), (batch_size,), generator=generator).to(device)
+        t = times[torch.randint(len(times), (batch_size,), generator=generator)].to(device)
+        dropped = (torch.rand(batch_size, generator=generator) < 1 / config.num_classes).to(device)
+        noise = torch.randn((batch_size, *x.shape[1:]), generator=generator).to(device)
+        label = torch.where(dropped, model.null_label, y[index])
+        losses = model.process.training_losses(model.network, x[index], t, noise, label)
+        return {"loss": losses["loss"].mean()}
+
+    options = {key: value for key, value in optimizer.items() if key != "name"}
+    optimization = OPTIMIZERS[optimizer["name"]](model.network.parameters(), steps, **options)
+    ema = Ema(model.network, ema_decay)
+    curves = fit(
+        model.network, loss_of_step, optimization, steps=steps, report_every=max(1, steps // 40),
+        description="diffusion model", ema=ema, checkpoint=checkpoint,
+    )  # fmt: skip
+    model.network.load_state_dict(ema.weights)
+    model.network.eval()
+    return model, curves

@@ -1,0 +1,74 @@
+"""Score-based gradients (section 4.2): distilled from a diffusion model by Bayes' rule,
+
+    g(x, y) = ∇ log p(y | x_t) = ∇ log p(x_t | y) − ∇ log p(x_t) = (ε_θ(x_t, t, ∅) − ε_θ(x_t, t, y)) / √(1 − ᾱ_t),      (8)
+
+at one noise level t, for noise that belongs to the image: its stream is `(seed, split, row, draw)`, never the batch's.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pag.diffusion import DiffusionModel
+from pag.randomness import numpy_stream
+
+__all__ = ["image_noise", "score_based_gradients"]
+
+LABELS_PER_FORWARD = 176  # pairs of image and label that one forward pass of the network takes at most
+
+
+def image_noise(seed: int, split: str, row: int, draw: int, shape: tuple[int, ...]) -> Tensor:
+    """Standard normal noise of one image and draw, float32: the same whatever else is computed with it."""
+    stream = numpy_stream(seed, f"score_based {split}", row, draw)
+    return torch.from_numpy(stream.standard_normal(shape, dtype=np.float32))
+
+
+@torch.no_grad()
+def score_based_gradients(
+    model: DiffusionModel, pixels: Tensor, rows: Tensor, *, split: str, timestep: int, draws: int, seed: int
+) -> Tensor:
+    """Target gradients towards every class.
+
+    Args:
+        model: the class-conditional model of C + 1 labels.
+        pixels: images `(N, ch, H, W)` in [0, 1].
+        rows: `(N,)` numbers of the images in their split, which key the noise.
+        split: `"train"` or `"test"`, which keys it too.
+        timestep: t in 0 … T − 1; medium values are both relevant to the image and meaningful (section 4.2).
+        draws: number of noise draws that are averaged.
+        seed: of the noise.
+
+    Returns:
+        `(N, C, ch, H, W)` float32 on the CPU, in the score's scale for pixels in [-1, 1].
+    """
+    images_per_forward = max(1, LABELS_PER_FORWARD // (model.null_label + 1))
+    parts = [
+        sum(_one_draw(model, x, r, split, timestep, d, seed) for d in range(draws)) / draws
+        for x, r in _batches(pixels, rows, images_per_forward)
+    ]
+    return torch.cat(parts)
+
+
+def _batches(pixels: Tensor, rows: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    yield from zip(pixels.split(size), rows.split(size), strict=True)
+
+
+def _one_draw(
+    model: DiffusionModel, pixels: Tensor, rows: Tensor, split: str, timestep: int, draw: int, seed: int
+) -> Tensor:
+    device = next(model.network.parameters()).device
+    batch, shape, labels = len(pixels), tuple(pixels.shape[1:]), model.null_label + 1
+    noise = torch.stack([image_noise(seed, split, int(row), draw, shape) for row in rows]).to(device)
+    t = torch.full((batch,), timestep, device=device)
+    x_t = model.process.q_sample(2 * pixels.to(device) - 1, t, noise)
+    eps = model.process.predict_noise(
+        model.network,
+        x_t.repeat_interleave(labels, dim=0),
+        t.repeat_interleave(labels),
+        torch.arange(labels, device=device).repeat(batch),
+    ).reshape(batch, labels, *shape)
+    sigma_t = math.sqrt(1 - float(model.process.alphas_cumprod[timestep]))
+    return ((eps[:, -1:] - eps[:, :-1]) / sigma_t).cpu()

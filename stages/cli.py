@@ -1,0 +1,156 @@
+"""The command line `pag`: one command a stage, running a single cell without DVC; the very code that DVC calls."""
+
+import os
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pag.errors import InputError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Perceptually aligned gradients: target gradients, alignment training, robustness evaluation.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Dataset = Annotated[str, typer.Option(help="A section of [bold]datasets[/bold] in params.yaml.")]
+Architecture = Annotated[str, typer.Option(help="A section of [bold]architectures[/bold] in params.yaml.")]
+Method = Annotated[str, typer.Option(help="A section of [bold]datasets.<dataset>.methods[/bold]: vanilla, score_based, …")]
+Lambda = Annotated[
+    float | None,
+    typer.Option("--lambda", min=0.0, help="Train a cell of figure 5's sweep at this λ, kept beside the method's own cell."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of params.yaml, e.g. seed=1. Repeatable."),
+]
+ParamsFile = Annotated[Path, typer.Option("--params", help="The file with every number.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes that share the examples; default: the number of cores.")]
+
+PARAMS = Path("params.yaml")
+
+
+class Split(StrEnum):
+    """The images at which score-based gradients are taken."""
+
+    train = "train"
+    test = "test"
+
+
+def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments: object) -> None:
+    """Runs a stage's `run(params, …)`; stages are imported when they run, so that `--help` does not wait for torch."""
+    from stages.params import load_params
+
+    params = load_params(params_file, overrides or ())
+    run: Callable[..., None] = import_module(f"stages.{stage}").run
+    run(params, *arguments)
+
+
+@app.command()
+def prepare(dataset: Dataset, set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
+    """Write a data set's images and labels, with its validation split."""
+    _run("prepare", params, set_, dataset)
+
+
+@app.command()
+def train_diffusion(dataset: Dataset, set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
+    """Train the class-conditional diffusion model of C + 1 labels (section 4.2)."""
+    _run("train_diffusion", params, set_, dataset)
+
+
+@app.command()
+def score_targets(
+    dataset: Dataset,
+    split: Annotated[Split, typer.Option(help="train: what classifiers learn from; test: evaluate's reference.")] = Split.train,
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Distil score-based target gradients from the diffusion model (section 4.2, eq. 8)."""
+    _run("score_targets", params, set_, dataset, split.value)
+
+
+@app.command()
+def heuristic_targets(
+    dataset: Dataset,
+    source: Annotated[str, typer.Option(help="A heuristic section of [bold]datasets.<dataset>.targets[/bold].")],
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Write class representatives: one image, class mean, nearest neighbour (section 4.1)."""
+    _run("heuristic_targets", params, set_, dataset, source)
+
+
+@app.command()
+def train(
+    dataset: Dataset,
+    architecture: Architecture,
+    method: Method,
+    lambda_: Lambda = None,
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Train one classifier (section 3)."""
+    from stages.paths import Cell
+
+    _run("train", params, set_, Cell(dataset, architecture, method, lambda_))
+
+
+@app.command()
+def evaluate(
+    dataset: Dataset,
+    architecture: Architecture,
+    method: Method,
+    lambda_: Lambda = None,
+    workers: Workers = None,
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Measure a classifier on the test set: clean accuracy, AutoAttack, alignment (section 5.2)."""
+    from stages.paths import Cell
+
+    _run("evaluate", params, set_, Cell(dataset, architecture, method, lambda_), workers or os.cpu_count() or 1)
+
+
+@app.command()
+def train_toy(set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
+    """Train the networks of the toy experiment (section 5.1)."""
+    _run("train_toy", params, set_)
+
+
+@app.command()
+def evaluate_toy(set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
+    """Attack the networks of the toy experiment (section 5.1)."""
+    _run("evaluate_toy", params, set_)
+
+
+@app.command()
+def visualize(dataset: Dataset, architecture: Architecture, set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
+    """Draw the figures of one data set and architecture."""
+    _run("visualize", params, set_, dataset, architecture)
+
+
+@app.command()
+def report(set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
+    """Write the page and the tables of the whole grid."""
+    _run("report", params, set_)
+
+
+def main() -> None:
+    """Entry point: bad input ends with one sentence and status 2, Ctrl-C with status 130."""
+    try:
+        app()
+    except (InputError, FloatingPointError) as error:
+        print(f"pag: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("pag: interrupted; the same command goes on from its last checkpoint.", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,70 @@
+"""`evaluate_toy`: accuracy of the toy's networks, clean and under the attack of appendix G.1, and their decision boundaries."""
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pag.architectures.mlp import MLPEnsemble
+from pag.attacks.pgd import PGD
+from pag.attacks.threats import Threat
+from pag.errors import InputError
+from pag.files import write_json, written_whole
+from pag.randomness import torch_stream
+from pag.toy import sample_points
+from stages.execution import stage_run
+from stages.params import Params, ToyParams
+from stages.paths import TOY, TOY_NETWORKS
+
+__all__ = ["run"]
+
+DRAWN_PAIR = 0  # figure 4 shows the first pair, not the best
+KINDS = ("vanilla", "aligned")
+PAPER = {"vanilla": 0.0, "aligned": 0.755}  # section 5.1
+
+
+def run(params: Params) -> None:
+    """Writes `data/toy/metrics.json` and `data/toy/boundaries.safetensors`."""
+    toy = params.toy
+    with stage_run("evaluate_toy"):
+        test = [sample_points(toy.data.test, torch_stream(params.seed, "toy test", e)) for e in range(toy.pairs)]
+        points, labels = torch.stack([x for x, _ in test]), torch.stack([y for _, y in test])
+        networks = {kind: _load(toy, kind) for kind in KINDS}
+        metrics = {kind: _accuracies(networks[kind], points, labels, toy) for kind in KINDS}
+        write_json(TOY / "metrics.json", {**metrics, "paper": PAPER, "pairs": toy.pairs, "seed": params.seed})
+        x1, x2 = torch.linspace(-70, 70, 281), torch.linspace(-130, 130, 261)
+        classes = {kind: _classes_on_grid(networks[kind], x1, x2) for kind in KINDS}
+        drawn = {"points": points[DRAWN_PAIR], "labels": labels[DRAWN_PAIR], "pair": torch.tensor(DRAWN_PAIR)}
+        with written_whole(TOY / "boundaries.safetensors") as partial:
+            save_file({"grid_x1": x1, "grid_x2": x2, **classes, **drawn}, partial)
+
+
+def _load(toy: ToyParams, kind: str) -> MLPEnsemble:
+    model = MLPEnsemble(toy.widths, [torch.Generator() for _ in range(toy.pairs)])
+    try:
+        weights = load_file(TOY_NETWORKS)
+        model.load_state_dict({name.partition(".")[2]: w for name, w in weights.items() if name.startswith(kind)})
+    except Exception as error:
+        raise InputError(f"{TOY_NETWORKS} does not hold the toy's networks ({type(error).__name__}).") from None
+    return model.eval()
+
+
+def _accuracies(model: MLPEnsemble, points: Tensor, labels: Tensor, toy: ToyParams) -> dict[str, dict[str, object]]:
+    attack = toy.attack
+    pgd = PGD(Threat(attack.norm, attack.eps), attack.steps, attack.step_size, random_start=False, bounds=None)
+    x, y = points.flatten(0, 1), labels.flatten()
+    x_adv = pgd(model, x, y, torch.Generator())
+    return {"clean": _spread(model, x, y), "robust": _spread(model, x_adv, y)}
+
+
+@torch.no_grad()
+def _spread(model: MLPEnsemble, x: Tensor, labels: Tensor) -> dict[str, object]:
+    """Accuracy of each network, with mean and standard deviation over the pairs."""
+    correct = (model(x).argmax(1) == labels).double().unflatten(0, (model.members, -1)).mean(dim=1)
+    return {"mean": float(correct.mean()), "std": float(correct.std()), "values": correct.tolist()}
+
+
+@torch.no_grad()
+def _classes_on_grid(model: MLPEnsemble, x1: Tensor, x2: Tensor) -> Tensor:
+    grid = torch.stack(torch.meshgrid(x1, x2, indexing="xy"), dim=-1).reshape(-1, 2)
+    logits = model(grid.repeat(model.members, 1)).unflatten(0, (model.members, -1))[DRAWN_PAIR]
+    return logits.argmax(1).reshape(len(x2), len(x1)).contiguous()

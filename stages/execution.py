@@ -1,0 +1,66 @@
+"""What every stage's run has in common: deterministic arithmetic, a checkpoint folder, and its wall-clock time.
+
+Times go to `data/times.jsonl`, outside the cached artifacts: an artifact is a function of code, parameters and seed alone.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel
+
+from stages.paths import TIMES
+
+__all__ = ["CHECKPOINTS", "device", "stage_run"]
+
+CHECKPOINTS = Path(".checkpoints")
+CODE = (Path(__file__).parent, Path(__file__).parent.parent / "pag")
+
+
+def device() -> torch.device:
+    """The accelerator where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        yield from sorted(path.rglob("*")) if path.is_dir() else [path]
+
+
+def _key(values: Iterable[object], inputs: Iterable[Path]) -> str:
+    """Digest of the parameters, the code and the contents of the inputs: what a checkpoint is valid for."""
+    digest = hashlib.sha256()
+    for value in values:
+        plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        digest.update(json.dumps(plain, sort_keys=True).encode())
+    code = (path for path in _files(CODE) if path.suffix == ".py")
+    for path in (*code, *_files(inputs)):
+        if path.is_file():
+            digest.update(path.name.encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def stage_run(name: str, *, values: Iterable[object] = (), inputs: Iterable[Path] = ()) -> Iterator[Path]:
+    """Runs one stage: yields its checkpoint folder, which an interrupted run finds again and a finished one deletes.
+
+    Args:
+        name: the stage and its cell, as `dvc.yaml` calls them: `train_aligned@digits-resnet8-score_based`.
+        values: the parameters that the result depends on.
+        inputs: the artifacts that it reads.
+    """
+    torch.use_deterministic_algorithms(True)
+    started = time.monotonic()
+    checkpoints = CHECKPOINTS / f"{name}-{_key(values, inputs)}"
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    yield checkpoints
+    shutil.rmtree(checkpoints)
+    TIMES.parent.mkdir(exist_ok=True)
+    with TIMES.open("a", encoding="utf-8") as log:
+        log.write(json.dumps({"stage": name, "seconds": round(time.monotonic() - started, 1)}) + "\n")

@@ -1,0 +1,47 @@
+"""`heuristic_targets`: class representatives (section 4.1) of the training part, in kilobytes."""
+
+from pathlib import Path
+
+import numpy as np
+
+from pag.errors import InputError
+from pag.files import written_whole
+from pag.stores import ImageStore
+from pag.target_stores import write_nearest, write_representatives
+from pag.targets.representatives import class_mean, nearest_neighbor, one_image
+from stages.execution import stage_run
+from stages.params import ClassMeanParams, NearestNeighborParams, OneImageParams, Params
+from stages.paths import DatasetPaths
+
+__all__ = ["run"]
+
+
+def run(params: Params, dataset: str, source: str) -> None:
+    """Writes `data/<dataset>/targets/<source>.zarr`; `source` names a heuristic section of `datasets.<dataset>.targets`."""
+    paths, target = DatasetPaths(dataset), params.target(dataset, source)
+    if not isinstance(target, OneImageParams | ClassMeanParams | NearestNeighborParams):
+        raise InputError(f"{source} needs the diffusion model: `pag score-targets` makes it.")
+    with stage_run(f"heuristic_targets@{dataset}-{source}"), written_whole(paths.targets(source)) as partial:
+        _write(partial, ImageStore.open(paths.images), target, params.seed)
+
+
+def _write(
+    path: Path, store: ImageStore, target: OneImageParams | ClassMeanParams | NearestNeighborParams, seed: int
+) -> None:
+    """Representatives come from the training part alone; queries are all training rows, the validation part's too."""
+    train, every = store.split("train"), store.all_training()
+    images, labels, classes = _channels_last(train.images.numpy()), train.labels.numpy(), store.num_classes
+    if isinstance(target, NearestNeighborParams):
+        queries = _channels_last(every.images.numpy())
+        pool, nearest = nearest_neighbor(images, labels, queries, classes, target.pool_per_class, seed)
+        write_nearest(path, pool, nearest, target.relative_to, every.labels.numpy())
+        return
+    if isinstance(target, OneImageParams):
+        representatives = one_image(images, labels, classes, target.choice, seed)
+    else:
+        representatives = class_mean(images, labels, classes, target.scale)
+    write_representatives(path, representatives, target.relative_to, every.labels.numpy())
+
+
+def _channels_last(images: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(images.transpose(0, 2, 3, 1))

@@ -1,0 +1,93 @@
+"""`score_targets`: score-based target gradients (section 4.2) at the training images, in shards, one writer a shard.
+
+`--split test` writes those at the test images, a reference that `evaluate` alone reads, to measure how aligned a classifier is.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors.torch import save_file
+
+from pag.diffusion import load_diffusion
+from pag.errors import InputError
+from pag.files import replace, written_whole
+from pag.progress import progress
+from pag.stores import ImageStore, Split, pixels
+from pag.target_stores import create_gradients, shard_rows, write_shard
+from pag.targets.score_based import score_based_gradients
+from stages.execution import device, stage_run
+from stages.params import FiguresParams, Params, ScoreBasedParams
+from stages.paths import DatasetPaths
+
+__all__ = ["SOURCE", "run"]
+
+SOURCE = "score_based"
+REFERENCE_SHARD = 1024
+
+Distiller = Callable[..., torch.Tensor]  # (pixels, rows, timestep=…) → gradients (N, C, ch, H, W)
+
+
+def run(params: Params, dataset: str, split: Literal["train", "test"]) -> None:
+    """Writes `data/<dataset>/targets/score_based.zarr` and the examples of figure 8, or `test_targets.zarr`."""
+    if split == "train":
+        _train_targets(params, dataset)
+    else:
+        _test_targets(params, dataset)
+
+
+def _train_targets(params: Params, dataset: str) -> None:
+    paths, target, figures = DatasetPaths(dataset), params.target(dataset, SOURCE), params.dataset(dataset).figures
+    if not isinstance(target, ScoreBasedParams):
+        raise InputError(f"params.yaml: datasets.{dataset}.targets.{SOURCE}.source must be score_based.")
+    inputs, values = [paths.images, paths.diffusion], [params.seed, target, figures]
+    with stage_run(f"score_targets@{dataset}", values=values, inputs=inputs) as checkpoints:
+        store = ImageStore.open(paths.images)
+        distill = _distiller(paths, "train", target.timestep, target.draws, params.seed)
+        _write(paths.targets(SOURCE), store.all_training(), store.num_classes, distill, target.shard_size, checkpoints)
+        with written_whole(paths.target_examples) as partial_file:
+            save_file(_by_timestep(distill, store.split("train"), figures), partial_file)
+
+
+def _test_targets(params: Params, dataset: str) -> None:
+    paths, reference = DatasetPaths(dataset), params.dataset(dataset).evaluation.alignment
+    inputs, values = [paths.images, paths.diffusion], [params.seed, reference]
+    with stage_run(f"test_targets@{dataset}", values=values, inputs=inputs) as checkpoints:
+        store = ImageStore.open(paths.images)
+        distill = _distiller(paths, "test", reference.timestep, reference.draws, params.seed)
+        _write(paths.test_targets, store.split("test"), store.num_classes, distill, REFERENCE_SHARD, checkpoints)
+
+
+def _distiller(paths: DatasetPaths, split: str, timestep: int, draws: int, seed: int) -> Distiller:
+    model = load_diffusion(paths.diffusion, device())
+    return partial(score_based_gradients, model, split=split, timestep=timestep, draws=draws, seed=seed)
+
+
+def _write(destination: Path, part: Split, classes: int, distill: Distiller, shard_size: int, kept: Path) -> None:
+    """Fills a store under `kept` shard by shard, skipping those that an earlier run finished, then puts it in its place."""
+    unfinished = kept / "store.zarr"
+    if not (kept / "created").exists():
+        _, channels, height, width = part.images.shape
+        create_gradients(unfinished, (len(part.rows), classes, height, width, channels), shard_size, {})
+        (kept / "created").touch()
+    with progress(destination.name, len(part.rows)) as meter:
+        for number, shard in enumerate(shard_rows(len(part.rows), shard_size)):
+            done = kept / f"shard-{number}.done"
+            if not done.exists():
+                index = torch.tensor(shard)
+                g = distill(pixels(part.images[index]), part.rows[index])
+                write_shard(unfinished, number, g.permute(0, 1, 3, 4, 2).numpy())
+                done.touch()
+            meter.advance(len(shard))
+    replace(unfinished, destination)
+
+
+def _by_timestep(distill: Distiller, train: Split, figures: FiguresParams) -> dict[str, torch.Tensor]:
+    """Gradients of the first training image of each of the first classes at several t (figure 8)."""
+    first = torch.stack([(train.labels == c).nonzero()[0, 0] for c in train.labels.unique()[: figures.images]])
+    x, rows = pixels(train.images[first]), train.rows[first]
+    g = torch.stack([distill(x, rows, timestep=t) for t in figures.timesteps])
+    timesteps = torch.tensor(figures.timesteps)
+    return {"images": x, "labels": train.labels[first], "timesteps": timesteps, "by_timestep": g}

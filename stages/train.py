@@ -1,0 +1,79 @@
+"""`train`: one classifier, a cell of the grid, by cross-entropy, adversarial training or gradient alignment (sections 2.2, 3)."""
+
+import torch
+
+from pag.architectures import build
+from pag.attacks.pgd import PGD
+from pag.attacks.threats import Threat
+from pag.augmentation import Augmentation
+from pag.classifier_training import train_classifier
+from pag.classifiers import save_classifier
+from pag.curves import write_curves
+from pag.files import write_json, written_whole
+from pag.objectives import AdversarialTraining, Alignment, CrossEntropy, Objective
+from pag.stores import ImageStore
+from pag.target_stores import TargetStore
+from stages.execution import device, stage_run
+from stages.params import AdversarialParams, AlignmentParams, CrossEntropyParams, Params
+from stages.paths import Cell, DatasetPaths
+
+__all__ = ["run"]
+
+COLUMNS = ("epoch", "loss", "cross_entropy", "cosine", "validation_accuracy", "validation_cosine")
+
+
+def run(params: Params, cell: Cell) -> None:
+    """Writes `data/<dataset>/classifiers/<cell>/`: weights, configuration, curves, validation metrics."""
+    paths, method = DatasetPaths(cell.dataset), params.method(cell.dataset, cell.method)
+    training, architecture = params.dataset(cell.dataset).training, params.architecture(cell.architecture)
+    aligned = isinstance(method, AlignmentParams)
+    lambda_ = _lambda(params, cell) if aligned else None
+    inputs = [paths.images, *([paths.targets(cell.method)] if aligned else [])]
+    values = [params.seed, training, architecture, method, lambda_]
+    with stage_run(f"train@{cell.dataset}-{cell.name}", values=values, inputs=inputs) as checkpoints:
+        store = ImageStore.open(paths.images)
+        targets = _targets(paths, cell.method, store) if aligned else None
+        torch.manual_seed(params.seed)
+        options = architecture.model_dump()
+        model = build(image_shape=store.image_shape, num_classes=store.num_classes, **options)
+        curves = train_classifier(
+            model, store.split("train"), store.split("validation"), _objective(method, store.num_classes, lambda_),
+            targets=targets,
+            gradient=method.gradient if isinstance(method, AlignmentParams) else "log_softmax",
+            classes_per_step=method.classes_per_step if isinstance(method, AlignmentParams) else 0,
+            epochs=training.epochs, batch_size=training.batch_size, optimizer=training.optimizer.model_dump(),
+            augmentation=Augmentation(**training.augmentation.model_dump()),
+            seed=params.seed, device=device(), description=f"{cell.dataset} {cell.name}",
+            checkpoint=checkpoints / "state.pt",
+        )  # fmt: skip
+        last = {"accuracy": curves[-1]["validation_accuracy"], "cosine": curves[-1].get("validation_cosine")}
+        with written_whole(cell.classifier) as folder:
+            folder.mkdir()
+            config = {"dataset": cell.dataset, "method": cell.method, "lambda": lambda_, "seed": params.seed}
+            shape = {"image_shape": store.image_shape, "num_classes": store.num_classes}
+            names = {"class_names": store.class_names}
+            save_classifier(folder, model, {"architecture": options, **shape, **names, **config})
+            write_curves(folder / "curves.csv", COLUMNS, [{"epoch": n, **row} for n, row in enumerate(curves, 1)])
+            write_json(folder / "metrics.json", {"validation": last, "loss": curves[-1]["loss"]})
+
+
+def _lambda(params: Params, cell: Cell) -> float:
+    return params.lambda_of(cell.dataset, cell.architecture, cell.method) if cell.lambda_ is None else cell.lambda_
+
+
+def _targets(paths: DatasetPaths, method: str, store: ImageStore) -> TargetStore:
+    targets = TargetStore.open(paths.targets(method))
+    targets.check_matches(len(store.all_training().rows), store.num_classes, store.image_shape)
+    return targets
+
+
+def _objective(
+    method: CrossEntropyParams | AdversarialParams | AlignmentParams, num_classes: int, lambda_: float | None
+) -> Objective:
+    if isinstance(method, CrossEntropyParams):
+        return CrossEntropy()
+    if isinstance(method, AdversarialParams):
+        step_size = method.relative_step * method.eps / method.steps
+        return AdversarialTraining(PGD(Threat(method.norm, method.eps), method.steps, step_size, random_start=True))
+    assert lambda_ is not None
+    return Alignment(lambda_, num_classes, method.gradient)

@@ -1,0 +1,41 @@
+"""Which project files a module imports, directly or through others; read from the source, nothing is run."""
+
+import ast
+from pathlib import Path
+
+__all__ = ["imported_files"]
+
+
+def _module_file(name: str, root: Path) -> Path | None:
+    path = root.joinpath(*name.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.exists():
+            return candidate
+    return None
+
+
+def _names(tree: ast.AST) -> set[str]:
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.split(".")[0] in ("pag", "stages")}
+
+
+def imported_files(start: Path, root: Path) -> set[Path]:
+    """`start` and every file of `pag/` and `stages/` that it reaches, package `__init__` files included, relative to `root`."""
+    found: set[Path] = set()
+    queue = [start]
+    while queue:
+        path = queue.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for name in _names(ast.parse(path.read_text(encoding="utf-8"))):
+            file = _module_file(name, root)
+            if file is not None:
+                queue.append(file)
+                queue += [p / "__init__.py" for p in file.parents if p != root and root in p.parents]
+    return {path.relative_to(root) for path in found}
