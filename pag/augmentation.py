@@ -1,4 +1,4 @@
-"""Random crop and horizontal flip (appendix G.2), drawn per image and applied to the image and its target gradients alike."""
+"""Random crop and horizontal flip (appendix G.2): drawn per image, applied to it and to its target gradients alike."""
 
 from dataclasses import dataclass
 

@@ -22,7 +22,9 @@ def save_classifier(folder: Path, model: nn.Module, config: Mapping[str, Any]) -
         model: the trained classifier.
         config: `architecture` (options of `pag.architectures.build`), `image_shape`, `num_classes`, and what else describes it.
     """
-    save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, folder / "model.safetensors")
+    save_file(
+        {name: value.contiguous().cpu() for name, value in model.state_dict().items()}, folder / "model.safetensors"
+    )
     write_json(folder / "config.json", config)
 
 

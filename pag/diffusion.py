@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from pag.errors import InputError
 from pag.files import read_json, write_json
@@ -68,10 +69,18 @@ class DiffusionModel:
         """The label that means "no class": C."""
         return self.config.num_classes
 
+    def sample(self, labels: Tensor, steps: int, generator: torch.Generator) -> Tensor:
+        """Samples in [-1, 1], one for each of `labels`, `(B,)`, by `steps` of the T timesteps: `(B, ch, H, W)`."""
+        process = self.process.respaced(min(steps, self.process.timesteps))
+        return process.sample(self.network, (len(labels), *self.config.image_shape), labels, generator)
+
 
 def save_diffusion(folder: Path, model: DiffusionModel) -> None:
     """Writes `model.safetensors` and `config.json` into an existing folder."""
-    save_file({name: value.contiguous().cpu() for name, value in model.network.state_dict().items()}, folder / "model.safetensors")
+    save_file(
+        {name: value.contiguous().cpu() for name, value in model.network.state_dict().items()},
+        folder / "model.safetensors",
+    )
     write_json(folder / "config.json", asdict(model.config))
 
 

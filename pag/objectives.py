@@ -80,7 +80,8 @@ class Alignment:
     Attributes:
         weight: λ ≥ 0.
         num_classes: C.
-        of: the function whose gradient is aligned: `"log_softmax"` (what the score ∇ log p(y|x) is) or `"logit"` (eq. 4 as written).
+        of: the function whose gradient is aligned: `"log_softmax"`, what the score ∇ log p(y|x) is, or
+            `"logit"`, eq. (4) as written.
     """
 
     weight: float
@@ -88,7 +89,8 @@ class Alignment:
     of: GradientOf
 
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        assert batch.classes is not None and batch.targets is not None
+        assert batch.classes is not None
+        assert batch.targets is not None
         gradients, logits = input_gradients(model, batch.x, batch.classes, self.of, create_graph=True)
         cos = cosine(gradients, batch.targets).mean()
         cross_entropy = functional.cross_entropy(logits, batch.labels)

@@ -104,7 +104,9 @@ def train_toy(
         orders = [torch.randperm(points, generator=torch_stream(seed, "toy order", e, epoch)) for e in range(pairs)]
         index = torch.stack(orders)[:, position * batch_size : (position + 1) * batch_size]
         classes = torch.arange(CLASSES).expand(index.numel(), -1)
-        batch = Batch(x[members, index].flatten(0, 1), y[members, index].flatten(), classes, g[members, index].flatten(0, 1))
+        batch = Batch(
+            x[members, index].flatten(0, 1), y[members, index].flatten(), classes, g[members, index].flatten(0, 1)
+        )
         parts = objective(model, batch, torch.Generator())
         return {**parts, "loss": pairs * parts["loss"]}  # the sum over pairs: each network's own gradient, unscaled
 

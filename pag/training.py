@@ -176,7 +176,9 @@ def fit(
                 meter.advance(note=f"loss {sums['loss'] / (step + 1 - run.step):.3f}")
             row = {name: total / (end - run.step) for name, total in sums.items()}
             if not math.isfinite(row["loss"]):
-                raise FloatingPointError(f"{description}: the loss is {row['loss']} at step {end}; lower the learning rate.")
+                raise FloatingPointError(
+                    f"{description}: the loss is {row['loss']} at step {end}; lower the learning rate."
+                )
             run.step = end
             run.curves.append({"step": end, **row, **(monitor() if monitor is not None else {})})
             if checkpoint is not None:

@@ -24,17 +24,23 @@ app = typer.Typer(
 
 Dataset = Annotated[str, typer.Option(help="A section of [bold]datasets[/bold] in params.yaml.")]
 Architecture = Annotated[str, typer.Option(help="A section of [bold]architectures[/bold] in params.yaml.")]
-Method = Annotated[str, typer.Option(help="A section of [bold]datasets.<dataset>.methods[/bold]: vanilla, score_based, …")]
+Method = Annotated[
+    str, typer.Option(help="A section of [bold]datasets.<dataset>.methods[/bold]: vanilla, score_based, …")
+]
 Lambda = Annotated[
     float | None,
-    typer.Option("--lambda", min=0.0, help="Train a cell of figure 5's sweep at this λ, kept beside the method's own cell."),
+    typer.Option(
+        "--lambda", min=0.0, help="Train a cell of figure 5's sweep at this λ, kept beside the method's own cell."
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of params.yaml, e.g. seed=1. Repeatable."),
 ]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The file with every number.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes that share the examples; default: the number of cores.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes that share the examples; default: the number of cores.")
+]
 
 PARAMS = Path("params.yaml")
 
@@ -70,7 +76,9 @@ def train_diffusion(dataset: Dataset, set_: Overrides = None, params: ParamsFile
 @app.command()
 def score_targets(
     dataset: Dataset,
-    split: Annotated[Split, typer.Option(help="train: what classifiers learn from; test: evaluate's reference.")] = Split.train,
+    split: Annotated[
+        Split, typer.Option(help="train: what classifiers learn from; test: evaluate's reference.")
+    ] = Split.train,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
@@ -133,7 +141,9 @@ def evaluate_toy(set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
 
 
 @app.command()
-def visualize(dataset: Dataset, architecture: Architecture, set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
+def visualize(
+    dataset: Dataset, architecture: Architecture, set_: Overrides = None, params: ParamsFile = PARAMS
+) -> None:
     """Draw the figures of one data set and architecture."""
     _run("visualize", params, set_, dataset, architecture)
 

@@ -3,6 +3,8 @@
 from functools import partial
 
 import torch
+from pag.stores import ImageStore, pixels
+from pag.target_stores import TargetStore
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -13,13 +15,13 @@ from pag.classifiers import load_classifier
 from pag.evaluation import ThreatOutcome, evaluate_autoattack, mean_estimate, predictions, proportion
 from pag.files import read_json, write_json, written_whole
 from pag.randomness import torch_stream
-from pag.stores import ImageStore, pixels
-from pag.target_stores import TargetStore
 from stages.execution import stage_run
 from stages.params import EvaluationParams, Params, TargetedParams
 from stages.paths import Cell, DatasetPaths
 
 __all__ = ["run"]
+
+BATCH = 256
 
 
 def run(params: Params, cell: Cell, workers: int) -> None:
@@ -38,7 +40,7 @@ def run(params: Params, cell: Cell, workers: int) -> None:
             block_size=evaluation.block_size, seed=params.seed, workers=workers, kept=checkpoints,
             confidence=evaluation.confidence,
         )  # fmt: skip
-        correct = predictions(model, x) == labels
+        correct = predictions(model, x, BATCH) == labels
         cosines = _cosines(model, x, paths, evaluation)
         metrics = {
             "dataset": cell.dataset, "architecture": cell.architecture, "method": cell.method,
@@ -59,7 +61,7 @@ def _cosines(model: nn.Module, x: Tensor, paths: DatasetPaths, evaluation: Evalu
     reference = TargetStore.open(paths.test_targets)
     classes = torch.arange(reference.num_classes).expand(len(x), -1)
     targets = reference.gather(torch.arange(len(x)), classes, x)
-    return alignment(model, x, targets, evaluation.alignment.gradient)
+    return alignment(model, x, targets, evaluation.alignment.gradient, BATCH)
 
 
 def _outcomes(correct: Tensor, cosines: Tensor, attacked: dict[str, ThreatOutcome]) -> dict[str, Tensor]:

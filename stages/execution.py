@@ -47,15 +47,19 @@ def _key(values: Iterable[object], inputs: Iterable[Path]) -> str:
 
 
 @contextmanager
-def stage_run(name: str, *, values: Iterable[object] = (), inputs: Iterable[Path] = ()) -> Iterator[Path]:
+def stage_run(
+    name: str, *, values: Iterable[object] = (), inputs: Iterable[Path] = (), threads: int = 1
+) -> Iterator[Path]:
     """Runs one stage: yields its checkpoint folder, which an interrupted run finds again and a finished one deletes.
 
     Args:
         name: the stage and its cell, as `dvc.yaml` calls them: `train_aligned@digits-resnet8-score_based`.
         values: the parameters that the result depends on.
         inputs: the artifacts that it reads.
+        threads: of torch on the CPU. Sums are taken in another order with another number, so it is no matter of the machine.
     """
     torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(threads)
     started = time.monotonic()
     checkpoints = CHECKPOINTS / f"{name}-{_key(values, inputs)}"
     checkpoints.mkdir(parents=True, exist_ok=True)

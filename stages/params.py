@@ -106,6 +106,7 @@ class DiffusionParams(Section):
     optimizer: OptimizerParams
     ema_decay: Decay
     samples: SamplesParams
+    threads: Count
 
 
 class OneImageParams(Section):
@@ -143,11 +144,18 @@ class AugmentationParams(Section):
     flip: bool
 
 
+class ValidationAttackParams(Section):
+    steps: Count
+    threats: dict[Norm, Positive]
+
+
 class TrainingParams(Section):
+    threads: Count
     epochs: Count
     batch_size: Count
     optimizer: OptimizerParams
     augmentation: AugmentationParams
+    validation_attack: ValidationAttackParams
 
 
 class CrossEntropyParams(Section):
@@ -211,17 +219,12 @@ class DatasetParams(Section):
     @model_validator(mode="after")
     def _timesteps_are_trained(self) -> Self:
         trained = self.diffusion.train_at
-        last = self.diffusion.timesteps
-        used = {"evaluation.alignment.timestep": self.evaluation.alignment.timestep}
-        used |= {
-            f"targets.{name}.timestep": t.timestep for name, t in self.targets.items() if t.source == "score_based"
-        }
-        used |= {"figures.timesteps": t for t in self.figures.timesteps if t >= last}
-        for key, t in used.items():
-            if t >= last or (trained != "all" and t not in trained):
-                raise ValueError(
-                    f"{key} is {t}, a timestep that diffusion.train_at and diffusion.timesteps leave untrained"
-                )
+        used = [("evaluation.alignment.timestep", self.evaluation.alignment.timestep)]
+        used += [(f"targets.{name}.timestep", t.timestep) for name, t in self.targets.items() if t.source == "score_based"]
+        used += [("figures.timesteps", t) for t in self.figures.timesteps]
+        for key, t in used:
+            if t >= self.diffusion.timesteps or (trained != "all" and t not in trained):
+                raise ValueError(f"{key} is {t}, a timestep that diffusion.timesteps and diffusion.train_at leave untrained")
         return self
 
 

@@ -39,6 +39,11 @@ class DatasetPaths:
         return self.root / "test_targets.zarr"
 
     @property
+    def target_examples(self) -> Path:
+        """Score-based gradients of a few training images at several timesteps (figure 8)."""
+        return self.root / "target_examples.safetensors"
+
+    @property
     def figures(self) -> Path:
         return self.root / "figures"
 

@@ -1,8 +1,9 @@
 """`prepare`: a data set's images and labels, with the validation part of its training set, into `images.zarr`."""
 
 from pag.datasets import load, validation_mask
-from pag.files import written_whole
 from pag.stores import write_images
+
+from pag.files import written_whole
 from stages.execution import stage_run
 from stages.params import Params
 from stages.paths import DatasetPaths

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from pag.stores import ImageStore, Split, pixels
+from pag.target_stores import create_gradients, shard_rows, write_shard
 from safetensors.torch import save_file
 
 from pag.diffusion import load_diffusion
 from pag.errors import InputError
 from pag.files import replace, written_whole
 from pag.progress import progress
-from pag.stores import ImageStore, Split, pixels
-from pag.target_stores import create_gradients, shard_rows, write_shard
 from pag.targets.score_based import score_based_gradients
 from stages.execution import device, stage_run
 from stages.params import FiguresParams, Params, ScoreBasedParams
@@ -42,8 +42,8 @@ def _train_targets(params: Params, dataset: str) -> None:
     paths, target, figures = DatasetPaths(dataset), params.target(dataset, SOURCE), params.dataset(dataset).figures
     if not isinstance(target, ScoreBasedParams):
         raise InputError(f"params.yaml: datasets.{dataset}.targets.{SOURCE}.source must be score_based.")
-    inputs, values = [paths.images, paths.diffusion], [params.seed, target, figures]
-    with stage_run(f"score_targets@{dataset}", values=values, inputs=inputs) as checkpoints:
+    inputs, values, threads = _inputs(paths), [params.seed, target, figures], params.dataset(dataset).diffusion.threads
+    with stage_run(f"score_targets@{dataset}", values=values, inputs=inputs, threads=threads) as checkpoints:
         store = ImageStore.open(paths.images)
         distill = _distiller(paths, "train", target.timestep, target.draws, params.seed)
         _write(paths.targets(SOURCE), store.all_training(), store.num_classes, distill, target.shard_size, checkpoints)
@@ -53,11 +53,15 @@ def _train_targets(params: Params, dataset: str) -> None:
 
 def _test_targets(params: Params, dataset: str) -> None:
     paths, reference = DatasetPaths(dataset), params.dataset(dataset).evaluation.alignment
-    inputs, values = [paths.images, paths.diffusion], [params.seed, reference]
-    with stage_run(f"test_targets@{dataset}", values=values, inputs=inputs) as checkpoints:
+    inputs, values, threads = _inputs(paths), [params.seed, reference], params.dataset(dataset).diffusion.threads
+    with stage_run(f"test_targets@{dataset}", values=values, inputs=inputs, threads=threads) as checkpoints:
         store = ImageStore.open(paths.images)
         distill = _distiller(paths, "test", reference.timestep, reference.draws, params.seed)
         _write(paths.test_targets, store.split("test"), store.num_classes, distill, REFERENCE_SHARD, checkpoints)
+
+
+def _inputs(paths: DatasetPaths) -> list[Path]:
+    return [paths.images, paths.diffusion]
 
 
 def _distiller(paths: DatasetPaths, split: str, timestep: int, draws: int, seed: int) -> Distiller:
@@ -70,7 +74,7 @@ def _write(destination: Path, part: Split, classes: int, distill: Distiller, sha
     unfinished = kept / "store.zarr"
     if not (kept / "created").exists():
         _, channels, height, width = part.images.shape
-        create_gradients(unfinished, (len(part.rows), classes, height, width, channels), shard_size, {})
+        create_gradients(unfinished, (len(part.rows), classes, height, width, channels), shard_size)
         (kept / "created").touch()
     with progress(destination.name, len(part.rows)) as meter:
         for number, shard in enumerate(shard_rows(len(part.rows), shard_size)):

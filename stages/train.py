@@ -1,6 +1,9 @@
 """`train`: one classifier, a cell of the grid, by cross-entropy, adversarial training or gradient alignment (sections 2.2, 3)."""
 
 import torch
+from pag.stores import ImageStore, Split, pixels
+from pag.target_stores import TargetStore
+from torch import nn
 
 from pag.architectures import build
 from pag.attacks.pgd import PGD
@@ -11,10 +14,9 @@ from pag.classifiers import save_classifier
 from pag.curves import write_curves
 from pag.files import write_json, written_whole
 from pag.objectives import AdversarialTraining, Alignment, CrossEntropy, Objective
-from pag.stores import ImageStore
-from pag.target_stores import TargetStore
+from pag.randomness import torch_stream
 from stages.execution import device, stage_run
-from stages.params import AdversarialParams, AlignmentParams, CrossEntropyParams, Params
+from stages.params import AdversarialParams, AlignmentParams, CrossEntropyParams, Params, ValidationAttackParams
 from stages.paths import Cell, DatasetPaths
 
 __all__ = ["run"]
@@ -30,7 +32,7 @@ def run(params: Params, cell: Cell) -> None:
     lambda_ = _lambda(params, cell) if aligned else None
     inputs = [paths.images, *([paths.targets(cell.method)] if aligned else [])]
     values = [params.seed, training, architecture, method, lambda_]
-    with stage_run(f"train@{cell.dataset}-{cell.name}", values=values, inputs=inputs) as checkpoints:
+    with stage_run(f"train@{cell.dataset}-{cell.name}", values=values, inputs=inputs, threads=training.threads) as checkpoints:
         store = ImageStore.open(paths.images)
         targets = _targets(paths, cell.method, store) if aligned else None
         torch.manual_seed(params.seed)
@@ -47,6 +49,7 @@ def run(params: Params, cell: Cell) -> None:
             checkpoint=checkpoints / "state.pt",
         )  # fmt: skip
         last = {"accuracy": curves[-1]["validation_accuracy"], "cosine": curves[-1].get("validation_cosine")}
+        robust = _validation_robustness(model, store.split("validation"), training.validation_attack, params.seed)
         with written_whole(cell.classifier) as folder:
             folder.mkdir()
             config = {"dataset": cell.dataset, "method": cell.method, "lambda": lambda_, "seed": params.seed}
@@ -54,7 +57,21 @@ def run(params: Params, cell: Cell) -> None:
             names = {"class_names": store.class_names}
             save_classifier(folder, model, {"architecture": options, **shape, **names, **config})
             write_curves(folder / "curves.csv", COLUMNS, [{"epoch": n, **row} for n, row in enumerate(curves, 1)])
-            write_json(folder / "metrics.json", {"validation": last, "loss": curves[-1]["loss"]})
+            write_json(folder / "metrics.json", {"validation": {**last, **robust}, "loss": curves[-1]["loss"]})
+
+
+def _validation_robustness(
+    model: nn.Module, validation: Split, attack: ValidationAttackParams, seed: int
+) -> dict[str, float]:
+    """Accuracy under PGD on the validation part: hyperparameters are chosen by it, never on the test set."""
+    x, labels = pixels(validation.images).to(device()), validation.labels.to(device())
+    accuracies = {}
+    for norm, eps in attack.threats.items():
+        pgd = PGD(Threat(norm, eps), attack.steps, 2.5 * eps / attack.steps, random_start=True)
+        x_adv = pgd(model, x, labels, torch_stream(seed, f"validation {norm}"))
+        with torch.no_grad():
+            accuracies[f"pgd_{norm}"] = float((model(x_adv).argmax(1) == labels).double().mean())
+    return accuracies
 
 
 def _lambda(params: Params, cell: Cell) -> float:

@@ -1,6 +1,7 @@
 """`train_diffusion`: the class-conditional diffusion model of C + 1 labels (section 4.2, appendix G.2)."""
 
 import torch
+from pag.stores import ImageStore, pixels
 from torchvision.utils import save_image
 
 from pag.curves import write_curves
@@ -8,7 +9,6 @@ from pag.diffusion import DiffusionConfig, DiffusionModel, save_diffusion
 from pag.diffusion_training import train_diffusion
 from pag.files import write_json, written_whole
 from pag.randomness import torch_stream
-from pag.stores import ImageStore, pixels
 from stages.execution import device, stage_run
 from stages.params import DiffusionParams, Params
 from stages.paths import DatasetPaths
@@ -19,7 +19,8 @@ __all__ = ["run"]
 def run(params: Params, dataset: str) -> None:
     """Writes `data/<dataset>/diffusion/`: EMA weights, configuration, loss curve, samples."""
     paths, diffusion = DatasetPaths(dataset), params.dataset(dataset).diffusion
-    with stage_run(f"train_diffusion@{dataset}", values=[params.seed, diffusion], inputs=[paths.images]) as checkpoints:
+    values, inputs, threads = [params.seed, diffusion], [paths.images], diffusion.threads
+    with stage_run(f"train_diffusion@{dataset}", values=values, inputs=inputs, threads=threads) as checkpoints:
         store = ImageStore.open(paths.images)
         train = store.split("train")
         model, curves = train_diffusion(
@@ -33,20 +34,22 @@ def run(params: Params, dataset: str) -> None:
             save_diffusion(folder, model)
             write_curves(folder / "curves.csv", ["step", "loss"], curves)
             write_json(folder / "metrics.json", {"loss": curves[-1]["loss"]})
-            save_image(_samples(model, store, diffusion, params.seed), folder / "samples.png", diffusion.samples.per_class)
+            save_image(_samples(model, store, diffusion, params.seed), folder / "samples.png", nrow=diffusion.samples.per_class)
 
 
 def _config(store: ImageStore, diffusion: DiffusionParams) -> DiffusionConfig:
     network = {**diffusion.network.model_dump(), "scale_shift_norm": True}
     return DiffusionConfig(
-        store.image_shape, store.num_classes, network, diffusion.schedule, diffusion.timesteps, diffusion.learned_variance
+        store.image_shape,
+        store.num_classes,
+        network,
+        diffusion.schedule,
+        diffusion.timesteps,
+        diffusion.learned_variance,
     )
 
 
 def _samples(model: DiffusionModel, store: ImageStore, diffusion: DiffusionParams, seed: int) -> torch.Tensor:
-    """Samples of each class, `(C, per_class, ch, H, W)` in [0, 1]; where few timesteps were trained, of the last alone."""
-    per_class, classes = diffusion.samples.per_class, store.num_classes
-    labels = torch.arange(classes).repeat_interleave(per_class).to(device())
-    generator = torch_stream(seed, "samples")
-    x = model.sample(labels, diffusion.samples.steps, generator)
-    return ((x + 1) / 2).clamp(0, 1).reshape(classes, per_class, *store.image_shape)
+    """Samples of each class in a row, `(C · per_class, ch, H, W)` in [0, 1]; meaningful where all timesteps are trained."""
+    labels = torch.arange(store.num_classes).repeat_interleave(diffusion.samples.per_class).to(device())
+    return (model.sample(labels, diffusion.samples.steps, torch_stream(seed, "samples")) + 1) / 2

@@ -1,5 +1,7 @@
 """Laws of the training loop: a resumed run is the uninterrupted run, and the schedules are what they say."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -88,7 +90,7 @@ def test_sgd_follows_the_papers_step_schedule():
 def test_adamw_warms_up_and_anneals_to_zero():
     rates = _rates(adamw(_network().parameters(), 100, lr=1.0, weight_decay=0.0, warmup=0.1), 100)
     assert rates[:10] == pytest.approx([0.1 * i for i in range(1, 11)])
-    assert all(a >= b for a, b in zip(rates[9:], rates[10:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[9:]))
     assert rates[-1] < 1e-3
 
 

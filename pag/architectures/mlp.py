@@ -5,6 +5,7 @@ networks cost about what one costs, so that results can be told with their sprea
 """
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ class MLPEnsemble(nn.Module):
     def __init__(self, widths: tuple[int, int, int], generators: list[torch.Generator]) -> None:
         super().__init__()
         self.members = len(generators)
-        for layer, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True), start=1):
+        for layer, (fan_in, fan_out) in enumerate(pairwise(widths), start=1):
             draws = [_uniform((fan_in + 1, fan_out), fan_in, generator) for generator in generators]
             both = torch.stack(draws)
             self.register_parameter(f"weight{layer}", nn.Parameter(both[:, :-1].clone()))

@@ -6,7 +6,6 @@ at one noise level t, for noise that belongs to the image: its stream is `(seed,
 """
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -45,15 +44,11 @@ def score_based_gradients(
         `(N, C, ch, H, W)` float32 on the CPU, in the score's scale for pixels in [-1, 1].
     """
     images_per_forward = max(1, LABELS_PER_FORWARD // (model.null_label + 1))
-    parts = [
-        sum(_one_draw(model, x, r, split, timestep, d, seed) for d in range(draws)) / draws
-        for x, r in _batches(pixels, rows, images_per_forward)
-    ]
+    parts = []
+    for x, r in zip(pixels.split(images_per_forward), rows.split(images_per_forward), strict=True):
+        g = [_one_draw(model, x, r, split, timestep, draw, seed) for draw in range(draws)]
+        parts.append(torch.stack(g).mean(dim=0))
     return torch.cat(parts)
-
-
-def _batches(pixels: Tensor, rows: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    yield from zip(pixels.split(size), rows.split(size), strict=True)
 
 
 def _one_draw(

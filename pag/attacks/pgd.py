@@ -1,0 +1,89 @@
+"""Projected gradient descent (Madry et al., 2018), eq. (1): repeat `δ ← Proj_ε(δ + α · step(∇_δ L_CE(f_θ(x + δ), y)))`.
+
+`step` is the steepest direction of the norm: the sign of the gradient for L∞, the normalised gradient for L2. A
+targeted attack descends the loss of the wanted class instead of ascending that of the true one.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pag.attacks.threats import Threat
+from pag.errors import InputError
+
+__all__ = ["PGD"]
+
+
+@dataclass(frozen=True)
+class PGD:
+    """An attack by a fixed number of steps of a fixed size.
+
+    The paper's are: 7 steps of 1.5 ε/7 in adversarial training (appendix G.2); 10 L2 steps of 2 with ε = 15 on the toy
+    (G.1); and targeted L2 attacks of large ε, which show what a classifier takes a class to look like (figures 1, 2,
+    9).
+
+    Attributes:
+        threat: the ball that the perturbation stays in.
+        steps: how many, at least 1.
+        step_size: α > 0, in the norm of the threat.
+        random_start: whether to start uniformly in the ball, or at the example itself.
+        bounds: smallest and largest value of an input; None where inputs are not bounded (the toy's points of R²).
+        targeted: whether `labels` are the classes wanted instead of the true ones.
+
+    Raises:
+        InputError: a number is out of its range.
+    """
+
+    threat: Threat
+    steps: int
+    step_size: float
+    random_start: bool
+    bounds: tuple[float, float] | None = (0.0, 1.0)
+    targeted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise InputError(f"PGD needs at least one step, not {self.steps}.")
+        if not (math.isfinite(self.step_size) and self.step_size > 0):
+            raise InputError(f"The step size of PGD must be positive and finite, not {self.step_size}.")
+        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
+            raise InputError(f"The bounds of PGD must grow, not {self.bounds}.")
+
+    def __call__(self, model: nn.Module, x: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Attacks each example.
+
+        The model runs in the mode (training or evaluation) that the caller has set, and is left in it: in training mode
+        batch norm would mix the examples and move its running statistics. Parameters receive no gradients.
+
+        Args:
+            model: `(B, *)` to logits `(B, C)`.
+            x: examples `(B, *)`, inside the bounds.
+            labels: `(B,)` int64, the true classes, or for a targeted attack the wanted ones.
+            generator: draws the random start.
+
+        Returns:
+            Detached adversarial examples `(B, *)`: in the ball around `x` and inside the bounds.
+        """
+        x = x.detach()
+        x_adv = self._nearest_allowed(x, self.threat.random_start(x, generator)) if self.random_start else x
+        ascent = -self.step_size if self.targeted else self.step_size
+        for _ in range(self.steps):
+            step = ascent * self.threat.steepest(_loss_gradient(model, x_adv, labels))
+            x_adv = self._nearest_allowed(x, x_adv + step - x)
+        return x_adv
+
+    def _nearest_allowed(self, x: Tensor, delta: Tensor) -> Tensor:
+        """`x + Proj_ε(δ)`, clamped; as `x` is inside the bounds, the clamp does not leave the ball."""
+        x_adv = x + self.threat.project(delta)
+        return x_adv if self.bounds is None else x_adv.clamp(*self.bounds)
+
+
+def _loss_gradient(model: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
+    """The gradient of each example's cross-entropy (eq. 2) with respect to that example, `(B, *)`."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        loss = functional.cross_entropy(model(x), labels, reduction="sum")
+        return torch.autograd.grad(loss, x)[0]

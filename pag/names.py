@@ -1,0 +1,53 @@
+"""How methods, norms and numbers are called in figures and tables, in the paper's words."""
+
+from typing import Literal
+
+__all__ = ["Family", "eps_text", "family", "method_name", "norm_name", "percent"]
+
+Family = Literal["vanilla", "heuristic", "score-based", "adversarial"]
+
+_METHODS = {
+    "vanilla": "Vanilla",
+    "one_image": "OI",
+    "class_mean": "CM",
+    "nearest_neighbor": "NN",
+    "nearest_neighbor_own_class": "NN (own class)",
+    "score_based": "SBG",
+    "at_l2": "AT L₂",
+    "at_linf": "AT L∞",
+    "trades": "TRADES",
+}
+_NORMS = {"l2": "L₂", "linf": "L∞"}
+_ADVERSARIAL = ("at_", "trades")
+
+
+def method_name(method: str) -> str:
+    """`score_based` → `SBG`; methods joined by `+` one by one, a name that is not known as it stands."""
+    return " + ".join(_METHODS.get(part, part) for part in method.split("+"))
+
+
+def norm_name(norm: str) -> str:
+    """`l2` → `L₂`."""
+    return _NORMS.get(norm, norm)
+
+
+def family(method: str) -> Family:
+    """The kind of training that a method belongs to; with adversarial examples it is adversarial, whatever joins it."""
+    if method == "vanilla":
+        return "vanilla"
+    if method.startswith(_ADVERSARIAL):
+        return "adversarial"
+    return "score-based" if method.startswith("score_based") else "heuristic"
+
+
+def eps_text(eps: float) -> str:
+    """ε in pixels of [0, 1]: as a short decimal where it is one, else in 255ths where it is such: `0.5`, `8/255`."""
+    short, levels = f"{eps:g}", eps * 255
+    if float(short) != eps and abs(levels - round(levels)) < 1e-6:
+        return f"{round(levels)}/255"
+    return short
+
+
+def percent(fraction: float) -> str:
+    """`0.554` → `55.4%`."""
+    return f"{100 * fraction:.1f}%"

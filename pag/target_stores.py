@@ -1,0 +1,299 @@
+"""Target stores: where the target gradients g(x, c) of eq. (4) are kept, no more of them than is needed.
+
+A representative source keeps its representatives r_c, or a pool and who is nearest in it: kilobytes. The score-based source keeps
+`gradients (N, C, H, W, ch)` in float16, one image to a chunk inside shards. One reader serves all: `gather`.
+
+Heuristic targets are relative to the image, `g(x, c) = r_c(x) − x` (section 4.1), or to the image's own class y:
+`g(x, c) = r_c(x) − r_y(x)` for c ≠ y, and `g(x, y)` minus the mean of those. The first share the term −x, which no gradient of a
+log-softmax can follow for all classes, since `Σ_c p_c ∇ log p_c = 0`; the second do not.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tensorstore
+import torch
+import zarr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pag.errors import InputError
+from pag.stores import ReadOnlyStore, write_array
+
+__all__ = [
+    "RelativeTo", "TargetStore", "create_gradients", "shard_rows", "write_nearest", "write_representatives", "write_shard",
+]  # fmt: skip
+
+RelativeTo = Literal["image", "own_class"]
+
+
+def write_representatives(
+    path: Path, representatives: NDArray[np.float32], relative_to: RelativeTo, labels: NDArray[np.int64]
+) -> None:
+    """Writes one representative a class.
+
+    Args:
+        path: where to; must not exist.
+        representatives: `(C, H, W, ch)` float32 in pixels.
+        relative_to: what targets are relative to.
+        labels: `(N,)`, of all rows of the training set.
+    """
+    group = zarr.create_group(path, attributes={"kind": "representatives", "relative_to": relative_to})
+    write_array(group, "representatives", representatives)
+    write_array(group, "labels", labels)
+
+
+def write_nearest(
+    path: Path,
+    pool: NDArray[np.uint8],
+    nearest: NDArray[np.int32],
+    relative_to: RelativeTo,
+    labels: NDArray[np.int64],
+) -> None:
+    """Writes nearest neighbours.
+
+    Args:
+        path: where to; must not exist.
+        pool: `(P, H, W, ch)` uint8, the images that can be neighbours.
+        nearest: `(N, C)`, for each training row and class the index of its neighbour in the pool.
+        relative_to: what targets are relative to.
+        labels: `(N,)`, of all rows of the training set.
+    """
+    group = zarr.create_group(path, attributes={"kind": "nearest", "relative_to": relative_to})
+    write_array(group, "pool", pool)
+    write_array(group, "nearest", nearest)
+    write_array(group, "labels", labels)
+
+
+def create_gradients(
+    path: Path,
+    shape: tuple[int, int, int, int, int],
+    shard_size: int,
+    attributes: Mapping[str, str | int | float] | None = None,
+) -> None:
+    """Creates an empty store of gradients, which `write_shard` fills.
+
+    Args:
+        path: where to; must not exist.
+        shape: `(N, C, H, W, ch)`.
+        shard_size: images a shard; an inner chunk is one image with its C gradients.
+        attributes: of the store, besides `kind`.
+    """
+    group = zarr.create_group(path, attributes={**(attributes or {}), "kind": "gradients"})
+    rest, nan = shape[1:], float("nan")
+    group.create_array(
+        "gradients", shape=shape, dtype="float16", chunks=(1, *rest), shards=(shard_size, *rest), fill_value=nan
+    )
+
+
+def shard_rows(num_images: int, shard_size: int) -> list[range]:
+    """The rows of each shard."""
+    return [range(start, min(start + shard_size, num_images)) for start in range(0, num_images, shard_size)]
+
+
+def write_shard(path: Path, shard: int, gradients: NDArray[np.floating[Any]]) -> None:
+    """Writes the rows of one shard, `(rows, C, H, W, ch)`; shards may be written by different processes, in any order.
+
+    Raises:
+        InputError: the number of rows is not the shard's, or a value does not fit float16.
+    """
+    array = zarr.open_array(path / "gradients", mode="r+", zarr_format=3)
+    assert array.shards is not None  # `create_gradients` made it
+    rows = shard_rows(array.shape[0], array.shards[0])[shard]
+    if gradients.shape != (len(rows), *array.shape[1:]):
+        raise InputError(f"{path}: shard {shard} takes {(len(rows), *array.shape[1:])}, not {gradients.shape}.")
+    with np.errstate(over="ignore"):
+        half = gradients.astype(np.float16)
+    if not np.isfinite(half).all():
+        raise InputError(f"{path}: gradients of shard {shard} are not finite in float16.")
+    array[rows.start : rows.stop] = half
+
+
+class TargetStore(ABC):
+    """Reads target gradients, whatever their source.
+
+    Attributes:
+        path: of the store.
+        num_images: N, the rows that it has targets for; None where targets depend on no row.
+        num_classes: C.
+        image_shape: `(ch, H, W)`.
+    """
+
+    path: Path
+    num_images: int | None
+    num_classes: int
+    image_shape: tuple[int, int, int]
+
+    @abstractmethod
+    def gather(self, rows: Tensor, classes: Tensor, images: Tensor) -> Tensor:
+        """Target gradients of a batch.
+
+        Args:
+            rows: `(B,)` int64, the images' rows in the training set.
+            classes: `(B, k)` int64.
+            images: `(B, ch, H, W)` float32 in [0, 1].
+
+        Returns:
+            `g(x, c)`, `(B, k, ch, H, W)` float32 on the device of `images`.
+        """
+
+    @staticmethod
+    def open(path: Path, preload: bool = True) -> "TargetStore":
+        """Opens a store.
+
+        Args:
+            path: of the store.
+            preload: whether gradients are read into memory whole, or batch by batch.
+
+        Raises:
+            InputError: there is no such store, it is unfinished, or its arrays do not fit each other.
+        """
+        store = ReadOnlyStore(path)
+        kind = store.attribute("kind")
+        if not isinstance(kind, str) or kind not in _KINDS:
+            raise InputError(f"{path} is no target store; run the stage that writes it.")
+        return _KINDS[kind](store, preload)
+
+    def check_matches(self, num_images: int, num_classes: int, image_shape: tuple[int, int, int]) -> None:
+        """Raises InputError, with both shapes, where the store does not belong to such images."""
+        here = (num_images if self.num_images is None else self.num_images, self.num_classes, *self.image_shape)
+        wanted = (num_images, num_classes, *image_shape)
+        if here != wanted:
+            raise InputError(f"{self.path} holds targets for (N, C, ch, H, W) = {here}, and the images need {wanted}.")
+
+
+class _Heuristic(TargetStore):
+    """`r_c(x)` relative to the image, or to the own class."""
+
+    def __init__(self, store: ReadOnlyStore, num_classes: int) -> None:
+        relative_to = store.attribute("relative_to")
+        if not isinstance(relative_to, str) or relative_to not in _RELATIVE:
+            raise store.damaged(f"has targets relative to {relative_to!r}, not to one of {', '.join(_RELATIVE)}")
+        self.path, self.num_classes = store.path, num_classes
+        self._relative = _RELATIVE[relative_to](store, num_classes)
+
+    @abstractmethod
+    def representatives(self, rows: Tensor, classes: Tensor) -> Tensor:
+        """`r_c(x)` of rows `(B,)` and classes `(B, k)`: `(B, k, ch, H, W)` float32; all on the CPU."""
+
+    def gather(self, rows: Tensor, classes: Tensor, images: Tensor) -> Tensor:
+        return self._relative.gather(self, rows.cpu(), classes.cpu(), images)
+
+
+class _Relative(ABC):
+    """What heuristic targets are relative to."""
+
+    def __init__(self, store: ReadOnlyStore, num_classes: int) -> None:
+        self.num_rows: int | None = None
+
+    @abstractmethod
+    def gather(self, source: _Heuristic, rows: Tensor, classes: Tensor, images: Tensor) -> Tensor:
+        """As `TargetStore.gather`, with rows and classes on the CPU."""
+
+
+class _RelativeToImage(_Relative):
+    """`g(x, c) = r_c(x) − x` (section 4.1)."""
+
+    def gather(self, source: _Heuristic, rows: Tensor, classes: Tensor, images: Tensor) -> Tensor:
+        return source.representatives(rows, classes).to(images.device) - images[:, None]
+
+
+class _RelativeToOwnClass(_Relative):
+    """`g(x, c) = r_c(x) − r_y(x)`, and for c = y minus the mean of the others."""
+
+    def __init__(self, store: ReadOnlyStore, num_classes: int) -> None:
+        labels = store.read("labels", "int64", 1)
+        if num_classes < 2 or not np.isin(labels, np.arange(num_classes)).all():
+            raise store.damaged(f"has labels outside 0 … C − 1 or no other class (C = {num_classes})")
+        self.num_rows = len(labels)
+        self._labels = torch.from_numpy(labels)
+
+    def gather(self, source: _Heuristic, rows: Tensor, classes: Tensor, images: Tensor) -> Tensor:
+        r = source.representatives(rows, torch.arange(source.num_classes).expand(len(rows), -1))
+        index, y = torch.arange(len(rows)), self._labels[rows]
+        g = r - r[index, y][:, None]
+        g[index, y] = -g.sum(dim=1) / (source.num_classes - 1)  # the own term is still zero in this sum
+        return g[index[:, None], classes].to(images.device)
+
+
+_RELATIVE: Mapping[str, type[_Relative]] = {"image": _RelativeToImage, "own_class": _RelativeToOwnClass}
+
+
+def _channels_first(images: NDArray[Any]) -> Tensor:
+    """`(…, H, W, ch)` of any type to `(…, ch, H, W)` float32."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, -3), dtype=np.float32))
+
+
+def _shape_of(images: Tensor) -> tuple[int, int, int]:
+    channels, height, width = images.shape[-3:]
+    return channels, height, width
+
+
+class _Representatives(_Heuristic):
+    """One representative a class, whatever the image."""
+
+    def __init__(self, store: ReadOnlyStore, preload: bool) -> None:
+        self._representatives = _channels_first(store.read("representatives", "float32", 4))
+        super().__init__(store, len(self._representatives))
+        self.num_images, self.image_shape = self._relative.num_rows, _shape_of(self._representatives)
+
+    def representatives(self, rows: Tensor, classes: Tensor) -> Tensor:
+        return self._representatives[classes]
+
+
+class _Nearest(_Heuristic):
+    """The nearest neighbours in a pool."""
+
+    def __init__(self, store: ReadOnlyStore, preload: bool) -> None:
+        self._pool = _channels_first(store.read("pool", "uint8", 4)) / 255
+        nearest = store.read("nearest", "int32", 2)
+        if ((nearest < 0) | (nearest >= len(self._pool))).any():
+            raise store.damaged(f"has neighbours outside its pool of {len(self._pool)}")
+        super().__init__(store, nearest.shape[1])
+        if self._relative.num_rows not in (None, len(nearest)):
+            raise store.damaged(f"has neighbours of {len(nearest)} images and labels of {self._relative.num_rows}")
+        self._nearest = torch.from_numpy(nearest).long()
+        self.num_images, self.image_shape = len(nearest), _shape_of(self._pool)
+
+    def representatives(self, rows: Tensor, classes: Tensor) -> Tensor:
+        return self._pool[self._nearest[rows[:, None], classes]]
+
+
+class _Gradients(TargetStore):
+    """Stored gradients: read whole, or just the rows and classes of each batch."""
+
+    def __init__(self, store: ReadOnlyStore, preload: bool) -> None:
+        self.path = store.path
+        shape = store.finished("gradients", "float16", 5).shape
+        self.num_images, self.num_classes, height, width, channels = shape
+        self.image_shape = (channels, height, width)
+        files = {"driver": "file", "path": str((store.path / "gradients").absolute())}
+        self._array = tensorstore.open({"driver": "zarr3", "kvstore": files}, open=True, read=True).result()
+        self._preloaded = self._read(self._array) if preload else None
+
+    def _read(self, part: tensorstore.TensorStore) -> NDArray[np.float16]:
+        try:
+            values: NDArray[np.float16] = part.read().result()
+        except ValueError:
+            values = np.full(1, np.nan, np.float16)
+        if not np.isfinite(values).all():
+            raise InputError(f"{self.path} is unfinished or damaged; delete it and run the stage that writes it again.")
+        return values
+
+    def gather(self, rows: Tensor, classes: Tensor, images: Tensor) -> Tensor:
+        index, selected = rows.cpu().numpy()[:, None], classes.cpu().numpy()
+        if self._preloaded is None:
+            values = self._read(self._array.vindex[index, selected])
+        else:
+            values = self._preloaded[index, selected]
+        return _channels_first(values).to(images.device)
+
+
+_KINDS: Mapping[str, Callable[[ReadOnlyStore, bool], TargetStore]] = {
+    "representatives": _Representatives,
+    "nearest": _Nearest,
+    "gradients": _Gradients,
+}

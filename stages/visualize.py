@@ -1,0 +1,134 @@
+"""`visualize`: the figures and the gathered results of one data set and architecture; the test set itself is not read."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from pag.charts import attack_breakdown, lambda_curves, loss_curve, robustness_against_alignment, training_curves
+from pag.drawing import save
+from pag.errors import InputError
+from pag.figures import Array, enlarged, targeted_grid, targets_by_source, targets_by_timestep
+from pag.files import write_json, written_whole
+from pag.names import eps_text, method_name, norm_name, percent
+from pag.stores import ImageStore, pixels
+from pag.target_stores import TargetStore
+from stages.execution import stage_run
+from stages.params import Params
+from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
+from stages.results import RESULTS, CellResult, GridResults, gather, read_arrays, read_curves
+
+__all__ = ["run"]
+
+COLUMNS = 10  # of a grid of images; a data set of more classes shows its first ones
+PANELS = {
+    "cross_entropy": "cross-entropy",
+    "cosine": "alignment loss",
+    "validation_accuracy": "validation accuracy",
+    "validation_cosine": "validation cosine",
+}
+
+
+def run(params: Params, dataset: str, architecture: str) -> None:
+    """Writes `data/figures/<dataset>-<architecture>/`: PNGs, and `results.json` with the numbers of all cells.
+
+    Raises:
+        InputError: a cell of the grid has no results.
+    """
+    paths = DatasetPaths(dataset)
+    with stage_run(f"visualize@{dataset}-{architecture}"):
+        results = gather(params, dataset, architecture)
+        with written_whole(paths.figures(architecture)) as folder:
+            folder.mkdir()
+            write_json(folder / RESULTS, results.model_dump(mode="json", by_alias=True))
+            for name, figure in _figures(params, paths, results):
+                save(figure, folder / f"{name}.png")
+
+
+def _figures(params: Params, paths: DatasetPaths, results: GridResults) -> Iterator[tuple[str, Figure]]:
+    store = ImageStore.open(paths.images)
+    yield from _targeted(params, results, store.class_names)
+    yield from _targets(params, paths, store)
+    yield from _by_timestep(paths, store.class_names)
+    yield from _charts(results)
+    curves = read_curves(paths.diffusion / "curves.csv")
+    steps, loss = ([value for value in curves[name] if value is not None] for name in ("step", "loss"))
+    yield "diffusion-loss", loss_curve(steps, loss)
+    yield "diffusion-samples", enlarged(_png(paths.diffusion / "samples.png"))
+
+
+def _targeted(params: Params, results: GridResults, class_names: tuple[str, ...]) -> Iterator[tuple[str, Figure]]:
+    """Figures 1, 2 and 9 from each input, and figure 5: the same with a row for each λ, from the first input."""
+    architecture = results.architecture
+    cells = {
+        cell.name.removeprefix(f"{architecture}-"): cell
+        for walk in (grid_cells, sweep_cells)
+        for cell in walk(params, results.dataset, architecture)
+    }
+    methods = {method_name(cell.evaluation.method): cell for cell in results.cells}
+    for i, figure in enumerate(_targeted_grids(methods, cells, class_names)):
+        yield f"targeted-{i}", figure
+    lambdas = {f"λ = {lambda_:g}": cell for lambda_, cell in results.by_lambda}
+    yield "lambda-targeted", next(_targeted_grids(lambdas, cells, class_names))
+
+
+def _targeted_grids(
+    rows: Mapping[str, CellResult], cells: Mapping[str, Cell], class_names: tuple[str, ...]
+) -> Iterator[Figure]:
+    files = [read_arrays(cells[cell.name].evaluation / "targeted.safetensors") for cell in rows.values()]
+    evaluations = [cell.evaluation for cell in rows.values()]
+    numbers = {norm_name(n): [percent(e.autoattack[n].value) for e in evaluations] for n in evaluations[0].autoattack}
+    for i, (image, label) in enumerate(zip(files[0]["images"], files[0]["labels"], strict=True)):
+        adversarial = np.stack([file["adversarial"][i, :COLUMNS] for file in files])
+        yield targeted_grid(image, class_names[label], adversarial, list(rows), class_names[:COLUMNS], numbers)
+
+
+def _targets(params: Params, paths: DatasetPaths, store: ImageStore) -> Iterator[tuple[str, Figure]]:
+    """Figure 7, at the first training image of each of the first classes."""
+    dataset, train = params.dataset(paths.dataset), store.split("train")
+    sources = [name for name in params.grid.aligned if name in dataset.targets]
+    classes = train.labels.unique()[: dataset.figures.images]
+    first = torch.stack([(train.labels == c).nonzero()[0, 0] for c in classes])
+    x, columns = pixels(train.images[first]), torch.arange(min(COLUMNS, store.num_classes)).expand(len(first), -1)
+    stores = [TargetStore.open(paths.targets(name), preload=False) for name in sources]
+    g = torch.stack([targets.gather(train.rows[first], columns, x) for targets in stores]).numpy()
+    for i, label in enumerate(train.labels[first].tolist()):
+        names, class_names = [method_name(name) for name in sources], store.class_names
+        figure = targets_by_source(x[i].numpy(), class_names[label], g[:, i], names, class_names[:COLUMNS])
+        yield f"targets-by-source-{i}", figure
+
+
+def _by_timestep(paths: DatasetPaths, class_names: tuple[str, ...]) -> Iterator[tuple[str, Figure]]:
+    """Figure 8."""
+    examples = read_arrays(paths.target_examples)
+    timesteps = examples["timesteps"].tolist()
+    for i, (image, label) in enumerate(zip(examples["images"], examples["labels"], strict=True)):
+        targets = examples["by_timestep"][:, i, :COLUMNS]
+        figure = targets_by_timestep(image, class_names[label], targets, timesteps, class_names[:COLUMNS])
+        yield f"targets-by-timestep-{i}", figure
+
+
+def _charts(results: GridResults) -> Iterator[tuple[str, Figure]]:
+    sweep = [(lambda_, cell.evaluation) for lambda_, cell in results.by_lambda]
+    evaluations = [cell.evaluation for cell in results.cells]
+    methods = [e.method for e in evaluations]
+    titles = {norm: f"AutoAttack {norm_name(norm)}, ε = {eps_text(a.eps)}" for norm, a in results.norms.items()}
+    accuracies = {title: [e.autoattack[norm].triple for _, e in sweep] for norm, title in titles.items()}
+    accuracies = {"clean": [e.clean.triple for _, e in sweep], **accuracies}
+    yield "lambda", lambda_curves([x for x, _ in sweep], accuracies, [e.alignment.triple for _, e in sweep])
+    robust = {norm_name(norm): [e.autoattack[norm].triple for e in evaluations] for norm in titles}
+    alignment = [e.alignment.triple for e in evaluations]
+    yield "robustness-alignment", robustness_against_alignment(methods, alignment, robust)
+    attacks = {title: [e.autoattack[norm].attacks for e in evaluations] for norm, title in titles.items()}
+    yield "attacks", attack_breakdown(methods, attacks)
+    yield "training", training_curves({cell.evaluation.method: cell.curves for cell in results.cells}, PANELS)
+
+
+def _png(path: Path) -> Array:
+    try:
+        return np.asarray(matplotlib.image.imread(path))[..., :3]
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; run the stage that makes it.") from None

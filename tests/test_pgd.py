@@ -1,0 +1,107 @@
+"""Laws of projected gradient descent on networks whose optimum is known."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from pag.attacks.pgd import PGD
+from pag.attacks.threats import NORMS, Threat
+from pag.errors import InputError
+from pag.randomness import torch_stream
+
+
+def network(inputs, outputs, *, hidden=None, seed=0):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layers = [nn.Flatten(), nn.Linear(inputs, hidden or outputs)]
+        layers += [] if hidden is None else [nn.Tanh(), nn.Linear(hidden, outputs)]
+        return nn.Sequential(*layers).double().eval()
+
+
+def examples(*shape, index=0):
+    generator = torch_stream(0, "test", index)
+    x = torch.rand(shape, generator=generator, dtype=torch.float64)
+    return x, torch.randint(3, shape[:1], generator=generator)
+
+
+def loss(model, x, labels):
+    with torch.no_grad():
+        return functional.cross_entropy(model(x), labels, reduction="none")
+
+
+@pytest.mark.parametrize("norm", list(NORMS))
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), None])
+@pytest.mark.parametrize("random_start", [False, True])
+@pytest.mark.parametrize("targeted", [False, True])
+def test_attack_stays_in_the_ball_and_the_bounds(norm, bounds, random_start, targeted):
+    model, (x, labels) = network(12, 3, hidden=8), examples(10, 3, 2, 2)
+    threat = Threat(norm, 0.4)
+    x_adv = PGD(threat, 5, 0.3, random_start, bounds, targeted)(model, x, labels, torch_stream(0, "start"))
+    assert x_adv.shape == x.shape
+    assert not x_adv.requires_grad
+    assert (threat.size(x_adv - x) <= 0.4 + 1e-12).all()
+    assert (threat.size(x_adv - x) > 0.01).all()
+    if bounds is not None:
+        assert x_adv.min() >= 0
+        assert x_adv.max() <= 1
+    else:
+        assert x_adv.min() < 0  # it does leave the pixels' range where nothing holds it
+
+
+@pytest.mark.parametrize("norm", list(NORMS))
+def test_untargeted_attack_finds_the_optimum_of_a_linear_two_class_model(norm):
+    # The loss grows with the other class's logit minus the own: the optimum is one step of size ε along that weight vector.
+    model = network(6, 2)
+    x, _ = examples(8, 6)
+    labels = torch.arange(8) % 2
+    weight = model[1].weight.detach()
+    direction = weight[1 - labels] - weight[labels]
+    threat = Threat(norm, 0.5)
+    x_adv = PGD(threat, 10, 0.2, random_start=True, bounds=None)(model, x, labels, torch_stream(0, "start"))
+    optimum = {"linf": direction.sign(), "l2": direction / direction.norm(dim=1, keepdim=True)}[norm]
+    achieved, best = ((d * direction).sum(1) for d in (x_adv - x, 0.5 * optimum))
+    assert (achieved >= 0.99 * best).all()
+    assert (loss(model, x_adv, labels) > loss(model, x, labels)).all()
+
+
+@pytest.mark.parametrize("norm", list(NORMS))
+def test_targeted_attack_of_large_radius_reaches_its_classes(norm):
+    model, (x, _) = network(6, 3, hidden=16), examples(9, 6)
+    wanted = torch.arange(9) % 3
+    x_adv = PGD(Threat(norm, 20.0), 60, 1.0, random_start=False, bounds=None, targeted=True)(model, x, wanted)
+    assert (loss(model, x_adv, wanted) < loss(model, x, wanted)).all()
+    assert torch.equal(model(x_adv).argmax(1), wanted)
+
+
+def test_an_examples_attack_does_not_depend_on_its_batch():
+    model, (x, labels) = network(6, 3, hidden=8), examples(5, 6)
+    attack = PGD(Threat("l2", 0.5), 7, 0.1, random_start=False)
+    alone = torch.cat([attack(model, x[i : i + 1], labels[i : i + 1]) for i in range(5)])
+    torch.testing.assert_close(attack(model, x, labels), alone)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_model_is_left_as_it_was(training):
+    model, (x, labels) = network(6, 3), examples(5, 6)
+    model.train(training)
+    with torch.no_grad():  # the attack differentiates all the same
+        x_adv = PGD(Threat("linf", 0.1), 3, 0.05, random_start=False)(model, x, labels)
+    assert not torch.equal(x_adv, x)
+    assert model.training is training
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_constant_model_moves_nothing():
+    model, (x, labels) = network(6, 3), examples(5, 6)
+    nn.init.zeros_(model[1].weight)
+    assert torch.equal(PGD(Threat("l2", 0.1), 3, 0.05, random_start=False)(model, x, labels), x)
+
+
+def test_impossible_numbers_are_refused():
+    threat = Threat("l2", 1.0)
+    for steps, step_size, bounds in [(0, 0.1, None), (1, 0.0, None), (1, math.nan, None), (1, 0.1, (1.0, 0.0))]:
+        with pytest.raises(InputError):
+            PGD(threat, steps, step_size, random_start=False, bounds=bounds)
