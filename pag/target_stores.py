@@ -284,12 +284,12 @@ class _Gradients(TargetStore):
         return values
 
     def gather(self, rows: Tensor, classes: Tensor, images: Tensor) -> Tensor:
-        index, selected = rows.cpu().numpy()[:, None], classes.cpu().numpy()
-        if self._preloaded is None:
-            values = self._read(self._array.vindex[index, selected])
-        else:
-            values = self._preloaded[index, selected]
-        return _channels_first(values).to(images.device)
+        return _channels_first(self._values(rows.cpu().numpy()[:, None], classes.cpu().numpy())).to(images.device)
+
+    def _values(self, rows: NDArray[np.int64], classes: NDArray[np.int64]) -> NDArray[np.float16]:
+        if self._preloaded is not None:
+            return self._preloaded[rows, classes]
+        return self._read(self._array.vindex[rows, classes])
 
 
 _KINDS: Mapping[str, Callable[[ReadOnlyStore, bool], TargetStore]] = {

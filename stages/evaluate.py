@@ -3,8 +3,6 @@
 from functools import partial
 
 import torch
-from pag.stores import ImageStore, pixels
-from pag.target_stores import TargetStore
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -15,6 +13,8 @@ from pag.classifiers import load_classifier
 from pag.evaluation import ThreatOutcome, evaluate_autoattack, mean_estimate, predictions, proportion
 from pag.files import read_json, write_json, written_whole
 from pag.randomness import torch_stream
+from pag.stores import ImageStore, pixels
+from pag.target_stores import TargetStore
 from stages.execution import stage_run
 from stages.params import EvaluationParams, Params, TargetedParams
 from stages.paths import Cell, DatasetPaths

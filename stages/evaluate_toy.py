@@ -66,5 +66,7 @@ def _spread(model: MLPEnsemble, x: Tensor, labels: Tensor) -> dict[str, object]:
 @torch.no_grad()
 def _classes_on_grid(model: MLPEnsemble, x1: Tensor, x2: Tensor) -> Tensor:
     grid = torch.stack(torch.meshgrid(x1, x2, indexing="xy"), dim=-1).reshape(-1, 2)
-    logits = model(grid.repeat(model.members, 1)).unflatten(0, (model.members, -1))[DRAWN_PAIR]
-    return logits.argmax(1).reshape(len(x2), len(x1)).contiguous()
+    logits: Tensor = model(grid.repeat(model.members, 1))
+    drawn = logits.unflatten(0, (model.members, -1))[DRAWN_PAIR]
+    classes: Tensor = drawn.argmax(1).reshape(len(x2), len(x1))
+    return classes.contiguous()

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-from pag.stores import ImageStore
-from pag.target_stores import write_nearest, write_representatives
-from pag.targets.representatives import class_mean, nearest_neighbor, one_image
 
 from pag.errors import InputError
 from pag.files import written_whole
+from pag.stores import ImageStore
+from pag.target_stores import write_nearest, write_representatives
+from pag.targets.representatives import class_mean, nearest_neighbor, one_image
 from stages.execution import stage_run
 from stages.params import ClassMeanParams, NearestNeighborParams, OneImageParams, Params
 from stages.paths import DatasetPaths

@@ -43,9 +43,9 @@ class DatasetPaths:
         """Score-based gradients of a few training images at several timesteps (figure 8)."""
         return self.root / "target_examples.safetensors"
 
-    @property
-    def figures(self) -> Path:
-        return self.root / "figures"
+    def figures(self, architecture: str) -> Path:
+        """Folder with PNGs and `results.json`, all that the report reads of a data set and architecture."""
+        return DATA / "figures" / f"{self.dataset}-{architecture}"
 
     def targets(self, name: str) -> Path:
         return self.root / "targets" / f"{name}.zarr"

@@ -1,9 +1,8 @@
 """`prepare`: a data set's images and labels, with the validation part of its training set, into `images.zarr`."""
 
 from pag.datasets import load, validation_mask
-from pag.stores import write_images
-
 from pag.files import written_whole
+from pag.stores import write_images
 from stages.execution import stage_run
 from stages.params import Params
 from stages.paths import DatasetPaths

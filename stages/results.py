@@ -16,7 +16,18 @@ from pag.files import read_json
 from stages.params import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
 
-__all__ = ["RESULTS", "Attacked", "CellResult", "Evaluation", "GridResults", "Measure", "gather", "read_arrays", "read_curves", "read_gathered"]  # fmt: skip
+__all__ = [
+    "RESULTS",
+    "Attacked",
+    "CellResult",
+    "Evaluation",
+    "GridResults",
+    "Measure",
+    "gather",
+    "read_arrays",
+    "read_curves",
+    "read_gathered",
+]
 
 RESULTS = "results.json"
 Curves = dict[str, list[float | None]]

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pag.stores import ImageStore, Split, pixels
-from pag.target_stores import create_gradients, shard_rows, write_shard
 from safetensors.torch import save_file
 
 from pag.diffusion import load_diffusion
 from pag.errors import InputError
 from pag.files import replace, written_whole
 from pag.progress import progress
+from pag.stores import ImageStore, Split, pixels
+from pag.target_stores import create_gradients, shard_rows, write_shard
 from pag.targets.score_based import score_based_gradients
 from stages.execution import device, stage_run
 from stages.params import FiguresParams, Params, ScoreBasedParams

@@ -1,8 +1,6 @@
 """`train`: one classifier, a cell of the grid, by cross-entropy, adversarial training or gradient alignment (sections 2.2, 3)."""
 
 import torch
-from pag.stores import ImageStore, Split, pixels
-from pag.target_stores import TargetStore
 from torch import nn
 
 from pag.architectures import build
@@ -15,6 +13,8 @@ from pag.curves import write_curves
 from pag.files import write_json, written_whole
 from pag.objectives import AdversarialTraining, Alignment, CrossEntropy, Objective
 from pag.randomness import torch_stream
+from pag.stores import ImageStore, Split, pixels
+from pag.target_stores import TargetStore
 from stages.execution import device, stage_run
 from stages.params import AdversarialParams, AlignmentParams, CrossEntropyParams, Params, ValidationAttackParams
 from stages.paths import Cell, DatasetPaths

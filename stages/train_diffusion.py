@@ -1,7 +1,6 @@
 """`train_diffusion`: the class-conditional diffusion model of C + 1 labels (section 4.2, appendix G.2)."""
 
 import torch
-from pag.stores import ImageStore, pixels
 from torchvision.utils import save_image
 
 from pag.curves import write_curves
@@ -9,6 +8,7 @@ from pag.diffusion import DiffusionConfig, DiffusionModel, save_diffusion
 from pag.diffusion_training import train_diffusion
 from pag.files import write_json, written_whole
 from pag.randomness import torch_stream
+from pag.stores import ImageStore, pixels
 from stages.execution import device, stage_run
 from stages.params import DiffusionParams, Params
 from stages.paths import DatasetPaths

@@ -1,6 +1,7 @@
 """`train_toy`: the networks of the toy experiment (section 5.1, appendix G.1), each pair with and without alignment."""
 
 from safetensors.torch import save_file
+from torch import Tensor
 
 from pag.files import written_whole
 from pag.toy import train_toy
@@ -15,7 +16,7 @@ def run(params: Params) -> None:
     """Writes `data/toy/networks.safetensors`: the weights of all pairs, under `vanilla.…` and `aligned.…`."""
     toy = params.toy
     with stage_run("train_toy"):
-        weights = {}
+        weights: dict[str, Tensor] = {}
         for kind, lambda_ in (("vanilla", 0.0), ("aligned", toy.alignment.lambda_)):
             model = train_toy(
                 toy.pairs, points=toy.data.train, widths=toy.widths, epochs=toy.epochs, batch_size=toy.batch_size,

@@ -26,7 +26,7 @@ __all__ = ["run"]
 COLUMNS = 10  # of a grid of images; a data set of more classes shows its first ones
 PANELS = {
     "cross_entropy": "cross-entropy",
-    "cosine": "alignment loss",
+    "cosine": "training cosine",
     "validation_accuracy": "validation accuracy",
     "validation_cosine": "validation cosine",
 }
@@ -71,6 +71,8 @@ def _targeted(params: Params, results: GridResults, class_names: tuple[str, ...]
     methods = {method_name(cell.evaluation.method): cell for cell in results.cells}
     for i, figure in enumerate(_targeted_grids(methods, cells, class_names)):
         yield f"targeted-{i}", figure
+    if len(results.by_lambda) < 2:
+        return
     lambdas = {f"λ = {lambda_:g}": cell for lambda_, cell in results.by_lambda}
     yield "lambda-targeted", next(_targeted_grids(lambdas, cells, class_names))
 
@@ -90,6 +92,8 @@ def _targets(params: Params, paths: DatasetPaths, store: ImageStore) -> Iterator
     """Figure 7, at the first training image of each of the first classes."""
     dataset, train = params.dataset(paths.dataset), store.split("train")
     sources = [name for name in params.grid.aligned if name in dataset.targets]
+    if not sources:
+        return
     classes = train.labels.unique()[: dataset.figures.images]
     first = torch.stack([(train.labels == c).nonzero()[0, 0] for c in classes])
     x, columns = pixels(train.images[first]), torch.arange(min(COLUMNS, store.num_classes)).expand(len(first), -1)
@@ -118,7 +122,8 @@ def _charts(results: GridResults) -> Iterator[tuple[str, Figure]]:
     titles = {norm: f"AutoAttack {norm_name(norm)}, ε = {eps_text(a.eps)}" for norm, a in results.norms.items()}
     accuracies = {title: [e.autoattack[norm].triple for _, e in sweep] for norm, title in titles.items()}
     accuracies = {"clean": [e.clean.triple for _, e in sweep], **accuracies}
-    yield "lambda", lambda_curves([x for x, _ in sweep], accuracies, [e.alignment.triple for _, e in sweep])
+    if len(sweep) > 1:
+        yield "lambda", lambda_curves([x for x, _ in sweep], accuracies, [e.alignment.triple for _, e in sweep])
     robust = {norm_name(norm): [e.autoattack[norm].triple for e in evaluations] for norm in titles}
     alignment = [e.alignment.triple for e in evaluations]
     yield "robustness-alignment", robustness_against_alignment(methods, alignment, robust)

@@ -21,6 +21,11 @@ class MLPEnsemble(nn.Module):
         generators: one a member, for its initial weights (uniform in ±1/√fan-in, as `torch.nn.Linear` draws them).
     """
 
+    weight1: nn.Parameter
+    bias1: nn.Parameter
+    weight2: nn.Parameter
+    bias2: nn.Parameter
+
     def __init__(self, widths: tuple[int, int, int], generators: list[torch.Generator]) -> None:
         super().__init__()
         self.members = len(generators)

@@ -4,7 +4,7 @@ linear: β from 0.1/T to 20/T in equal steps.      cosine: ᾱ(s) = cos²((s + 0
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,8 @@ def betas(schedule: str, timesteps: int) -> NDArray[np.float64]:
         return np.linspace(0.1 / timesteps, 20 / timesteps, timesteps, dtype=np.float64)
     if schedule == "cosine":
         alpha_bar = np.cos((np.arange(timesteps + 1) / timesteps + 0.008) / 1.008 * np.pi / 2) ** 2
-        return np.minimum(1 - alpha_bar[1:] / alpha_bar[:-1], 0.999)
+        cosine: NDArray[np.float64] = np.minimum(1 - alpha_bar[1:] / alpha_bar[:-1], 0.999)
+        return cosine
     raise InputError(f"Unknown noise schedule {schedule!r}; known are linear, cosine.")
 
 
@@ -46,13 +47,14 @@ def space_timesteps(timesteps: int, sections: Sequence[int] | str) -> list[int]:
                 return list(range(0, timesteps, stride))
         raise InputError(f"No whole stride takes {wanted} of {timesteps} timesteps.")
     size, longer = divmod(timesteps, len(sections))
-    taken, start = [], 0
+    taken: list[int] = []
+    start = 0
     for i, count in enumerate(sections):
         length = size + (i < longer)
         if not 1 <= count <= length:
             raise InputError(f"Cannot take {count} of {length} timesteps.")
-        stride = (length - 1) / (count - 1) if count > 1 else 1.0
+        fraction = (length - 1) / (count - 1) if count > 1 else 1.0
         # Summed, not multiplied: at halves the rounding must fall as in the public implementation.
-        taken += [start + round(at) for at in accumulate([stride] * (count - 1), initial=0.0)]
+        taken += [start + round(offset) for offset in accumulate(repeat(fraction, count - 1), initial=0.0)]
         start += length
     return sorted(set(taken))

@@ -91,7 +91,7 @@ class AttentionBlock(nn.Module):
         scale = 1 / math.sqrt(math.sqrt(q.shape[1]))  # on both factors: safer in half precision
         weights = ((q * scale).transpose(1, 2) @ (k * scale)).float().softmax(dim=-1).to(v.dtype)
         h = (v @ weights.transpose(1, 2)).reshape(batch, channels, -1)
-        return (flat + self.proj_out(h)).reshape(x.shape)
+        return (flat + self.proj_out(h)).reshape(x.shape)  # type: ignore[no-any-return]
 
 
 class Downsample(nn.Module):

@@ -91,9 +91,9 @@ def nearest_neighbor(
     """Nearest neighbour (NN), eq. (6), in a limited pool of each class.
 
     A neighbour differs from its query: neither the image itself nor a duplicate of it counts. Ties go to the lowest index.
-    Distances are whole numbers, exact in float64 (up to 2⁵³: images of 10¹¹ pixels). Memory beside the arguments and what is
-    returned: one class's pool and 1,024 queries as float64, and three tables of 1,024 × (pool of a class) float64: at most
-    `8 · ((pool_per_class + 1,024) · H·W·ch + 3 · 1,024 · pool_per_class)` bytes, twice that while blocks are converted.
+    Squared distances are whole numbers below 2⁵³ (up to 10¹¹ values an image), so exact in float64. They are taken for 1,024
+    queries and one class's pool at a time: for D = H·W·ch and p = pool_per_class, memory beside the arguments and twice the
+    pool stays below `16 · (p + 1,024) · D + 10 · 1,024 · p` bytes and a megabyte.
 
     Args:
         images: candidates `(M, H, W, ch)`.
@@ -107,7 +107,7 @@ def nearest_neighbor(
         The pool `(P, H, W, ch)` uint8, class by class, and for each query and class the index of its neighbour `(N, C)` int32.
 
     Raises:
-        InputError: a class has no image, or a query's class no image in the pool but the query itself.
+        InputError: a class has no image, or none in its pool that differs from a query.
     """
     pools = []
     for c in range(num_classes):
@@ -127,11 +127,23 @@ def _nearest_in(pool: NDArray[np.uint8], queries: NDArray[np.uint8], c: int) -> 
     squares_of_b = np.square(b).sum(axis=1)
     found = np.empty(len(queries), dtype=np.int64)
     for start in range(0, len(queries), QUERY_BLOCK):
-        block = queries[start : start + QUERY_BLOCK]
-        a = block.reshape(len(block), -1).astype(np.float64)
-        squares = np.square(a).sum(axis=1)[:, None] - 2 * (a @ b.T) + squares_of_b
+        block = slice(start, start + QUERY_BLOCK)
+        squares = _squared_distances(queries[block], b, squares_of_b)
         squares[squares == 0] = np.inf  # x̂ ≠ x
-        if np.isinf(squares).all(axis=1).any():
+        found[block] = squares.argmin(axis=1)
+        if np.isinf(squares[np.arange(len(squares)), found[block]]).any():
             raise InputError(f"The pool of class {c} has no image that differs from a query; raise pool_per_class.")
-        found[start : start + len(block)] = squares.argmin(axis=1)
+        del squares  # before the next block's are made
     return found
+
+
+def _squared_distances(
+    queries: NDArray[np.uint8], b: NDArray[np.float64], squares_of_b: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """`‖a − b‖² = ‖a‖² − 2 aᵀb + ‖b‖²` of each query and row of `b`, in one table."""
+    a = queries.reshape(len(queries), -1).astype(np.float64)
+    squares: NDArray[np.float64] = a @ b.T
+    squares *= -2
+    squares += np.square(a).sum(axis=1)[:, None]
+    squares += squares_of_b
+    return squares

@@ -1,0 +1,152 @@
+"""What the numbers say, in sentences: which order holds in which norm, and what does not. Every sentence is computed."""
+
+from collections.abc import Sequence
+from itertools import combinations, pairwise
+
+from pag.names import eps_text, family, method_name, norm_name, percent
+from stages.results import Evaluation, GridResults, Measure
+
+__all__ = ["findings"]
+
+
+def findings(results: GridResults) -> list[str]:
+    """The answer for one data set and architecture: verdict, order, λ, adversarial training, alignment."""
+    norms = list(results.norms)
+    sentences = [_verdict(results, norms)]
+    sentences += [_order(results, norm) for norm in norms]
+    sentences += [_monotone(results, norms)]
+    sentences += [_adversarial(results, at, norms) for at in _of(results, "adversarial")]
+    sentences += [_pairs(results, norms)]
+    return [sentence for sentence in sentences if sentence] or ["The grid holds nothing to compare."]
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _robust(evaluation: Evaluation, norm: str) -> Measure:
+    return evaluation.autoattack[norm]
+
+
+def _told(evaluation: Evaluation, norm: str) -> str:
+    return f"{method_name(evaluation.method)} ({percent(_robust(evaluation, norm).value)})"
+
+
+def _of(results: GridResults, *families: str) -> list[Evaluation]:
+    return [cell.evaluation for cell in results.cells if family(cell.evaluation.method) in families]
+
+
+def _verdict(results: GridResults, norms: Sequence[str]) -> str:
+    """Whether the networks that were trained for aligned gradients, never on perturbed images, are the more robust."""
+    vanilla, aligned = results.cell("vanilla"), _of(results, "heuristic", "score-based")
+    if vanilla is None or not aligned:
+        return ""
+    base = vanilla.evaluation
+    above = [e for e in aligned if all(_robust(e, n).value > _robust(base, n).value for n in norms)]
+    apart = [e for e in above if all(_robust(e, n).interval[0] > _robust(base, n).interval[1] for n in norms)]
+    word = "Yes" if len(above) == len(aligned) else "In part" if above else "No"
+    under = "under every threat" if len(norms) > 1 else f"in {norm_name(norms[0])}"
+    return (
+        f"{word}: {len(above)} of {len(aligned)} networks trained for aligned gradients, without one perturbed image, are more "
+        f"robust than vanilla {under}, {len(apart)} of them by more than the confidence intervals."
+    )
+
+
+def _order(results: GridResults, norm: str) -> str:
+    """Whether vanilla < every heuristic < score-based holds, and if not, where it breaks."""
+    vanilla, score = results.cell("vanilla"), results.cell("score_based")
+    heuristics = sorted(_of(results, "heuristic"), key=lambda e: _robust(e, norm).value)
+    if vanilla is None or score is None or not heuristics:
+        return ""
+    below, above = vanilla.evaluation, score.evaluation
+    pairs = [(below, h) for h in heuristics] + [(h, above) for h in heuristics]
+    broken = [(a, b) for a, b in pairs if _robust(a, norm).value >= _robust(b, norm).value]
+    unsure = [(a, b) for a, b in pairs if (a, b) not in broken and _overlap(_robust(a, norm), _robust(b, norm))]
+    attacked = results.norms[norm]
+    where = f"Under AutoAttack in {norm_name(norm)} (ε = {eps_text(attacked.eps)}, n = {attacked.n})"
+    if broken:
+        told = _joined([f"{_told(b, norm)} is not above {_told(a, norm)}" for a, b in broken])
+        return f"{where} the order vanilla < every heuristic < SBG does not hold: {told}."
+    numbers = [percent(_robust(e, norm).value) for e in (below, heuristics[0], heuristics[-1], above)]
+    span = numbers[1] if numbers[1] == numbers[2] else f"{numbers[1]} to {numbers[2]}"
+    told = f"{where} the order vanilla < every heuristic < SBG holds ({numbers[0]} < {span} < {numbers[3]})"
+    return told + (
+        f", though the intervals of {_joined([_names(*pair) for pair in unsure])} overlap." if unsure else "."
+    )
+
+
+def _names(a: Evaluation, b: Evaluation) -> str:
+    return f"{method_name(a.method)} / {method_name(b.method)}"
+
+
+def _overlap(a: Measure, b: Measure) -> bool:
+    return a.interval[1] >= b.interval[0] and b.interval[1] >= a.interval[0]
+
+
+def _monotone(results: GridResults, norms: Sequence[str]) -> str:
+    """Whether robust accuracy and alignment grow with λ (section 5.4)."""
+    sweep = results.by_lambda
+    if len(sweep) < 2:
+        return ""
+    lambdas = [lambda_ for lambda_, _ in sweep]
+    curves = [
+        (f"robust accuracy in {norm_name(n)}", [_robust(cell.evaluation, n).value for _, cell in sweep], True)
+        for n in norms
+    ]
+    curves.append(("alignment", [cell.evaluation.alignment.value for _, cell in sweep], False))
+    told = [_course(name, lambdas, values, in_percent) for name, values, in_percent in curves]
+    return f"As λ goes from {lambdas[0]:g} to {lambdas[-1]:g}: {'; '.join(told)}."
+
+
+def _course(name: str, lambdas: Sequence[float], values: Sequence[float], in_percent: bool) -> str:
+    texts = [percent(value) if in_percent else f"{value:.3f}" for value in values]
+    steps = list(pairwise(range(len(values))))
+    falls = [
+        f"from {texts[i]} at λ = {lambdas[i]:g} to {texts[j]} at λ = {lambdas[j]:g}"
+        for i, j in steps
+        if values[j] < values[i]
+    ]
+    ends = f"{texts[0]} to {texts[-1]}"
+    if falls:
+        return f"{name} is not monotone ({ends}): it falls {_joined(falls)}"
+    strictly = all(values[i] < values[j] for i, j in steps)
+    return f"{name} {'rises at every step' if strictly else 'never falls'} ({ends})"
+
+
+def _adversarial(results: GridResults, at: Evaluation, norms: Sequence[str]) -> str:
+    """How adversarial training stands to SBG, in robustness and in alignment: it may have more of one and less of the other."""
+    score = results.cell("score_based")
+    if score is None:
+        return ""
+    sbg, name = score.evaluation, method_name(at.method)
+    more = [n for n in norms if _robust(at, n).value > _robust(sbg, n).value]
+    rest = [n for n in norms if n not in more]
+    parts = [
+        f"{word} robust than SBG in {_joined([_against(at, sbg, n) for n in group])}"
+        for word, group in (("more", more), ("not more", rest))
+        if group
+    ]
+    cosines = f"({at.alignment.value:.3f} against {sbg.alignment.value:.3f})"
+    less = at.alignment.value < sbg.alignment.value
+    told = f"{name} is {' but '.join(parts)}, with {'less' if less else 'no less'} aligned gradients {cosines}"
+    return told + ("; so alignment alone does not order robustness." if less and more else ".")
+
+
+def _against(a: Evaluation, b: Evaluation, norm: str) -> str:
+    return f"{norm_name(norm)} ({percent(_robust(a, norm).value)} against {percent(_robust(b, norm).value)})"
+
+
+def _pairs(results: GridResults, norms: Sequence[str]) -> str:
+    """In how many pairs of networks the one with better aligned gradients is the more robust."""
+    evaluations = [cell.evaluation for cell in results.cells]
+    pairs = list(combinations(evaluations, 2))
+    if not pairs:
+        return ""
+    counts = [
+        f"{sum(_agree(a, b, norm) for a, b in pairs)} of {len(pairs)} pairs in {norm_name(norm)}" for norm in norms
+    ]
+    return f"Among all {len(evaluations)} networks the better aligned one is the more robust in {_joined(counts)}."
+
+
+def _agree(a: Evaluation, b: Evaluation, norm: str) -> bool:
+    return (a.alignment.value - b.alignment.value) * (_robust(a, norm).value - _robust(b, norm).value) > 0

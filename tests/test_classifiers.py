@@ -1,0 +1,132 @@
+"""Laws of the classifiers' folder and training: a round trip, resumption, and refusal of what does not fit."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pag.architectures import build
+from pag.attacks.pgd import PGD
+from pag.attacks.threats import Threat
+from pag.augmentation import Augmentation
+from pag.classifier_training import train_classifier
+from pag.classifiers import load_classifier, save_classifier
+from pag.errors import InputError
+from pag.objectives import AdversarialTraining, Alignment, CrossEntropy
+from pag.stores import Split
+from pag.target_stores import TargetStore, write_representatives
+
+OPTIONS = {"family": "resnet", "channels": [4, 8], "blocks": [1, 1], "norm": "none", "activation": "silu"}
+SHAPE, C = (1, 8, 8), 3
+ADAMW = {"name": "adamw", "lr": 0.01, "weight_decay": 0.0, "warmup": 0.1}
+OBJECTIVES = {
+    "vanilla": CrossEntropy(),
+    "aligned": Alignment(0.5, C, "log_softmax"),
+    "adversarial": AdversarialTraining(PGD(Threat("linf", 0.1), 2, 0.1, random_start=True)),
+}
+
+
+def _model(seed=0, **changes):
+    torch.manual_seed(seed)
+    return build(image_shape=SHAPE, num_classes=C, **{**OPTIONS, **changes})
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "group"])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 12)])
+def test_networks_take_any_shape_and_every_parameter_gets_a_gradient(norm, shape):
+    model = build(image_shape=shape, num_classes=C, **{**OPTIONS, "channels": [8, 16], "norm": norm})
+    logits = model(torch.rand(5, *shape))
+    assert logits.shape == (5, C)
+    logits.square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_pixels_are_normalised_inside():
+    model = _model()
+    x = torch.rand(2, *SHAPE)
+    expected = model(x)
+    model.mean.zero_()
+    model.std.fill_(1.0)
+    torch.testing.assert_close(model(2 * x - 1), expected)
+
+
+def test_folder_round_trips(tmp_path):
+    model = _model()
+    save_classifier(tmp_path, model, {"architecture": OPTIONS, "image_shape": SHAPE, "num_classes": C})
+    loaded = load_classifier(tmp_path)
+    x = torch.rand(2, *SHAPE)
+    assert torch.equal(loaded(x), model(x))
+    assert not loaded.training
+
+
+def test_damaged_or_foreign_weights_are_named(tmp_path):
+    config = {"architecture": OPTIONS, "image_shape": SHAPE, "num_classes": C}
+    save_classifier(tmp_path, _model(), config)
+    weights = tmp_path / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"model\.safetensors does not hold the classifier"):
+        load_classifier(tmp_path)
+    weights.write_bytes(whole)
+    (tmp_path / "config.json").write_text(json.dumps({**config, "num_classes": C + 1}), encoding="utf-8")
+    with pytest.raises(InputError, match="size mismatch for linear"):
+        load_classifier(tmp_path)
+    with pytest.raises(InputError, match=r"config\.json does not exist"):
+        load_classifier(tmp_path / "nowhere")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Bright squares of three places, and a store of their class means."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(36) % C
+    images = rng.integers(0, 80, (36, 8, 8, 1)).astype(np.uint8)
+    for i, c in enumerate(labels):
+        images[i, 2 * c : 2 * c + 3, 2:6] += 150
+    means = np.stack([images[labels == c].mean(axis=0) for c in range(C)]).astype(np.float32) / 255
+    path = tmp_path_factory.mktemp("targets") / "means.zarr"
+    write_representatives(path, means, "image", labels)
+    x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+    rows = torch.arange(36)
+    parts = [Split(x[part], torch.from_numpy(labels)[part], rows[part]) for part in (slice(0, 30), slice(30, 36))]
+    return *parts, TargetStore.open(path)
+
+
+def _train(data, name, checkpoint=None, epochs=3, stop_after=None):
+    train, validation, targets = data
+    model, calls = _model(), 0
+    objective = OBJECTIVES[name]
+
+    def interrupted(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls == stop_after:
+            raise KeyboardInterrupt
+        return objective(*arguments)
+
+    curves = train_classifier(
+        model, train, validation, interrupted, targets=targets if name == "aligned" else None, gradient="log_softmax",
+        classes_per_step=2, epochs=epochs, batch_size=8, optimizer=ADAMW, augmentation=Augmentation(1, True), seed=4,
+        device=torch.device("cpu"), description=name, checkpoint=checkpoint,
+    )  # fmt: skip
+    return model, curves
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_interrupted_training_ends_with_the_same_weights(data, name, tmp_path):
+    whole, curves = _train(data, name)
+    file = tmp_path / "state.pt"
+    with pytest.raises(KeyboardInterrupt):
+        _train(data, name, file, stop_after=7)
+    resumed, resumed_curves = _train(data, name, file)
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[key])
+    assert curves == resumed_curves
+    assert not whole.training
+
+
+def test_alignment_training_aligns(data):
+    _, curves = _train(data, "aligned", epochs=12)
+    assert curves[-1]["validation_cosine"] > curves[0]["validation_cosine"] + 0.1
+    assert curves[-1]["cosine"] > curves[0]["cosine"] + 0.1

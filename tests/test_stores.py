@@ -1,0 +1,434 @@
+"""Image and target stores: what is written is read, the bytes are the same each time, damage is told in one sentence."""
+
+import hashlib
+import shutil
+import stat
+
+import numpy as np
+import pytest
+import torch
+import zarr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pag.datasets import Dataset, LabelledImages
+from pag.errors import InputError
+from pag.stores import ImageStore, pixels, write_images
+from pag.target_stores import (
+    TargetStore,
+    create_gradients,
+    shard_rows,
+    write_nearest,
+    write_representatives,
+    write_shard,
+)  # fmt: skip
+
+N, C, H, W, CH = 7, 3, 2, 4, 3
+
+# A fresh folder is made for each example; nothing else of the fixture carries over.
+on_disk = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def _dataset(seed=0, train=N, test=4, shape=(H, W, CH)):
+    rng = np.random.default_rng(seed)
+    parts = [
+        LabelledImages(rng.integers(0, 256, (n, *shape), dtype=np.uint8), rng.integers(0, C, n)) for n in (train, test)
+    ]
+    return Dataset("toy", *parts, ("ant", "bee", "cat"), "drawn for this test"), rng.random(train) < 0.4
+
+
+def _bytes(path):
+    """A digest of every file of a folder, by its path in it."""
+    files = (f for f in sorted(path.rglob("*")) if f.is_file())
+    return {str(f.relative_to(path)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+def _fresh(tmp_path):
+    path = tmp_path / "store.zarr"
+    shutil.rmtree(path, ignore_errors=True)
+    return path
+
+
+def _channels_first(images):
+    return torch.from_numpy(np.moveaxis(images, -1, -3).copy())
+
+
+@pytest.fixture
+def image_store(tmp_path):
+    path = tmp_path / "images.zarr"
+    write_images(path, *_dataset())
+    return path
+
+
+@on_disk
+@given(seed=st.integers(0, 10**6), train=st.integers(1, 9), test=st.integers(1, 5), side=st.integers(1, 3))
+def test_images_round_trip(tmp_path, seed, train, test, side):
+    dataset, validation = _dataset(seed, train, test, (side, 2, 3))
+    path = _fresh(tmp_path)
+    write_images(path, dataset, validation)
+    store = ImageStore.open(path)
+    assert (store.class_names, store.num_classes) == (dataset.class_names, 3)
+    assert store.image_shape == (3, side, 2)
+    every = np.arange(train)
+    expected = {
+        "train": (dataset.train, every[~validation]),
+        "validation": (dataset.train, every[validation]),
+        "test": (dataset.test, np.arange(test)),
+    }
+    for name, (part, rows) in expected.items():
+        split = store.split(name)
+        assert (split.images.dtype, split.labels.dtype, split.rows.dtype) == (torch.uint8, torch.int64, torch.int64)
+        assert split.rows.tolist() == rows.tolist()
+        assert torch.equal(split.images, _channels_first(part.images[rows]))
+        assert torch.equal(split.labels, torch.from_numpy(part.labels[rows]))
+    assert torch.equal(store.all_training().images, _channels_first(dataset.train.images))
+
+
+def test_image_store_holds_what_the_design_says(image_store):
+    dataset, validation = _dataset()
+    group = zarr.open_group(image_store, mode="r")
+    np.testing.assert_array_equal(group["train/images"][:], dataset.train.images)
+    np.testing.assert_array_equal(group["train/validation"][:], validation)
+    np.testing.assert_array_equal(group["test/labels"][:], dataset.test.labels)
+    raw = b"".join(part.images.tobytes() + part.labels.tobytes() for part in (dataset.train, dataset.test))
+    assert group.attrs["checksum"] == hashlib.sha256(raw).hexdigest()
+    assert group.attrs["source"] == dataset.source
+    assert group.metadata.zarr_format == 3
+
+
+def test_images_rewritten_are_the_same_bytes(image_store, tmp_path):
+    write_images(tmp_path / "again.zarr", *_dataset())
+    assert _bytes(image_store) == _bytes(tmp_path / "again.zarr")
+    write_images(tmp_path / "other.zarr", *_dataset(seed=1))
+    assert _bytes(image_store) != _bytes(tmp_path / "other.zarr")
+
+
+def test_all_zeros_are_written_and_read(tmp_path):
+    zeros = LabelledImages(np.zeros((4, H, W, CH), np.uint8), np.zeros(4, np.int64))
+    write_images(tmp_path / "zeros.zarr", Dataset("zeros", zeros, zeros, ("a",), ""), np.zeros(4, bool))
+    store = ImageStore.open(tmp_path / "zeros.zarr")
+    assert len(store.split("train").rows) == 4
+    assert len(store.split("validation").rows) == 0
+
+
+def test_pixels():
+    x = pixels(torch.tensor([0, 51, 255], dtype=torch.uint8))
+    assert x.dtype == torch.float32
+    assert torch.equal(x, torch.tensor([0.0, 0.2, 1.0]))
+
+
+@pytest.mark.parametrize(("read", "other"), [(("train", "validation"), "test"), (("test",), "train")])
+def test_a_split_reads_no_array_of_the_other(image_store, read, other):
+    for chunk in (image_store / other).rglob("c/*"):
+        if chunk.is_file():
+            chunk.write_bytes(b"not a chunk")
+    shutil.rmtree(image_store / other / "images" / "c")
+    store = ImageStore.open(image_store)
+    for name in read:
+        store.split(name)
+    with pytest.raises(InputError, match=r"images\.zarr"):
+        store.split(other)
+
+
+def _read_only(path):  # root may write all the same; CI runs as another user
+    for p in (path, *path.rglob("*")):
+        p.chmod(p.stat().st_mode & ~(stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH))
+
+
+def test_read_only_stores_can_be_read(image_store, tmp_path):
+    _write_gradients(tmp_path / "g.zarr", _gradients(), 3)
+    paths = [image_store, tmp_path / "g.zarr"]
+    before = [_bytes(path) for path in paths]
+    for path in paths:
+        _read_only(path)
+    for name in ("train", "validation", "test"):
+        ImageStore.open(image_store).split(name)
+    for preload in (True, False):
+        TargetStore.open(tmp_path / "g.zarr", preload).gather(*_batch(0, 2, 2))
+    assert [_bytes(path) for path in paths] == before
+
+
+def _damage_missing(path):
+    shutil.rmtree(path)
+
+
+def _damage_no_group(path):
+    (path / "zarr.json").unlink()
+
+
+def _damage_json(text):
+    return lambda path: (path / "zarr.json").write_text(text)
+
+
+def _damage_attribute(name):
+    def damage(path):
+        group = zarr.open_group(path, mode="r+")
+        group.attrs.pop(name)
+
+    return damage
+
+
+def _replace_array(name, values):
+    def damage(path):
+        group = zarr.open_group(path, mode="r+")
+        del group[name]
+        group.create_array(name, data=values)
+
+    return damage
+
+
+def _remove_array(name):
+    return lambda path: shutil.rmtree(path / name)
+
+
+IMAGE_DAMAGES = {
+    "missing": _damage_missing,
+    "no group": _damage_no_group,
+    "cut": _damage_json('{"zarr_format": 3,'),
+    "list": _damage_json("[]"),
+    "number": _damage_json("3"),
+    "no checksum": _damage_attribute("checksum"),
+    "no class names": _damage_attribute("class_names"),
+    "no images": _remove_array("test/images"),
+    "no mask": _remove_array("train/validation"),
+    "float images": _replace_array("train/images", np.zeros((N, H, W, CH), np.float32)),
+    "flat images": _replace_array("train/images", np.zeros((N, H * W * CH), np.uint8)),
+    "int32 labels": _replace_array("test/labels", np.zeros(4, np.int32)),
+    "fewer labels": _replace_array("test/labels", np.zeros(3, np.int64)),
+    "int mask": _replace_array("train/validation", np.zeros(N, np.uint8)),
+    "short mask": _replace_array("train/validation", np.zeros(N - 1, bool)),
+    "other test shape": _replace_array("test/images", np.zeros((4, H + 1, W, CH), np.uint8)),
+}
+
+
+@pytest.mark.parametrize("damage", IMAGE_DAMAGES.values(), ids=IMAGE_DAMAGES.keys())
+def test_damaged_image_store_is_named(image_store, damage):
+    damage(image_store)
+    with pytest.raises(InputError) as caught:
+        ImageStore.open(image_store)
+    _one_sentence(caught.value, image_store)
+
+
+def _one_sentence(error, path):
+    text = str(error)
+    assert str(path) in text
+    assert text.endswith(".")
+    assert "\n" not in text
+
+
+# Target stores
+
+
+def _gradients(seed=0, shape=(N, C, H, W, CH)):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def _write_gradients(path, gradients, shard_size, order=None):
+    create_gradients(path, gradients.shape, shard_size, {"source": "test"})
+    shards = shard_rows(len(gradients), shard_size)
+    for shard in range(len(shards)) if order is None else order:
+        rows = shards[shard]
+        write_shard(path, shard, gradients[rows.start : rows.stop])
+
+
+def _batch(seed, size, k):
+    """Rows, classes and images; rows may come twice, as in the last batch of one epoch and the first of the next."""
+    rng = np.random.default_rng(seed)
+    rows = torch.from_numpy(rng.integers(0, N, size))
+    classes = torch.from_numpy(np.stack([rng.permutation(C)[:k] for _ in range(size)]))
+    return rows, classes, torch.from_numpy(rng.random((size, CH, H, W), dtype=np.float32))
+
+
+def _heuristic(seed, kind, relative_to, path):
+    """Writes a heuristic store; returns its `r_c(x)` for all rows `(N, C, ch, H, W)`, and the labels."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, C, N)
+    if kind == "representatives":
+        r = rng.random((C, H, W, CH), dtype=np.float32)
+        write_representatives(path, r, relative_to, labels)
+        return _channels_first(r).expand(N, -1, -1, -1, -1), labels
+    pool, nearest = rng.integers(0, 256, (5, H, W, CH), dtype=np.uint8), rng.integers(0, 5, (N, C), dtype=np.int32)
+    write_nearest(path, pool, nearest, relative_to, labels)
+    return pixels(_channels_first(pool[nearest])), labels
+
+
+def _by_definition(r, labels, relative_to, x, row, c):
+    """g(x, c) of one image and class, term by term."""
+    y = int(labels[row])
+    if relative_to == "image":
+        return r[row, c] - x
+    others = [r[row, other] - r[row, y] for other in range(C) if other != y]
+    return -sum(others) / len(others) if c == y else r[row, c] - r[row, y]
+
+
+@pytest.mark.parametrize("relative_to", ["image", "own_class"])
+@pytest.mark.parametrize("kind", ["representatives", "nearest"])
+@on_disk
+@given(seed=st.integers(0, 10**6), size=st.integers(1, 6), k=st.integers(1, C))
+def test_heuristic_targets_are_their_definition(tmp_path, kind, relative_to, seed, size, k):
+    path = _fresh(tmp_path)
+    r, labels = _heuristic(seed, kind, relative_to, path)
+    rows, classes, images = _batch(seed, size, k)
+    g = TargetStore.open(path).gather(rows, classes, images)
+    assert g.shape == (size, k, CH, H, W)
+    assert g.dtype == torch.float32
+    for i in range(size):
+        for j in range(k):
+            row, c = int(rows[i]), int(classes[i, j])
+            expected = _by_definition(r, labels, relative_to, images[i], row, c)
+            torch.testing.assert_close(g[i, j], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["representatives", "nearest"])
+def test_own_class_target_is_minus_the_mean_of_the_others(tmp_path, kind):
+    _, labels = _heuristic(3, kind, "own_class", tmp_path / "s.zarr")
+    images = torch.zeros(N, CH, H, W)
+    rows, classes = torch.arange(N), torch.arange(C).expand(N, -1)
+    g = TargetStore.open(tmp_path / "s.zarr").gather(rows, classes, images)
+    own = g[rows, torch.from_numpy(labels)]
+    torch.testing.assert_close(own, -(g.sum(dim=1) - own) / (C - 1), rtol=0, atol=1e-6)
+    other_images = TargetStore.open(tmp_path / "s.zarr").gather(rows, classes, images + 0.5)
+    assert torch.equal(g, other_images)  # the image's own pixels play no part
+
+
+@on_disk
+@given(seed=st.integers(0, 10**6), shard_size=st.integers(1, 9), size=st.integers(1, 6), k=st.integers(1, C))
+def test_gradients_are_what_was_written_read_whole_or_not(tmp_path, seed, shard_size, size, k):
+    path, gradients = _fresh(tmp_path), _gradients(seed)
+    _write_gradients(path, gradients, shard_size)
+    rows, classes, images = _batch(seed, size, k)
+    expected = _channels_first(gradients.astype(np.float16).astype(np.float32)[rows.numpy()[:, None], classes.numpy()])
+    for preload in (True, False):
+        store = TargetStore.open(path, preload=preload)
+        assert (store.num_images, store.num_classes, store.image_shape) == (N, C, (CH, H, W))
+        g = store.gather(rows, classes, images)
+        assert g.dtype == torch.float32
+        assert torch.equal(g, expected)
+
+
+def test_one_image_a_chunk_inside_shards(tmp_path):
+    _write_gradients(tmp_path / "g.zarr", _gradients(), 3)
+    array = zarr.open_array(tmp_path / "g.zarr" / "gradients", mode="r")
+    assert array.chunks == (1, C, H, W, CH)
+    assert array.shards == (3, C, H, W, CH)
+    assert zarr.open_group(tmp_path / "g.zarr", mode="r").attrs.asdict() == {"kind": "gradients", "source": "test"}
+
+
+@given(st.integers(0, 50), st.integers(1, 20))
+def test_shards_share_out_the_rows(num_images, shard_size):
+    shards = shard_rows(num_images, shard_size)
+    assert [row for rows in shards for row in rows] == list(range(num_images))
+    assert all(len(rows) == shard_size for rows in shards[:-1])
+
+
+@settings(on_disk, max_examples=8)
+@given(order=st.permutations(range(4)), again=st.sampled_from([None, 0, 3]))
+def test_order_of_shards_changes_no_byte(tmp_path, order, again):
+    reference, path = tmp_path / "reference.zarr", _fresh(tmp_path)
+    if not reference.exists():
+        _write_gradients(reference, _gradients(), 2)
+    _write_gradients(path, _gradients(), 2, order if again is None else [*order, again])
+    assert _bytes(path) == _bytes(reference)
+
+
+@pytest.mark.parametrize("relative_to", ["image", "own_class"])
+@pytest.mark.parametrize("kind", ["representatives", "nearest"])
+def test_heuristic_stores_rewritten_are_the_same_bytes(tmp_path, kind, relative_to):
+    for name in ("a", "b"):
+        _heuristic(0, kind, relative_to, tmp_path / name)
+    assert _bytes(tmp_path / "a") == _bytes(tmp_path / "b")
+
+
+def test_write_shard_refuses_other_shapes_and_overflow(tmp_path):
+    path = tmp_path / "g.zarr"
+    create_gradients(path, (N, C, H, W, CH), 3)
+    with pytest.raises(InputError, match="shard 2"):
+        write_shard(path, 2, np.zeros((3, C, H, W, CH)))  # the last shard has one row
+    for value in (1e6, np.nan, -np.inf):
+        with pytest.raises(InputError, match="shard 0 are not finite"):
+            write_shard(path, 0, np.full((3, C, H, W, CH), value))
+    assert _bytes(path).keys() == {"zarr.json", "gradients/zarr.json"}
+
+
+@pytest.mark.parametrize("written", [[], [0], [0, 2], [1, 2]])
+@pytest.mark.parametrize("preload", [True, False])
+def test_unfinished_gradients_are_named(tmp_path, written, preload):
+    path = tmp_path / "g.zarr"
+    _write_gradients(path, _gradients(), 3, written)
+    with pytest.raises(InputError, match="unfinished") as caught:
+        TargetStore.open(path, preload)
+    _one_sentence(caught.value, path)
+
+
+@pytest.mark.parametrize("preload", [True, False])
+def test_cut_shard_is_named(tmp_path, preload):
+    path = tmp_path / "g.zarr"
+    _write_gradients(path, _gradients(), N)
+    (shard,) = (p for p in (path / "gradients" / "c").rglob("*") if p.is_file())
+    shard.write_bytes(shard.read_bytes()[:100])
+    with pytest.raises(InputError) as caught:
+        TargetStore.open(path, preload).gather(*_batch(0, 3, 2))
+    _one_sentence(caught.value, path)
+
+
+HEURISTIC_DAMAGES = {
+    "missing": _damage_missing,
+    "no group": _damage_no_group,
+    "list": _damage_json("[]"),
+    "no kind": _damage_attribute("kind"),
+    "no relation": _damage_attribute("relative_to"),
+    "no labels": _remove_array("labels"),
+    "labels outside": _replace_array("labels", np.full(N, C)),
+    "int32 labels": _replace_array("labels", np.zeros(N, np.int32)),
+    "fewer labels": _replace_array("labels", np.zeros(N - 1, np.int64)),
+    "no pool": _remove_array("pool"),
+    "cut labels": lambda path: (path / "labels" / "c" / "0").write_bytes(b"x"),
+    "lost labels": lambda path: (path / "labels" / "c" / "0").unlink(),
+    "flat pool": _replace_array("pool", np.zeros((5, 4), np.uint8)),
+    "neighbours outside": _replace_array("nearest", np.full((N, C), 5, np.int32)),
+    "negative neighbours": _replace_array("nearest", np.full((N, C), -1, np.int32)),
+}
+
+
+@pytest.mark.parametrize("damage", HEURISTIC_DAMAGES.values(), ids=HEURISTIC_DAMAGES.keys())
+def test_damaged_target_store_is_named(tmp_path, damage):
+    path = tmp_path / "targets.zarr"
+    _heuristic(0, "nearest", "own_class", path)
+    damage(path)
+    with pytest.raises(InputError) as caught:
+        TargetStore.open(path)
+    _one_sentence(caught.value, path)
+
+
+@pytest.mark.parametrize(("kind", "relative_to"), [("gradients", ""), ("representatives", "own_class"), ("other", "")])
+def test_kind_whose_arrays_are_missing_is_named(tmp_path, kind, relative_to):
+    path = tmp_path / "targets.zarr"
+    zarr.create_group(path, attributes={"kind": kind, "relative_to": relative_to})
+    with pytest.raises(InputError) as caught:
+        TargetStore.open(path)
+    _one_sentence(caught.value, path)
+
+
+def test_unknown_relation_is_named(tmp_path):
+    _heuristic(0, "nearest", "the moon", tmp_path / "s.zarr")
+    with pytest.raises(InputError, match="the moon"):
+        TargetStore.open(tmp_path / "s.zarr")
+
+
+@pytest.mark.parametrize(
+    ("kind", "relative_to", "num_images"),
+    [("representatives", "image", None), ("representatives", "own_class", N), ("nearest", "image", N)],
+)
+def test_check_matches(tmp_path, kind, relative_to, num_images):
+    path = tmp_path / "s.zarr"
+    _heuristic(0, kind, relative_to, path)
+    store = TargetStore.open(path)
+    assert store.num_images == num_images
+    store.check_matches(N, C, (CH, H, W))
+    wrong = [(N, C + 1, (CH, H, W)), (N, C, (CH, W, H))] + [(N + 1, C, (CH, H, W))] * (num_images is not None)
+    for n, c, shape in wrong:
+        with pytest.raises(InputError) as caught:
+            store.check_matches(n, c, shape)
+        _one_sentence(caught.value, path)
+        assert str((n, c, *shape)) in str(caught.value)
+        assert str((N, C, CH, H, W)) in str(caught.value) or n != N
