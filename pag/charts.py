@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
@@ -98,8 +99,9 @@ def robustness_against_alignment(
                 alpha=0.45,
             )
             ax.plot(x[0], y[0], FAMILY_MARKERS[family(method)], color=method_color(method), markersize=7)
-        ax.set(ylabel=f"robust accuracy, {title}", ylim=(-0.04, None))
         ax.margins(x=0.16, y=0.12)
+        ax.set_ylabel(f"robust accuracy, {title}")
+        ax.set_ylim(bottom=-0.04)
         _in_percent(ax)
     axes[-1].set_xlabel("alignment: mean cosine with score-based gradients")
     _family_legend(axes[0], methods)
@@ -130,15 +132,10 @@ def _label_points(ax: Axes, names: Sequence[str], points: Sequence[tuple[float, 
         taken.append(boxes[chosen])
         arrow = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.5, "shrinkB": 4} if chosen > 5 else None
         anchor_x, anchor_y = ax.transData.inverted().transform((x * pixels_per_point, y * pixels_per_point))
-        ax.annotate(
-            name,
-            (anchor_x, anchor_y),
-            places[chosen],
-            textcoords="offset points",
-            fontsize=9,
-            arrowprops=arrow,
-            va="bottom",
-        )
+        halo = [withStroke(linewidth=2.5, foreground="white")]
+        style: dict[str, Any] = {"fontsize": 9, "path_effects": halo, "va": "bottom", "arrowprops": arrow}
+        label = ax.annotate(name, (anchor_x, anchor_y), places[chosen], textcoords="offset points", **style)
+        label.set_in_layout(False)  # the layout that the places were chosen for stays
 
 
 def _places(r: float, width: float, height: float) -> list[tuple[float, float]]:

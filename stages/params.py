@@ -345,7 +345,10 @@ def _key_path(raw: object, location: tuple[int | str, ...]) -> str:
     names: list[str] = []
     node = raw
     for part in location:
-        if (isinstance(node, dict) and part in node) or (isinstance(node, list) and isinstance(part, int)):
+        if isinstance(node, dict) and part in node:
+            names.append(str(part))
+            node = node[part]
+        elif isinstance(node, list) and isinstance(part, int):
             names.append(str(part))
             node = node[part]
     if location and isinstance(node, dict) and location[-1] not in names:

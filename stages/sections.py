@@ -117,7 +117,7 @@ def validation_table(results: GridResults) -> Table:
     ]
     heads = [Column(_validation_head(key)) for key in keys]
     caption = (
-        "On the validation split, which λ and the rest were chosen by, never on the test set. Cosine: with the targets that the "
+        "On the validation split: what hyperparameters are chosen by, never the test set. Cosine: with the targets that the "
         "method itself learns from."
     )
     return Table(caption, (Column("Method"), *heads), tuple(rows))
@@ -219,7 +219,8 @@ class _Gallery:
         sources = self._several(
             "targets-by-source",
             self._params.figures.images if self._sources else 0,
-            "As in the paper's Figure 7: target gradients at a training image by source." + timestep,
+            "As in the paper's Figure 7: target gradients at a training image by source (without its last row, an AT network)."
+            + timestep,
             "Grid of target gradients: a row for each source, a column for each target class.",
         )
         timesteps = self._several(
@@ -232,8 +233,8 @@ class _Gallery:
 
     def training(self) -> FigureEntry:
         caption = (
-            "Training: cross-entropy, cosine with the targets, and both measures on the validation split. The cross-entropy of an adversarial method "
-            "is at perturbed images."
+            "Training: cross-entropy and cosine with the targets, then accuracy and cosine on the validation split. The "
+            "cross-entropy of an adversarial method is at perturbed images."
         )
         return self._entry("training", caption, f"Curves by epoch for each of {self._names}.")
 

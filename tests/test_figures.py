@@ -3,6 +3,7 @@
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from pag import charts, figures
 from pag.drawing import png_bytes, save
@@ -90,7 +91,7 @@ def test_labels_of_points_do_not_hide_each_other():
     close = [(0.5 + 0.01 * i, 0.49, 0.56) for i in range(len(METHODS))]
     figure = charts.robustness_against_alignment(METHODS, close, {"L₂": close})
     png_bytes(figure)
-    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]
     assert len(boxes) == len(METHODS)
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
