@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from pag.errors import InputError
 from pag.files import read_json, write_json
 from pag.improved_diffusion.gaussian_diffusion import GaussianDiffusion
-from pag.improved_diffusion.unet import UNet
+from pag.improved_diffusion.unet import UNet, load_checkpoint
 
 __all__ = ["DiffusionConfig", "DiffusionModel", "load_diffusion", "save_diffusion"]
 
@@ -72,7 +72,8 @@ class DiffusionModel:
     def sample(self, labels: Tensor, steps: int, generator: torch.Generator) -> Tensor:
         """Samples in [-1, 1], one for each of `labels`, `(B,)`, by `steps` of the T timesteps: `(B, ch, H, W)`."""
         process = self.process.respaced(min(steps, self.process.timesteps))
-        return process.sample(self.network, (len(labels), *self.config.image_shape), labels, generator)
+        x_T = torch.randn((len(labels), *self.config.image_shape), generator=generator).to(labels.device)
+        return process.sample(self.network, x_T, labels, generator)
 
 
 def save_diffusion(folder: Path, model: DiffusionModel) -> None:
@@ -93,14 +94,9 @@ def load_diffusion(folder: Path, device: torch.device) -> DiffusionModel:
     raw = read_json(folder / "config.json")
     weights = folder / "model.safetensors"
     try:
-        config = DiffusionConfig(**{**raw, "image_shape": tuple(raw["image_shape"])})
-        model = config.build()
-        model.network.load_state_dict(load_file(weights))
-    except Exception as error:
-        raise InputError(f"{weights} does not hold the diffusion model of config.json: {_first_line(error)}") from None
+        model = DiffusionConfig(**{**raw, "image_shape": tuple(raw["image_shape"])}).build()
+    except (TypeError, KeyError) as error:
+        raise InputError(f"{folder / 'config.json'} does not describe a diffusion model ({error}).") from None
+    load_checkpoint(weights, model.network)
     model.network.to(device).eval()
     return model
-
-
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -31,7 +31,7 @@ class Optimization:
     def step(self, loss: Tensor) -> None:
         """One update along the gradient of `loss`."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  
+        loss.backward()
         self.optimizer.step()
         self.schedule.step()
 

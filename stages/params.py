@@ -92,7 +92,7 @@ class UNetParams(Section):
 
 class SamplesParams(Section):
     per_class: Count
-    steps: Count
+    steps: Annotated[int, Field(ge=2)]
 
 
 class DiffusionParams(Section):
@@ -220,11 +220,15 @@ class DatasetParams(Section):
     def _timesteps_are_trained(self) -> Self:
         trained = self.diffusion.train_at
         used = [("evaluation.alignment.timestep", self.evaluation.alignment.timestep)]
-        used += [(f"targets.{name}.timestep", t.timestep) for name, t in self.targets.items() if t.source == "score_based"]
+        used += [
+            (f"targets.{name}.timestep", t.timestep) for name, t in self.targets.items() if t.source == "score_based"
+        ]
         used += [("figures.timesteps", t) for t in self.figures.timesteps]
         for key, t in used:
             if t >= self.diffusion.timesteps or (trained != "all" and t not in trained):
-                raise ValueError(f"{key} is {t}, a timestep that diffusion.timesteps and diffusion.train_at leave untrained")
+                raise ValueError(
+                    f"{key} is {t}, a timestep that diffusion.timesteps and diffusion.train_at leave untrained"
+                )
         return self
 
 
@@ -345,12 +349,12 @@ def _key_path(raw: object, location: tuple[int | str, ...]) -> str:
     names: list[str] = []
     node = raw
     for part in location:
-        if isinstance(node, dict) and part in node:
+        known: dict[int | str, object] = (
+            node if isinstance(node, dict) else dict(enumerate(node)) if isinstance(node, list) else {}
+        )
+        if part in known:
             names.append(str(part))
-            node = node[part]
-        elif isinstance(node, list) and isinstance(part, int):
-            names.append(str(part))
-            node = node[part]
+            node = known[part]
     if location and isinstance(node, dict) and location[-1] not in names:
         names.append(str(location[-1]))  # a missing key
     return ".".join(names)

@@ -32,7 +32,9 @@ def run(params: Params, cell: Cell) -> None:
     lambda_ = _lambda(params, cell) if aligned else None
     inputs = [paths.images, *([paths.targets(cell.method)] if aligned else [])]
     values = [params.seed, training, architecture, method, lambda_]
-    with stage_run(f"train@{cell.dataset}-{cell.name}", values=values, inputs=inputs, threads=training.threads) as checkpoints:
+    with stage_run(
+        f"train@{cell.dataset}-{cell.name}", values=values, inputs=inputs, threads=training.threads
+    ) as checkpoints:
         store = ImageStore.open(paths.images)
         targets = _targets(paths, cell.method, store) if aligned else None
         torch.manual_seed(params.seed)

@@ -34,7 +34,9 @@ def run(params: Params, dataset: str) -> None:
             save_diffusion(folder, model)
             write_curves(folder / "curves.csv", ["step", "loss"], curves)
             write_json(folder / "metrics.json", {"loss": curves[-1]["loss"]})
-            save_image(_samples(model, store, diffusion, params.seed), folder / "samples.png", nrow=diffusion.samples.per_class)
+            save_image(
+                _samples(model, store, diffusion, params.seed), folder / "samples.png", nrow=diffusion.samples.per_class
+            )
 
 
 def _config(store: ImageStore, diffusion: DiffusionParams) -> DiffusionConfig:

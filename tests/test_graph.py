@@ -40,7 +40,9 @@ def test_library_imports_nothing_of_the_stages():
 
 
 def test_only_evaluate_reads_the_test_set():
-    readers = {path.name for path in (ROOT / "stages").glob("*.py") if 'split("test")' in path.read_text(encoding="utf-8")}
+    readers = {
+        path.name for path in (ROOT / "stages").glob("*.py") if 'split("test")' in path.read_text(encoding="utf-8")
+    }
     # score_targets writes the reference at test images, which evaluate alone reads (test_stage… above names who depends on it).
     assert readers == {"evaluate.py", "score_targets.py"}
     of_test_targets = [name for name, stage in STAGES.items() if any("test_targets" in d for d in stage["deps"])]

@@ -62,7 +62,9 @@ class Project:
     def run(self, *command):
         """Runs a command of this environment in the project; its output, or the test fails with it."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        identity = {f"GIT_{who}_{what}": "test@pag.invalid" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        identity = {
+            f"GIT_{who}_{what}": "test@pag.invalid" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+        }
         env = {**os.environ, **identity, "PATH": path, "PYTHONPATH": str(self.root), "DVC_NO_ANALYTICS": "true"}
         done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
@@ -93,7 +95,9 @@ def test_every_stage_runs_once_and_a_second_run_nothing(project):
 def test_results_are_complete_and_plausible(project):
     data = project.root / "data"
     cells = sorted(path.name for path in (data / "digits/evaluations").iterdir() if path.is_dir())
-    assert cells == [f"resnet8-{name}" for name in ("at_l2", "class_mean", "score_based", "score_based-lambda-0.5", "vanilla")]
+    assert cells == [
+        f"resnet8-{name}" for name in ("at_l2", "class_mean", "score_based", "score_based-lambda-0.5", "vanilla")
+    ]
     for cell in cells:
         metrics = json.loads((data / "digits/evaluations" / cell / "metrics.json").read_text(encoding="utf-8"))
         for threat in metrics["autoattack"].values():

@@ -43,7 +43,9 @@ def model():
 
 
 def _gradients(model, pixels, rows, **changes):
-    return score_based_gradients(model, pixels, rows, **{"split": "train", "timestep": 40, "draws": 1, "seed": 3, **changes})
+    return score_based_gradients(
+        model, pixels, rows, **{"split": "train", "timestep": 40, "draws": 1, "seed": 3, **changes}
+    )
 
 
 def test_gradient_is_that_of_the_log_posterior(model):

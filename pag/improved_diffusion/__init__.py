@@ -1,1 +1,5 @@
-"""Our form of improved-diffusion (Nichol and Dhariwal, 2021), compatible with its public checkpoints."""
+"""Class-conditional denoising diffusion after Nichol & Dhariwal (2021): what section 4.2 of the paper takes its gradients from.
+
+The networks compute the same functions as their public code, improved-diffusion, under the same state-dict names, so that its
+checkpoints load; `tests/golden/` holds the numbers that show it.
+"""

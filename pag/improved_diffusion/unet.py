@@ -1,80 +1,113 @@
-"""The U-Net of improved-diffusion (Nichol and Dhariwal, 2021): residual blocks told the time and the class, and attention.
+"""The U-Net ε_θ(x_t, t, y) of Nichol & Dhariwal (2021, appendix A), after Ho et al. (2020), with which section 4.2 and G.2 of
+"Do Perceptually Aligned Gradients Imply Robustness?" make score-based gradients.
 
-Names, order and shapes of its state dict are those of the public checkpoints. It takes any number of channels and any image size
-that its levels can halve: 8 × 8 × 1 included.
+    e = MLP(sinusoids of t) + embedding of y
+    h = conv3(SiLU(norm(x)));   (scale, shift) = Linear(SiLU(e));   h = norm(h) (1 + scale) + shift
+    residual block:  skip(x) + conv3(dropout(SiLU(h)))
+
+Encoder and decoder run through the levels of `channel_mult`, each at half the resolution of the one before, joined by skip
+connections at every block; self-attention follows the residual blocks of some levels. Names, order and shapes of the state dict
+are those of the public code (improved-diffusion), so that its checkpoints load strictly.
 """
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pag.errors import InputError
 
-__all__ = ["UNet"]
+__all__ = ["UNet", "load_checkpoint", "read_state_dict", "timestep_embedding"]
 
-GROUPS = 32
+GROUPS = 32  # of every group norm
+LISTED = 3  # names that an error message lists
+
+LayerT = TypeVar("LayerT", bound=nn.Module)
+
+
+def timestep_embedding(timesteps: Tensor, channels: int) -> Tensor:
+    """Sinusoids of the times: cosines, then sines, of frequencies falling geometrically from 1 towards 1/10000.
+
+    Args:
+        timesteps: `(B,)`, whole or fractional.
+        channels: even.
+
+    Returns:
+        `(B, channels)` float32.
+    """
+    half = channels // 2
+    exponents = torch.arange(half, dtype=torch.float32, device=timesteps.device) / half
+    angles = timesteps.to(torch.float32)[:, None] * torch.exp(-math.log(10000) * exponents)
+    return torch.cat([angles.cos(), angles.sin()], dim=1)
 
 
 class GroupNorm32(nn.GroupNorm):
-    """Group norm of 32 groups, computed in float32 whatever the type of its input."""
+    """Group norm of 32 groups, computed in float32 where the network is in half precision."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(GROUPS, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x if x.dtype == torch.float64 else x.float()
-        return super().forward(wide).to(x.dtype)
+        """Normalises `(B, ch, …)`."""
+        if x.dtype not in (torch.float16, torch.bfloat16):
+            return super().forward(x)
+        return functional.group_norm(x.float(), GROUPS, self.weight.float(), self.bias.float(), self.eps).to(x.dtype)
 
 
-def _zeroed(module: nn.Module) -> nn.Module:
-    for parameter in module.parameters():
-        nn.init.zeros_(parameter)
-    return module
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions around the embedding of time and class, added to their input (1×1 convolution where channels change).
 
-
-def timestep_embedding(timesteps: Tensor, dim: int) -> Tensor:
-    """Sinusoids of `timesteps`, `(B,)`, with periods up to 10000: cosines, then sines, `(B, dim)` float32."""
-    half = dim // 2
-    frequencies = torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float32, device=timesteps.device) / half)
-    angles = timesteps.float()[:, None] * frequencies
-    return torch.cat([angles.cos(), angles.sin()], dim=1)
-
-
-class ResBlock(nn.Module):
-    """Norm-SiLU-conv, then the embedding, then norm-SiLU-dropout-conv, beside a skip connection.
-
-    The embedding scales and shifts after the second norm (`scale_shift_norm`), or is added before it.
+    Args:
+        in_channels, channels: multiples of 32.
+        embedding_channels: width of the embedding.
+        dropout: probability, before the last convolution.
+        scale_shift_norm: whether the embedding scales and shifts the second norm's output, or is added before that norm.
     """
 
-    def __init__(self, channels: int, emb: int, out_channels: int, dropout: float, scale_shift_norm: bool) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, embedding_channels: int, dropout: float, scale_shift_norm: bool
+    ) -> None:
         super().__init__()
         self.scale_shift_norm = scale_shift_norm
         self.in_layers = nn.Sequential(
-            GroupNorm32(channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
+            GroupNorm32(in_channels), nn.SiLU(), nn.Conv2d(in_channels, channels, 3, padding=1)
         )
-        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(emb, out_channels * (2 if scale_shift_norm else 1)))
+        conditions = 2 * channels if scale_shift_norm else channels
+        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(embedding_channels, conditions))
         self.out_layers = nn.Sequential(
-            GroupNorm32(out_channels), nn.SiLU(), nn.Dropout(dropout),
-            _zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1)),
-        )  # fmt: skip
-        self.skip_connection = nn.Identity() if out_channels == channels else nn.Conv2d(channels, out_channels, 1)
+            GroupNorm32(channels), nn.SiLU(), nn.Dropout(dropout), _zeroed(nn.Conv2d(channels, channels, 3, padding=1))
+        )
+        self.skip_connection = nn.Identity() if in_channels == channels else nn.Conv2d(in_channels, channels, 1)
 
-    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Maps `(B, in_channels, H, W)` and `(B, embedding_channels)` to `(B, channels, H, W)`."""
         h = self.in_layers(x)
-        told = self.emb_layers(emb).to(h.dtype)[:, :, None, None]
+        condition = self.emb_layers(embedding)[:, :, None, None]
         if self.scale_shift_norm:
-            scale, shift = told.chunk(2, dim=1)
-            h = self.out_layers[1:](self.out_layers[0](h) * (1 + scale) + shift)
+            norm, *rest = self.out_layers
+            scale, shift = condition.chunk(2, dim=1)
+            h = norm(h) * (1 + scale) + shift
+            for layer in rest:
+                h = layer(h)
         else:
-            h = self.out_layers(h + told)
+            h = self.out_layers(h + condition)
         return self.skip_connection(x) + h  # type: ignore[no-any-return]
 
 
-class AttentionBlock(nn.Module):
-    """Self-attention over the pixels, in heads that are split before queries, keys and values."""
+class SelfAttention(nn.Module):
+    """Self-attention among all positions, added to its input.
+
+    Args:
+        channels: a multiple of 32.
+        num_heads: a divisor of `channels`; each head's rows of `qkv` lie together, first its q, then its k, then its v.
+    """
 
     def __init__(self, channels: int, num_heads: int) -> None:
         super().__init__()
@@ -84,14 +117,12 @@ class AttentionBlock(nn.Module):
         self.proj_out = _zeroed(nn.Conv1d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, channels = x.shape[:2]
+        """Maps `(B, ch, H, W)` to the same shape."""
         flat = x.flatten(2)
-        heads = self.qkv(self.norm(flat)).reshape(batch * self.num_heads, -1, flat.shape[2])
-        q, k, v = heads.chunk(3, dim=1)
-        scale = 1 / math.sqrt(math.sqrt(q.shape[1]))  # on both factors: safer in half precision
-        weights = ((q * scale).transpose(1, 2) @ (k * scale)).float().softmax(dim=-1).to(v.dtype)
-        h = (v @ weights.transpose(1, 2)).reshape(batch, channels, -1)
-        return (flat + self.proj_out(h)).reshape(x.shape)  # type: ignore[no-any-return]
+        qkv = self.qkv(self.norm(flat)).unflatten(1, (self.num_heads, -1)).transpose(2, 3)
+        q, k, v = qkv.chunk(3, dim=3)  # each (B, heads, H·W, ch / heads)
+        h = functional.scaled_dot_product_attention(q, k, v)
+        return x + self.proj_out(h.transpose(2, 3).reshape(flat.shape)).reshape(x.shape)  # type: ignore[no-any-return]
 
 
 class Downsample(nn.Module):
@@ -102,46 +133,49 @@ class Downsample(nn.Module):
         self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps `(B, ch, H, W)` to `(B, ch, H/2, W/2)`."""
         return self.op(x)  # type: ignore[no-any-return]
 
 
 class Upsample(nn.Module):
-    """Doubles the resolution by repetition, then a convolution."""
+    """Doubles the resolution by repetition, then convolves."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps `(B, ch, H, W)` to `(B, ch, 2H, 2W)`."""
         return self.conv(functional.interpolate(x, scale_factor=2, mode="nearest"))  # type: ignore[no-any-return]
 
 
-class Block(nn.Sequential):
-    """Layers in a row, of which the residual blocks are also told the embedding."""
+class Block(nn.ModuleList):
+    """Layers in sequence, of which the residual blocks see the embedding too."""
 
-    def forward(self, x: Tensor, emb: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Maps `(B, ch, H, W)` and `(B, embedding_channels)` to `(B, ch', H', W')`."""
         for layer in self:
-            x = layer(x, emb) if isinstance(layer, ResBlock) else layer(x)
+            x = layer(x, embedding) if isinstance(layer, ResidualBlock) else layer(x)
         return x
 
 
 class UNet(nn.Module):
-    """ε_θ(x_t, t, label).
+    """The noise in x_t, as predicted from x_t, the time and, if class-conditional, the label.
 
     Args:
-        in_channels: ch.
-        base_channels: width of the first level, a multiple of 32.
-        out_channels: ch, or twice that with a learned variance.
-        num_res_blocks: residual blocks of a level on the way down (one more on the way up).
-        attention_downsamplings: factors of downsampling at which there is attention.
-        dropout: in residual blocks.
-        channel_mult: width of each level, in units of `base_channels`; every level but the last halves the resolution.
-        num_classes: number of labels ("no class" counted in), or None for an unconditional network.
-        num_heads: of the attention.
+        in_channels: channels of the image.
+        base_channels: channels of the first level in units of `channel_mult`; a multiple of 32.
+        out_channels: `in_channels`, or twice as many to give the reverse variance too.
+        num_res_blocks: residual blocks of each level on the way down; one more on the way up.
+        attention_downsamplings: at which downsampling factors (1, 2, 4, …) attention stands; it always stands in the middle block.
+        dropout: probability, in every residual block.
+        channel_mult: channels of each level, in `base_channels`.
+        num_classes: number of labels; None for an unconditional network.
+        num_heads: attention heads.
         scale_shift_norm: how the embedding enters the residual blocks.
 
     Raises:
-        InputError: a width is no multiple of 32 or of the number of heads.
+        InputError: a value is impossible; the message names its key.
     """
 
     def __init__(
@@ -158,61 +192,183 @@ class UNet(nn.Module):
         scale_shift_norm: bool,
     ) -> None:
         super().__init__()
-        if base_channels % GROUPS or base_channels % num_heads:
-            raise InputError(f"base_channels must be a multiple of {GROUPS} and of num_heads, not {base_channels}.")
-        self.base_channels, self.levels = base_channels, len(channel_mult)
-        emb = 4 * base_channels
-        self.time_embed = nn.Sequential(nn.Linear(base_channels, emb), nn.SiLU(), nn.Linear(emb, emb))
+        _check(base_channels, num_res_blocks, attention_downsamplings, channel_mult, num_heads)
+        embedding = 4 * base_channels
+        self.base_channels = base_channels
+        self.num_classes = num_classes
+        self.granularity = 2 ** (len(channel_mult) - 1)
+        self.time_embed = nn.Sequential(nn.Linear(base_channels, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
         if num_classes is not None:
-            self.label_emb = nn.Embedding(num_classes, emb)
-        self.conditional = num_classes is not None
-
-        def stage(channels: int, out: int, factor: int) -> list[nn.Module]:
-            layers: list[nn.Module] = [ResBlock(channels, emb, out, dropout, scale_shift_norm)]
-            return [*layers, AttentionBlock(out, num_heads)] if factor in attention_downsamplings else layers
-
-        widths = [base_channels * m for m in channel_mult]
-        self.input_blocks = nn.ModuleList([Block(nn.Conv2d(in_channels, base_channels, 3, padding=1))])
-        skips, channels = [base_channels], base_channels
-        for level, width in enumerate(widths):
-            for _ in range(num_res_blocks):
-                self.input_blocks.append(Block(*stage(channels, width, 2**level)))
-                skips.append(channels := width)
-            if level < self.levels - 1:
-                self.input_blocks.append(Block(Downsample(width)))
-                skips.append(width)
-        self.middle_block = Block(
-            ResBlock(channels, emb, channels, dropout, scale_shift_norm), AttentionBlock(channels, num_heads),
-            ResBlock(channels, emb, channels, dropout, scale_shift_norm),
-        )  # fmt: skip
-        self.output_blocks = nn.ModuleList()
-        for level, width in reversed(list(enumerate(widths))):
-            for i in range(num_res_blocks + 1):
-                layers = stage(channels + skips.pop(), width, 2**level)
-                channels = width
-                self.output_blocks.append(Block(*layers, *([Upsample(width)] if level and i == num_res_blocks else [])))
-        last = nn.Conv2d(base_channels, out_channels, 3, padding=1)
-        self.out = nn.Sequential(GroupNorm32(channels), nn.SiLU(), _zeroed(last))
+            self.label_emb = nn.Embedding(num_classes, embedding)
+        layers = _Layers(embedding, dropout, scale_shift_norm, tuple(attention_downsamplings), num_heads)
+        widths = [base_channels * multiple for multiple in channel_mult]
+        self.input_blocks, skips = layers.encoder(in_channels, base_channels, widths, num_res_blocks)
+        self.middle_block = layers.middle(widths[-1])
+        self.output_blocks = layers.decoder(widths, num_res_blocks, skips)
+        last = _zeroed(nn.Conv2d(widths[0], out_channels, 3, padding=1))
+        self.out = nn.Sequential(GroupNorm32(widths[0]), nn.SiLU(), last)
 
     def forward(self, x: Tensor, timesteps: Tensor, labels: Tensor | None = None) -> Tensor:
-        """ε (and v) `(B, out_channels, H, W)` for x_t `(B, ch, H, W)`, times `(B,)` of the 1000-step scale, labels `(B,)`.
+        """Predicts the noise, and v in a second half of the channels if there are twice as many.
+
+        Args:
+            x: `(B, in_channels, H, W)`; H and W are multiples of 2^(levels − 1).
+            timesteps: `(B,)`, whole or fractional, as `GaussianDiffusion.model_timesteps` gives them.
+            labels: `(B,)` int64 in 0 … num_classes − 1, for class-conditional networks and only for them.
+
+        Returns:
+            `(B, out_channels, H, W)`.
 
         Raises:
-            InputError: labels are given to an unconditional network or missing for a conditional one, or the image's size
-                cannot be halved at every level.
+            InputError: the image size does not divide, or labels are missing or not asked for.
         """
-        if self.conditional != (labels is not None):
-            raise InputError("Labels belong to a class-conditional U-Net, and to no other.")
-        if any(size % 2 ** (self.levels - 1) for size in x.shape[2:]):
-            raise InputError(f"Image size {tuple(x.shape[2:])} cannot be halved {self.levels - 1} times.")
-        emb = self.time_embed(timestep_embedding(timesteps, self.base_channels).to(x.dtype))
-        if labels is not None:
-            emb = emb + self.label_emb(labels)
-        skips, h = [], x
+        height, width = x.shape[2:]
+        if height % self.granularity or width % self.granularity:
+            halvings = self.granularity.bit_length() - 1
+            raise InputError(f"channel_mult: images of {height}×{width} cannot be halved {halvings} times.")
+        embedding = self._embed(timesteps, labels)
+        h, skips = x, []
         for block in self.input_blocks:
-            h = block(h, emb)
+            h = block(h, embedding)
             skips.append(h)
-        h = self.middle_block(h, emb)
+        h = self.middle_block(h, embedding)
         for block in self.output_blocks:
-            h = block(torch.cat([h, skips.pop()], dim=1), emb)
+            h = block(torch.cat([h, skips.pop()], dim=1), embedding)
         return self.out(h)  # type: ignore[no-any-return]
+
+    def _embed(self, timesteps: Tensor, labels: Tensor | None) -> Tensor:
+        if (labels is None) != (self.num_classes is None):
+            raise InputError("num_classes: labels must be given to a class-conditional network, and only to one.")
+        sinusoids = timestep_embedding(timesteps, self.base_channels)
+        embedding: Tensor = self.time_embed(sinusoids.to(next(self.time_embed.parameters()).dtype))
+        return embedding if labels is None else embedding + self.label_emb(labels)
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """What the blocks of one network have in common."""
+
+    embedding_channels: int
+    dropout: float
+    scale_shift_norm: bool
+    attention_downsamplings: tuple[int, ...]
+    num_heads: int
+
+    def residual(self, in_channels: int, channels: int) -> ResidualBlock:
+        return ResidualBlock(in_channels, channels, self.embedding_channels, self.dropout, self.scale_shift_norm)
+
+    def block(self, in_channels: int, channels: int, level: int) -> Block:
+        """A residual block, with attention where the level has it."""
+        block = Block([self.residual(in_channels, channels)])
+        if 2**level in self.attention_downsamplings:
+            block.append(SelfAttention(channels, self.num_heads))
+        return block
+
+    def encoder(
+        self, in_channels: int, base_channels: int, widths: Sequence[int], num_res_blocks: int
+    ) -> tuple[nn.ModuleList, list[int]]:
+        """The way down, and the channels that each of its blocks gives."""
+        blocks = [Block([nn.Conv2d(in_channels, base_channels, 3, padding=1)])]
+        skips = [base_channels]
+        for level, width in enumerate(widths):
+            if level > 0:
+                blocks.append(Block([Downsample(skips[-1])]))
+                skips.append(skips[-1])
+            for _ in range(num_res_blocks):
+                blocks.append(self.block(skips[-1], width, level))
+                skips.append(width)
+        return nn.ModuleList(blocks), skips
+
+    def middle(self, width: int) -> Block:
+        """Attention between two residual blocks, at the lowest resolution."""
+        return Block([self.residual(width, width), SelfAttention(width, self.num_heads), self.residual(width, width)])
+
+    def decoder(self, widths: Sequence[int], num_res_blocks: int, skips: Sequence[int]) -> nn.ModuleList:
+        """The way up: a block for each of the encoder's, which sees that one's output too."""
+        blocks: list[Block] = []
+        remaining, current = list(skips), widths[-1]
+        for level, width in reversed(list(enumerate(widths))):
+            for _ in range(num_res_blocks + 1):
+                blocks.append(self.block(current + remaining.pop(), width, level))
+                current = width
+            if level > 0:
+                blocks[-1].append(Upsample(width))
+        return nn.ModuleList(blocks)
+
+
+def _zeroed(layer: LayerT) -> LayerT:
+    """The layer with zero weights and biases, so that what it is added to passes through at first."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+def _check(
+    base_channels: int,
+    num_res_blocks: int,
+    attention_downsamplings: Sequence[int],
+    channel_mult: Sequence[int],
+    num_heads: int,
+) -> None:
+    if base_channels < 1 or base_channels % GROUPS:
+        raise InputError(f"base_channels must be a multiple of {GROUPS}, not {base_channels}.")
+    if not channel_mult or min(channel_mult) < 1:
+        raise InputError(f"channel_mult must be one or more positive numbers, not {list(channel_mult)}.")
+    if num_res_blocks < 1:
+        raise InputError(f"num_res_blocks must be at least 1, not {num_res_blocks}.")
+    downsamplings = [2**level for level in range(len(channel_mult))]
+    for downsampling in attention_downsamplings:
+        if downsampling not in downsamplings:
+            known = ", ".join(map(str, downsamplings))
+            raise InputError(f"attention_downsamplings must be among {known} (channel_mult's), not {downsampling}.")
+    attended = [channel_mult[downsamplings.index(downsampling)] for downsampling in attention_downsamplings]
+    for channels in (base_channels * multiple for multiple in [*attended, channel_mult[-1]]):
+        if num_heads < 1 or channels % num_heads:
+            raise InputError(f"num_heads must divide the {channels} channels of attention, not {num_heads}.")
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Reads a state dict: safetensors where the name ends so, else a `.pt` file as `torch.save` writes it (nothing in it is run).
+
+    Raises:
+        InputError: the file is missing, truncated, or holds something else.
+    """
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else _load_pickled(path)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except Exception:
+        raise InputError(f"{path} is truncated or holds no state dict.") from None
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{path} holds no state dict.")
+    return dict(state)
+
+
+def _load_pickled(path: Path) -> Any:  # noqa: ANN401
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def load_checkpoint(path: Path, network: nn.Module) -> None:
+    """Copies a file's state dict, of improved-diffusion or ours, into the network.
+
+    Args:
+        path: a `.pt` or `.safetensors` file.
+        network: of just the file's architecture.
+
+    Raises:
+        InputError: the file is missing, truncated, foreign, or of another architecture (the first names that differ are listed).
+    """
+    state, expected = read_state_dict(path), network.state_dict()
+    differing = [f"{name} is missing" for name in expected if name not in state]
+    differing += [f"{name} is not expected" for name in state if name not in expected]
+    differing += [
+        f"{name} has shape {tuple(state[name].shape)} and not {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in state and state[name].shape != value.shape
+    ]
+    if differing:
+        more = f" and {len(differing) - LISTED} more" if len(differing) > LISTED else ""
+        raise InputError(f"{path} is of another architecture: {', '.join(differing[:LISTED])}{more}.")
+    network.load_state_dict(state)
