@@ -23,7 +23,7 @@ Interval = tuple[float, float, float]
 """An estimate with the lower and the upper end of its confidence interval."""
 
 WIDTH = 4.8  # inches: at a phone's width a 10-point letter is then about 10 pixels high
-LINE_STYLES = {"vanilla": ":", "heuristic": "-", "score-based": "-", "adversarial": "--"}
+LINE_STYLES = {"vanilla": ":", "heuristic": "-", "own-class heuristic": "-.", "score-based": "-", "adversarial": "--"}
 SERIES = (("blue", "o"), ("vermilion", "s"), ("green", "D"), ("orange", "^"))
 
 

@@ -28,7 +28,13 @@ PALETTE = {
     "olive": "#8A8A2B",
     "black": "#1a1a1a",
 }
-FAMILY_MARKERS: dict[Family, str] = {"vanilla": "X", "heuristic": "o", "score-based": "D", "adversarial": "^"}
+FAMILY_MARKERS: dict[Family, str] = {
+    "vanilla": "X",
+    "heuristic": "o",
+    "own-class heuristic": "s",
+    "score-based": "D",
+    "adversarial": "^",
+}
 _METHOD_COLORS = {
     "vanilla": "black",
     "one_image": "orange",

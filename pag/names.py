@@ -4,7 +4,7 @@ from typing import Literal
 
 __all__ = ["Family", "eps_text", "family", "method_name", "norm_name", "percent"]
 
-Family = Literal["vanilla", "heuristic", "score-based", "adversarial"]
+Family = Literal["vanilla", "heuristic", "own-class heuristic", "score-based", "adversarial"]
 
 _METHODS = {
     "vanilla": "Vanilla",
@@ -37,7 +37,9 @@ def family(method: str) -> Family:
         return "vanilla"
     if method.startswith(_ADVERSARIAL):
         return "adversarial"
-    return "score-based" if method.startswith("score_based") else "heuristic"
+    if method.startswith("score_based"):
+        return "score-based"
+    return "own-class heuristic" if method.endswith("_own_class") else "heuristic"
 
 
 def eps_text(eps: float) -> str:

@@ -10,10 +10,11 @@ __all__ = ["findings"]
 
 
 def findings(results: GridResults) -> list[str]:
-    """The answer for one data set and architecture: verdict, order, λ, adversarial training, alignment."""
+    """The answer for one data set and architecture: verdict, order, own-class targets, λ, adversarial training, alignment."""
     norms = list(results.norms)
     sentences = [_verdict(results, norms)]
     sentences += [_order(results, norm) for norm in norms]
+    sentences += [_own_class(results, own, norms) for own in _of(results, "own-class heuristic")]
     sentences += [_monotone(results, norms)]
     sentences += [_adversarial(results, at, norms) for at in _of(results, "adversarial")]
     sentences += [_pairs(results, norms)]
@@ -38,7 +39,7 @@ def _of(results: GridResults, *families: str) -> list[Evaluation]:
 
 def _verdict(results: GridResults, norms: Sequence[str]) -> str:
     """Whether the networks that were trained for aligned gradients, never on perturbed images, are the more robust."""
-    vanilla, aligned = results.cell("vanilla"), _of(results, "heuristic", "score-based")
+    vanilla, aligned = results.cell("vanilla"), _of(results, "heuristic", "own-class heuristic", "score-based")
     if vanilla is None or not aligned:
         return ""
     base = vanilla.evaluation
@@ -53,7 +54,7 @@ def _verdict(results: GridResults, norms: Sequence[str]) -> str:
 
 
 def _order(results: GridResults, norm: str) -> str:
-    """Whether vanilla < every heuristic < score-based holds, and if not, where it breaks."""
+    """Whether vanilla < every heuristic of the paper < score-based holds, and if not, where it breaks."""
     vanilla, score = results.cell("vanilla"), results.cell("score_based")
     heuristics = sorted(_of(results, "heuristic"), key=lambda e: _robust(e, norm).value)
     if vanilla is None or score is None or not heuristics:
@@ -73,6 +74,21 @@ def _order(results: GridResults, norm: str) -> str:
     return told + (
         f", though the intervals of {_joined([_names(*pair) for pair in unsure])} overlap." if unsure else "."
     )
+
+
+def _own_class(results: GridResults, own: Evaluation, norms: Sequence[str]) -> str:
+    """How a heuristic relative to the image's own class, which is not in the paper, stands to the paper's form of it and to SBG."""
+    told = []
+    for other in ("score_based", own.method.removesuffix("_own_class")):
+        cell = results.cell(other)
+        if cell is not None:
+            against = _joined([_against(own, cell.evaluation, norm) for norm in norms])
+            told.append(f"{method_name(other)} in {against}")
+    if not told:
+        return ""
+    clean = percent(own.clean.value)
+    name, versus = method_name(own.method), "; against ".join(told)
+    return f"{name}, ours, needs no diffusion model; its robust accuracy against {versus}; clean {clean}."
 
 
 def _names(a: Evaluation, b: Evaluation) -> str:

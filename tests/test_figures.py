@@ -102,7 +102,7 @@ def test_names():
         "AT L₂ + SBG",
         "new_one",
     ]
-    assert [family(m) for m in METHODS] == ["vanilla", "heuristic", "heuristic", "score-based", "adversarial"]
+    assert [family(m) for m in METHODS] == ["vanilla", "heuristic", "own-class heuristic", "score-based", "adversarial"]
     assert family("trades+score_based") == "adversarial"
     assert [eps_text(e) for e in (0.5, 8 / 255, 0.175, 1.0, 15.0)] == ["0.5", "8/255", "0.175", "1", "15"]
     assert percent(0.5539) == "55.4%"

@@ -229,6 +229,17 @@ def test_order_that_breaks_is_told_with_the_place():
     assert equal.startswith("In part: 2 of 3")
 
 
+def test_own_class_targets_are_no_part_of_the_papers_order():
+    text = told(ORDERED | {"nearest_neighbor": 0.25, "nearest_neighbor_own_class": 0.7})
+    assert text.count("the order vanilla < every heuristic < SBG holds") == 2
+    assert (
+        "NN (own class), ours, needs no diffusion model; its robust accuracy against SBG in L₂ (70.0% against 50.0%)"
+        in text
+    )
+    assert "against NN in L₂ (70.0% against 25.0%)" in text
+    assert text.startswith("Yes: 5 of 5")
+
+
 def test_no_gain_is_told():
     assert told({"vanilla": 0.5, "one_image": 0.2, "score_based": 0.4}).startswith("No: 0 of 2")
 
