@@ -82,7 +82,7 @@ def train_classifier(
     steps = epochs * steps_per_epoch
     curves = fit(
         model, loss_of_step, OPTIMIZERS[optimizer["name"]](model.parameters(), steps, **options), steps=steps,
-        report_every=steps_per_epoch, description=description, checkpoint=checkpoint,
+        report_every=steps_per_epoch, seed=seed, description=description, checkpoint=checkpoint,
         monitor=_monitor(model, validation, targets, gradient, device),
     )  # fmt: skip
     model.eval()

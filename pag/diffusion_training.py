@@ -63,7 +63,7 @@ def train_diffusion(
     optimization = OPTIMIZERS[optimizer["name"]](model.network.parameters(), steps, **options)
     ema = Ema(model.network, ema_decay)
     curves = fit(
-        model.network, loss_of_step, optimization, steps=steps, report_every=max(1, steps // 40),
+        model.network, loss_of_step, optimization, steps=steps, report_every=max(1, steps // 40), seed=seed,
         description="diffusion model", ema=ema, checkpoint=checkpoint,
     )  # fmt: skip
     model.network.load_state_dict(ema.weights)

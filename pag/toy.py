@@ -13,7 +13,7 @@ from torch import Tensor
 from pag.alignment import GradientOf
 from pag.architectures.mlp import MLPEnsemble
 from pag.errors import InputError
-from pag.objectives import Alignment, Batch
+from pag.objectives import Alignment, Batch, CrossEntropy, Objective
 from pag.randomness import torch_stream
 from pag.training import OPTIMIZERS, fit
 
@@ -95,7 +95,7 @@ def train_toy(
     g = torch.stack(
         [nearest_neighbors(*d, pool_per_class, torch_stream(seed, "toy pool", e)) for e, d in enumerate(data)]
     )
-    objective = Alignment(lambda_, CLASSES, gradient)
+    objective: Objective = Alignment(lambda_, CLASSES, gradient) if lambda_ > 0 else CrossEntropy()
     steps_per_epoch = -(-points // batch_size)
     members = torch.arange(pairs)[:, None]
 
@@ -113,5 +113,7 @@ def train_toy(
     options = {key: value for key, value in optimizer.items() if key != "name"}
     steps = epochs * steps_per_epoch
     optimization = OPTIMIZERS[optimizer["name"]](model.parameters(), steps, **options)
-    fit(model, loss_of_step, optimization, steps=steps, report_every=steps_per_epoch, description=description)
+    fit(
+        model, loss_of_step, optimization, steps=steps, report_every=steps_per_epoch, seed=seed, description=description
+    )
     return model.eval()

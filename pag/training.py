@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from pag.errors import InputError
 from pag.files import written_whole
 from pag.progress import progress
+from pag.randomness import torch_stream
 
 __all__ = ["OPTIMIZERS", "Ema", "Optimization", "adam", "adamw", "fit", "sgd"]
 
@@ -134,6 +135,7 @@ def fit(
     *,
     steps: int,
     report_every: int,
+    seed: int,
     description: str,
     ema: Ema | None = None,
     monitor: Callable[[], Mapping[str, float]] | None = None,
@@ -147,6 +149,7 @@ def fit(
         optimization: the optimiser and its schedule.
         steps: number of steps of the run.
         report_every: steps averaged into one row of the curves (an epoch, say).
+        seed: of what the model itself draws in a step (dropout): torch's global generators are seeded anew for each.
         description: what the progress shows.
         ema: average of the weights to keep along.
         monitor: measures to add to each row, taken after the row's last step.
@@ -167,6 +170,7 @@ def fit(
             end = min(run.step + report_every, steps)
             sums: dict[str, float] = {}
             for step in range(run.step, end):
+                torch.manual_seed(torch_stream(seed, "global", step).initial_seed())
                 parts = loss_of_step(step)
                 optimization.step(parts["loss"])
                 if ema is not None:

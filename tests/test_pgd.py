@@ -105,3 +105,24 @@ def test_impossible_numbers_are_refused():
     for steps, step_size, bounds in [(0, 0.1, None), (1, 0.0, None), (1, math.nan, None), (1, 0.1, (1.0, 0.0))]:
         with pytest.raises(InputError):
             PGD(threat, steps, step_size, random_start=False, bounds=bounds)
+
+
+def test_margin_attack_works_where_the_cross_entropy_has_no_gradient():
+    """Logits scaled up until the softmax saturates in float32: cross-entropy gives zero gradients, the margin does not."""
+    torch.manual_seed(0)
+    linear = torch.nn.Linear(6, 3, bias=False)
+
+    def sure(x):
+        return 1e4 * linear(x)
+
+    x = torch.rand(64, 6)
+    labels = linear(x).argmax(1)
+    attacks = {
+        loss: PGD(Threat("linf", 0.5), steps=10, step_size=0.1, random_start=False, loss=loss)
+        for loss in ("cross_entropy", "margin")
+    }
+    left = {
+        loss: float((sure(attack(sure, x, labels)).argmax(1) == labels).float().mean())
+        for loss, attack in attacks.items()
+    }
+    assert left["margin"] < 0.2 < 0.8 < left["cross_entropy"]

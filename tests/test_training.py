@@ -27,7 +27,14 @@ def _run(steps, checkpoint=None, stop_at=None, ema_decay=0.9):
         x = torch.randn(4, 3, generator=torch_stream(1, "data", step), dtype=torch.float64)
         return {"loss": (model(x) - x.sum(1, keepdim=True)).square().mean()}
 
-    options = {"steps": steps, "report_every": 4, "description": "test", "ema": ema, "checkpoint": checkpoint}
+    options = {
+        "steps": steps,
+        "report_every": 4,
+        "seed": 0,
+        "description": "test",
+        "ema": ema,
+        "checkpoint": checkpoint,
+    }
     curves = fit(model, loss_of_step, optimization, **options)
     return model.state_dict(), ema.weights, curves
 
@@ -69,6 +76,7 @@ def test_a_loss_that_is_not_finite_stops_the_run():
             adam(model.parameters(), 2, lr=0.1),
             steps=2,
             report_every=2,
+            seed=0,
             description="test",
         )
 
