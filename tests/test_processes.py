@@ -23,16 +23,11 @@ def prepare_square():
     return square
 
 
-class UnpicklableError(Exception):
-    def __init__(self, first, second):
-        super().__init__(first + second)
-
-
 def fail(how, task):
     if task == 1:
         if how == "die":
             os._exit(7)
-        raise {"input": InputError("no such thing"), "odd": UnpicklableError("a", "b")}[how]
+        raise InputError("no such thing")
     return task
 
 
@@ -64,16 +59,11 @@ def test_nothing_to_do_prepares_nothing():
 def test_a_tasks_error_surfaces(workers):
     with pytest.raises(InputError, match="no such thing") as caught:
         results(partial(prepare_failure, "input"), range(4), workers)
-    assert workers == 1 or "in fail" in "".join(caught.value.__notes__)
-
-
-def test_an_error_that_cannot_be_sent_surfaces_all_the_same():
-    with pytest.raises(RuntimeError, match="UnpicklableError: ab"):
-        results(partial(prepare_failure, "odd"), range(4), 2)
+    assert workers == 1 or "in fail" in str(caught.value.__cause__)
 
 
 def test_a_workers_death_surfaces():
-    with pytest.raises(RuntimeError, match="died with exit code 7"):
+    with pytest.raises(RuntimeError, match="A worker process died"):
         results(partial(prepare_failure, "die"), range(4), 2)
 
 
@@ -85,7 +75,7 @@ class DeadlyPrepare:
 
 
 def test_a_death_before_the_first_task_surfaces():
-    with pytest.raises(RuntimeError, match="died with exit code 8"):
+    with pytest.raises(RuntimeError, match="A worker process died"):
         results(DeadlyPrepare(), [torch.zeros(100_000).numpy()] * 4, 2)
 
 
