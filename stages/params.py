@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from pag.errors import InputError
 
@@ -20,6 +20,13 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 Gradient = Literal["log_softmax", "logit"]
 Norm = Literal["l2", "linf"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_+]+$")]
+
+
+def _with_decimal_point(value: object) -> object:
+    """The paths in dvc.yaml spell λ as the file does, and those of a cell as Python does: `2.0`."""
+    if isinstance(value, int):
+        raise ValueError(f"write {value}.0")
+    return value
 
 
 class Section(BaseModel):
@@ -58,7 +65,7 @@ class GridParams(Section):
     baselines: list[Name]
     heuristics: list[Name]
     aligned: list[Name]
-    lambdas: list[NonNegative]
+    lambdas: list[Annotated[NonNegative, BeforeValidator(_with_decimal_point)]]
 
 
 class ResNetParams(Section):

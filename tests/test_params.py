@@ -23,6 +23,7 @@ MISTAKES = {
     "grid.aligned=[one_imag]": "'one_imag'",
     "grid.datasets=[digit]": "'digit'",
     "lambda.digits.resnet8.score_based=-0.5": "lambda.digits.resnet8.score_based",
+    "grid.lambdas=[0.5, 2]": "grid.lambdas.1: write 2.0",
     "seed=-1": "seed",
 }
 
