@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from safetensors.torch import load_file
 
 pytestmark = pytest.mark.pipeline
 
@@ -99,10 +100,15 @@ def test_results_are_complete_and_plausible(project):
         f"resnet8-{name}" for name in ("at_l2", "class_mean", "score_based", "score_based-lambda-0.5", "vanilla")
     ]
     for cell in cells:
-        metrics = json.loads((data / "digits/evaluations" / cell / "metrics.json").read_text(encoding="utf-8"))
-        for threat in metrics["autoattack"].values():
-            assert threat["n"] == 12
-            assert threat["value"] == threat["attacks"]["square"] <= metrics["clean"]["interval"][1]
+        folder = data / "digits/evaluations" / cell
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        outcomes = load_file(folder / "outcomes.safetensors")
+        assert metrics["clean"]["value"] == pytest.approx(outcomes["clean"].double().mean().item())
+        for norm, threat in metrics["autoattack"].items():
+            robust = outcomes[f"{norm}.square"]
+            assert threat["n"] == len(robust) == 12
+            assert threat["value"] == threat["attacks"]["square"] == pytest.approx(robust.double().mean().item())
+            assert not (robust & ~outcomes["clean"][:12]).any()
         assert -1 <= metrics["alignment"]["value"] <= 1
         assert metrics["clean"]["n"] == 360
     page = (data / "report/index.html").read_text(encoding="utf-8")
