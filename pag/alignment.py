@@ -26,8 +26,7 @@ def input_gradients(
     """Gradients of the selected classes' outputs with respect to the input (section 3), from one forward pass.
 
     Each of the k columns of `classes` costs one backward pass of the sum over the batch. That is every example's own
-    gradient as long as examples do not mix: in evaluation mode, or without batch norm. Batch norm in training mode
-        mixes
+    gradient as long as examples do not mix: in evaluation mode, or without batch norm. Batch norm in training mode mixes
     them: what comes out is then the gradient of the batch's sum, each example's influence on the others included.
 
     Args:

@@ -156,8 +156,6 @@ def report(set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
 
 def main() -> None:
     """Entry point: bad input ends with one sentence and status 2, Ctrl-C with status 130."""
-    # Threads that wait asleep leave the cores to whoever else runs; must be said before torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except (InputError, FloatingPointError) as error:
