@@ -53,12 +53,19 @@ class Split(StrEnum):
 
 
 def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments: object) -> None:
-    """Runs a stage's `run(params, …)`; stages are imported when they run, so that `--help` does not wait for torch."""
+    """Runs a stage's `run(params, …)`; stages are imported when they run, so that `--help` does not wait for torch.
+
+    Ctrl-C ends it with status 130.
+    """
     from stages.params import load_params
 
     params = load_params(params_file, overrides or ())
     run: Callable[..., None] = import_module(f"stages.{stage}").run
-    run(params, *arguments)
+    try:
+        run(params, *arguments)
+    except KeyboardInterrupt:
+        print("\npag: interrupted; the same command goes on from its last checkpoint.", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 @app.command()
@@ -155,12 +162,9 @@ def report(set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
 
 
 def main() -> None:
-    """Entry point: bad input ends with one sentence and status 2, Ctrl-C with status 130."""
+    """Entry point: bad input ends with one sentence and status 2."""
     try:
         app()
     except (InputError, FloatingPointError) as error:
         print(f"pag: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("pag: interrupted; the same command goes on from its last checkpoint.", file=sys.stderr)
-        sys.exit(130)

@@ -8,7 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -63,7 +63,12 @@ def stage_run(
     started = time.monotonic()
     checkpoints = CHECKPOINTS / f"{name}-{_key(values, inputs)}"
     checkpoints.mkdir(parents=True, exist_ok=True)
-    yield checkpoints
+    try:
+        yield checkpoints
+    except BaseException:
+        with suppress(OSError):
+            checkpoints.rmdir()  # nothing in it that a next run could go on from
+        raise
     shutil.rmtree(checkpoints)
     TIMES.parent.mkdir(exist_ok=True)
     with TIMES.open("a", encoding="utf-8") as log:

@@ -368,9 +368,10 @@ def _key_path(raw: object, location: tuple[int | str, ...]) -> str:
 
 
 def _sentence(error: ValidationError, raw: dict[str, Any], path: Path) -> str:
-    first = error.errors()[0]
+    # A misspelt key is at once an unknown and a missing one: the unknown one is what stands in the file.
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     where = _key_path(raw, first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
+    message = "Unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
     told = f" (it is {first['input']!r})" if isinstance(first["input"], int | float | str) else ""
     return f"{path}: {where + ': ' if where else ''}{message[0].lower()}{message[1:]}{told}."
 

@@ -46,10 +46,11 @@ def test_override_of_an_unknown_key_is_refused(override):
 
 def test_unknown_key_in_the_file_is_refused(tmp_path):
     raw = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    raw["datasets"]["digits"]["training"]["epoch"] = 3
+    training = raw["datasets"]["digits"]["training"]
+    training["epoch"] = training.pop("epochs")
     file = tmp_path / "params.yaml"
     file.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    with pytest.raises(InputError, match=r"datasets\.digits\.training\.epoch: extra inputs"):
+    with pytest.raises(InputError, match=r"datasets\.digits\.training\.epoch: unknown key"):
         load_params(file)
 
 
