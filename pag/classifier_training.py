@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pag.alignment import GradientOf, cosine, input_gradients
 from pag.augmentation import Augmentation
+from pag.modes import evaluating, train_with_statistics
 from pag.objectives import Batch, Objective, draw_classes
 from pag.randomness import torch_stream
 from pag.stores import Split, pixels
@@ -37,6 +38,8 @@ def train_classifier(
     device: torch.device,
     description: str,
     checkpoint: Path | None = None,
+    classes_shared: bool = False,
+    frozen_from: float | None = None,
 ) -> list[dict[str, float]]:
     """Trains `model` in place and leaves it in evaluation mode.
 
@@ -54,32 +57,35 @@ def train_classifier(
         device: where to train.
         description: what the progress shows.
         checkpoint: file from which an interrupted run goes on.
+        classes_shared: whether the k classes are drawn once for a whole batch.
+        frozen_from: the fraction of the run from which batch norm keeps its running statistics (`pag.modes`); None: never.
 
     Returns:
         One row an epoch: `step`, `loss` and its parts, `validation_accuracy`, and with targets `validation_cosine`.
     """
-    model.to(device).train()
+    model.to(device)
     images, labels, rows = pixels(train.images).to(device), train.labels.to(device), train.rows
     steps_per_epoch = -(-len(labels) // batch_size)
+    steps = epochs * steps_per_epoch
 
     def loss_of_step(step: int) -> Mapping[str, Tensor]:
         epoch, position = divmod(step, steps_per_epoch)
+        train_with_statistics(model, frozen=frozen_from is not None and step / steps >= frozen_from)
         order = torch.randperm(len(labels), generator=torch_stream(seed, "order", epoch))
         index = order[position * batch_size : (position + 1) * batch_size]
         generator = torch_stream(seed, "step", step)
         x, y = images[index.to(device)], labels[index.to(device)]
         classes = g = None
         if targets is not None:
-            classes = draw_classes(len(x), targets.num_classes, classes_per_step, generator)
+            classes = draw_classes(len(x), targets.num_classes, classes_per_step, generator, classes_shared)
             g = targets.gather(rows[index], classes, x)
             classes = classes.to(device)
         views = augmentation.draw(len(x), generator)
         if views is not None:
             x, g = views(x), None if g is None else views(g)
-        return objective(model, Batch(x, y, classes, g), generator)
+        return objective(model, Batch(x, y, classes, g, progress=step / steps), generator)
 
     options = {key: value for key, value in optimizer.items() if key != "name"}
-    steps = epochs * steps_per_epoch
     curves = fit(
         model, loss_of_step, OPTIMIZERS[optimizer["name"]](model.parameters(), steps, **options), steps=steps,
         report_every=steps_per_epoch, seed=seed, description=description, checkpoint=checkpoint,
@@ -96,14 +102,12 @@ def _monitor(
     x, y = pixels(validation.images).to(device), validation.labels.to(device)
 
     def measure() -> dict[str, float]:
-        training = model.training
-        model.eval()
-        with torch.no_grad():
-            hits = [model(part).argmax(1) for part in x.split(EVALUATION_BATCH)]
-        measures = {"validation_accuracy": float((torch.cat(hits) == y).double().mean())}
-        if targets is not None:
-            measures["validation_cosine"] = _mean_cosine(model, x, validation.rows, targets, gradient)
-        model.train(training)
+        with evaluating(model):
+            with torch.no_grad():
+                hits = [model(part).argmax(1) for part in x.split(EVALUATION_BATCH)]
+            measures = {"validation_accuracy": float((torch.cat(hits) == y).double().mean())}
+            if targets is not None:
+                measures["validation_cosine"] = _mean_cosine(model, x, validation.rows, targets, gradient)
         return measures
 
     return measure

@@ -1,6 +1,6 @@
 """The typed schema of `params.yaml`: unknown keys, wrong types and impossible values raise with the key's path."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -59,13 +59,32 @@ class AdamParams(Section):
 OptimizerParams = Annotated[AdamWParams | SGDParams | AdamParams, Field(discriminator="name")]
 
 
+class CombinedParams(Section):
+    """Methods `<base>+<targets>`, every base with every store: `at_l2+score_based`."""
+
+    bases: list[Name]
+    targets: list[Name]
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """The store that each method reads."""
+        return {f"{base}+{targets}": targets for base in self.bases for targets in self.targets}
+
+
 class GridParams(Section):
     datasets: list[Name]
     architectures: list[Name]
     baselines: list[Name]
     heuristics: list[Name]
     aligned: list[Name]
+    combined: CombinedParams
     lambdas: list[Annotated[NonNegative, BeforeValidator(_with_decimal_point)]]
+
+    def methods(self) -> Iterator[tuple[str, str, str | None]]:
+        """Key of the grid, method, and the target store that dvc.yaml takes it to read, for every method that is named."""
+        yield from (("grid.baselines", method, None) for method in self.baselines)
+        yield from (("grid.aligned", method, method) for method in self.aligned)
+        yield from (("grid.combined", method, targets) for method, targets in self.combined.methods.items())
 
 
 class ResNetParams(Section):
@@ -156,34 +175,125 @@ class ValidationAttackParams(Section):
     threats: dict[Norm, Positive]
 
 
+class BatchStatisticsParams(Section):
+    """Batch norm as it is: the batch's statistics throughout training."""
+
+    statistics: Literal["batch"]
+
+    @property
+    def frozen_from(self) -> None:
+        return None
+
+
+class FrozenStatisticsParams(Section):
+    """Batch norm keeps its running statistics from a fraction of the run on."""
+
+    statistics: Literal["frozen"]
+    after: Fraction
+
+    @property
+    def frozen_from(self) -> float:
+        return self.after
+
+
+BatchNormParams = Annotated[BatchStatisticsParams | FrozenStatisticsParams, Field(discriminator="statistics")]
+
+
 class TrainingParams(Section):
     threads: Count
     epochs: Count
     batch_size: Count
     optimizer: OptimizerParams
     augmentation: AugmentationParams
+    batch_norm: BatchNormParams = BatchStatisticsParams(statistics="batch")
     validation_attack: ValidationAttackParams
 
 
-class CrossEntropyParams(Section):
+class TrainingOverrides(Section):
+    """What a method trains with instead of what its dataset's `training` says; None: the same."""
+
+    epochs: Count | None = None
+    batch_size: Count | None = None
+    optimizer: OptimizerParams | None = None
+    batch_norm: BatchNormParams | None = None
+
+    def applied_to(self, training: TrainingParams) -> TrainingParams:
+        given = {name: value for name, value in self if value is not None}
+        return training.model_copy(update=given)
+
+
+class RampParams(Section):
+    until: Fraction
+    factor: NonNegative
+
+
+class AlignmentOptions(Section):
+    """How gradients are aligned; without `targets` the store is named by the method: `nearest_neighbor`, `trades+score_based`."""
+
+    targets: Name | None = None
+    gradient: Gradient
+    classes_per_step: Count
+    classes_shared: bool = False
+    ramp: RampParams | None = None
+
+
+class MethodSection(Section):
+    training: TrainingOverrides = TrainingOverrides()
+
+
+class CrossEntropyParams(MethodSection):
     objective: Literal["cross_entropy"]
 
+    @property
+    def alignment(self) -> None:
+        return None
 
-class AdversarialParams(Section):
-    objective: Literal["adversarial"]
+
+class PGDMethodParams(MethodSection):
     norm: Norm
     eps: Positive
     steps: Count
-    relative_step: Positive
+    relative_step: Positive | None = None  # in units of ε / steps
+    step_size: Positive | None = None
+    alignment: AlignmentOptions | None = None
+
+    @model_validator(mode="after")
+    def _one_step(self) -> Self:
+        if (self.relative_step is None) == (self.step_size is None):
+            raise ValueError("give either relative_step, in units of eps/steps, or step_size")
+        return self
+
+    @property
+    def step(self) -> float:
+        """The size of a step, in the units of ε."""
+        if self.step_size is not None:
+            return self.step_size
+        assert self.relative_step is not None
+        return self.relative_step * self.eps / self.steps
 
 
-class AlignmentParams(Section):
+class AdversarialParams(PGDMethodParams):
+    objective: Literal["adversarial"]
+
+
+class TradesParams(PGDMethodParams):
+    objective: Literal["trades"]
+    beta: NonNegative
+    start_std: Positive = 1e-3
+
+
+class AlignmentParams(AlignmentOptions, MethodSection):
+    """Cross-entropy with alignment, eq. (4)."""
+
     objective: Literal["alignment"]
-    gradient: Gradient
-    classes_per_step: Count
+
+    @property
+    def alignment(self) -> AlignmentOptions:
+        return self
 
 
-MethodParams = Annotated[CrossEntropyParams | AdversarialParams | AlignmentParams, Field(discriminator="objective")]
+Method = CrossEntropyParams | AdversarialParams | TradesParams | AlignmentParams
+MethodParams = Annotated[Method, Field(discriminator="objective")]
 
 
 class ReferenceParams(Section):
@@ -222,6 +332,19 @@ class DatasetParams(Section):
     methods: dict[Name, MethodParams]
     evaluation: EvaluationParams
     figures: FiguresParams
+
+    def source(self, method: str) -> str | None:
+        """The target store that a method reads: what its `targets` says, else its name's part after the last `+`; or None."""
+        alignment = self.methods[method].alignment
+        return None if alignment is None else alignment.targets or method.rpartition("+")[2]
+
+    @model_validator(mode="after")
+    def _sources_are_defined(self) -> Self:
+        for name in self.methods:
+            source = self.source(name)
+            if source is not None:
+                _require(source, self.targets, f"methods.{name}", "targets")
+        return self
 
     @model_validator(mode="after")
     def _timesteps_are_trained(self) -> Self:
@@ -285,8 +408,13 @@ class Params(Section):
         for name in self.grid.datasets:
             _require(name, self.datasets, "grid.datasets", "datasets")
             dataset = self.datasets[name]
-            for method in (*self.grid.baselines, *self.grid.aligned):
-                _require(method, dataset.methods, "grid.baselines and grid.aligned", f"datasets.{name}.methods")
+            for where, method, source in self.grid.methods():
+                _require(method, dataset.methods, where, f"datasets.{name}.methods")
+                if dataset.source(method) != source:
+                    key = f"datasets.{name}.methods.{method}"
+                    raise ValueError(
+                        f"{where} is for {_reading(source)}, and {key} is one of {_reading(dataset.source(method))}"
+                    )
             for source in self.grid.heuristics:
                 _require(source, dataset.targets, "grid.heuristics", f"datasets.{name}.targets")
         return self
@@ -299,9 +427,13 @@ class Params(Section):
         """The section of one architecture; an unknown name raises `InputError`."""
         return _pick(self.architectures, name, "architectures")
 
-    def method(self, dataset: str, name: str) -> CrossEntropyParams | AdversarialParams | AlignmentParams:
+    def method(self, dataset: str, name: str) -> Method:
         """How a method trains on a dataset; an unknown name raises `InputError`."""
         return _pick(self.dataset(dataset).methods, name, f"datasets.{dataset}.methods")
+
+    def training(self, dataset: str, method: str) -> TrainingParams:
+        """What a method trains with: the dataset's `training`, with the method's own values instead where it has some."""
+        return self.method(dataset, method).training.applied_to(self.dataset(dataset).training)
 
     def target(
         self, dataset: str, name: str
@@ -318,6 +450,10 @@ class Params(Section):
 def _require(name: str, known: dict[str, Any], where: str, section: str) -> None:
     if name not in known:
         raise ValueError(f"{where} names {name!r}, which {section} does not define (it has {', '.join(known)})")
+
+
+def _reading(source: str | None) -> str:
+    return f"methods that read the targets {source}" if source else "methods without targets"
 
 
 def _pick(section: dict[str, T], name: str, path: str) -> T:
@@ -351,7 +487,7 @@ def _override(raw: dict[str, Any], assignment: str, path: Path) -> None:
     section[leaf] = yaml.safe_load(value)
 
 
-def _key_path(raw: object, location: tuple[int | str, ...]) -> str:
+def _key_path(raw: object, location: tuple[int | str, ...], missing: bool) -> str:
     """The path as it stands in the file: pydantic's location without the tags of unions."""
     names: list[str] = []
     node = raw
@@ -362,15 +498,15 @@ def _key_path(raw: object, location: tuple[int | str, ...]) -> str:
         if part in known:
             names.append(str(part))
             node = known[part]
-    if location and isinstance(node, dict) and location[-1] not in names:
-        names.append(str(location[-1]))  # a missing key
+    if missing:
+        names.append(str(location[-1]))
     return ".".join(names)
 
 
 def _sentence(error: ValidationError, raw: dict[str, Any], path: Path) -> str:
     # A misspelt key is at once an unknown and a missing one: the unknown one is what stands in the file.
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    where = _key_path(raw, first["loc"])
+    where = _key_path(raw, first["loc"], first["type"] == "missing")
     message = "Unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
     told = f" (it is {first['input']!r})" if isinstance(first["input"], int | float | str) else ""
     return f"{path}: {where + ': ' if where else ''}{message[0].lower()}{message[1:]}{told}."

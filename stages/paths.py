@@ -77,10 +77,11 @@ class Cell:
 
 
 def grid_cells(params: Params, dataset: str, architecture: str) -> Iterator[Cell]:
-    """The cells of the main grid, in the order of the paper's tables: vanilla, the aligned ones, the other baselines."""
+    """The main grid's cells, in the order of the paper's tables: vanilla, the aligned ones, the other baselines, both combined."""
     grid = params.grid
     first = [name for name in grid.baselines if name == "vanilla"]
-    for method in (*first, *grid.aligned, *(name for name in grid.baselines if name not in first)):
+    others = [name for name in grid.baselines if name not in first]
+    for method in (*first, *grid.aligned, *others, *grid.combined.methods):
         yield Cell(dataset, architecture, method)
 
 

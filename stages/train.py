@@ -1,4 +1,8 @@
-"""`train`: one classifier, a cell of the grid, by cross-entropy, adversarial training or gradient alignment (sections 2.2, 3)."""
+"""`train`: one classifier, a cell of the grid, by cross-entropy, adversarial training or TRADES (sections 2.2 and 6), with
+gradient alignment (section 3) or without it.
+"""
+
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,45 +15,44 @@ from pag.classifier_training import train_classifier
 from pag.classifiers import save_classifier
 from pag.curves import write_curves
 from pag.files import write_json, written_whole
-from pag.objectives import AdversarialTraining, Alignment, CrossEntropy, Objective
+from pag.objectives import AdversarialTraining, Alignment, BaseObjective, CrossEntropy, Objective, Ramp, Trades
 from pag.randomness import torch_stream
 from pag.stores import ImageStore, Split, pixels
 from pag.target_stores import TargetStore
 from stages.execution import device, stage_run
-from stages.params import AdversarialParams, AlignmentParams, CrossEntropyParams, Params, ValidationAttackParams
+from stages.params import AdversarialParams, AlignmentOptions, Method, Params, TradesParams, ValidationAttackParams
 from stages.paths import Cell, DatasetPaths
 
 __all__ = ["run"]
 
 LOSSES: tuple[Loss, ...] = ("cross_entropy", "margin")
 COLUMNS = ("epoch", "loss", "cross_entropy", "cosine", "validation_accuracy", "validation_cosine")
+OWN_COLUMNS = ("kl",)  # of one objective alone
 
 
 def run(params: Params, cell: Cell) -> None:
     """Writes `data/<dataset>/classifiers/<cell>/`: weights, configuration, curves, validation metrics."""
     paths, method = DatasetPaths(cell.dataset), params.method(cell.dataset, cell.method)
-    training, architecture = params.dataset(cell.dataset).training, params.architecture(cell.architecture)
-    aligned = isinstance(method, AlignmentParams)
-    lambda_ = _lambda(params, cell) if aligned else None
-    inputs = [paths.images, *([paths.targets(cell.method)] if aligned else [])]
+    training, architecture = params.training(cell.dataset, cell.method), params.architecture(cell.architecture)
+    alignment, source = method.alignment, params.dataset(cell.dataset).source(cell.method)
+    lambda_ = None if alignment is None else _lambda(params, cell)
+    inputs = [paths.images, *([] if source is None else [paths.targets(source)])]
     values = [params.seed, training, architecture, method, lambda_]
     with stage_run(
         f"train@{cell.dataset}-{cell.name}", values=values, inputs=inputs, threads=training.threads
     ) as checkpoints:
         store = ImageStore.open(paths.images)
-        targets = _targets(paths, cell.method, store) if aligned else None
+        targets = None if source is None else _targets(paths, source, store)
         torch.manual_seed(params.seed)
         options = architecture.model_dump()
         model = build(image_shape=store.image_shape, num_classes=store.num_classes, **options)
         curves = train_classifier(
             model, store.split("train"), store.split("validation"), _objective(method, store.num_classes, lambda_),
-            targets=targets,
-            gradient=method.gradient if isinstance(method, AlignmentParams) else "log_softmax",
-            classes_per_step=method.classes_per_step if isinstance(method, AlignmentParams) else 0,
+            targets=targets, **_gradients(alignment),
             epochs=training.epochs, batch_size=training.batch_size, optimizer=training.optimizer.model_dump(),
             augmentation=Augmentation(**training.augmentation.model_dump()),
             seed=params.seed, device=device(), description=f"{cell.dataset} {cell.name}",
-            checkpoint=checkpoints / "state.pt",
+            checkpoint=checkpoints / "state.pt", frozen_from=training.batch_norm.frozen_from,
         )  # fmt: skip
         last = {"accuracy": curves[-1]["validation_accuracy"], "cosine": curves[-1].get("validation_cosine")}
         robust = _validation_robustness(model, store.split("validation"), training.validation_attack, params.seed)
@@ -59,7 +62,8 @@ def run(params: Params, cell: Cell) -> None:
             shape = {"image_shape": store.image_shape, "num_classes": store.num_classes}
             names = {"class_names": store.class_names}
             save_classifier(folder, model, {"architecture": options, **shape, **names, **config})
-            write_curves(folder / "curves.csv", COLUMNS, [{"epoch": n, **row} for n, row in enumerate(curves, 1)])
+            rows = [{"epoch": n, **row} for n, row in enumerate(curves, 1)]
+            write_curves(folder / "curves.csv", [*COLUMNS, *(c for c in OWN_COLUMNS if c in rows[0])], rows)
             write_json(folder / "metrics.json", {"validation": {**last, **robust}, "loss": curves[-1]["loss"]})
 
 
@@ -88,19 +92,37 @@ def _lambda(params: Params, cell: Cell) -> float:
     return params.lambda_of(cell.dataset, cell.architecture, cell.method) if cell.lambda_ is None else cell.lambda_
 
 
-def _targets(paths: DatasetPaths, method: str, store: ImageStore) -> TargetStore:
-    targets = TargetStore.open(paths.targets(method))
+def _targets(paths: DatasetPaths, source: str, store: ImageStore) -> TargetStore:
+    targets = TargetStore.open(paths.targets(source))
     targets.check_matches(len(store.all_training().rows), store.num_classes, store.image_shape)
     return targets
 
 
-def _objective(
-    method: CrossEntropyParams | AdversarialParams | AlignmentParams, num_classes: int, lambda_: float | None
-) -> Objective:
-    if isinstance(method, CrossEntropyParams):
-        return CrossEntropy()
-    if isinstance(method, AdversarialParams):
-        step_size = method.relative_step * method.eps / method.steps
-        return AdversarialTraining(PGD(Threat(method.norm, method.eps), method.steps, step_size, random_start=True))
+def _gradients(alignment: AlignmentOptions | None) -> dict[str, Any]:
+    """Which gradients are aligned at a step; without alignment none are, whatever stands here."""
+    if alignment is None:
+        return {"gradient": "log_softmax", "classes_per_step": 0}
+    return alignment.model_dump(include={"gradient", "classes_per_step", "classes_shared"})
+
+
+def _objective(method: Method, num_classes: int, lambda_: float | None) -> Objective:
+    alignment = method.alignment
+    if alignment is None:
+        return _base(method)
     assert lambda_ is not None
-    return Alignment(lambda_, num_classes, method.gradient)
+    return Alignment(lambda_, num_classes, alignment.gradient, _base(method), _ramp(alignment))
+
+
+def _base(method: Method) -> BaseObjective:
+    """What is minimised beside the alignment, if any."""
+    if isinstance(method, AdversarialParams):
+        return AdversarialTraining(PGD(Threat(method.norm, method.eps), method.steps, method.step, random_start=True))
+    if isinstance(method, TradesParams):
+        threat, start_std = Threat(method.norm, method.eps), method.start_std
+        attack = PGD(threat, method.steps, method.step, random_start=True, loss="kl", start_std=start_std)
+        return Trades(attack, method.beta)
+    return CrossEntropy()
+
+
+def _ramp(alignment: AlignmentOptions) -> Ramp | None:
+    return None if alignment.ramp is None else Ramp(alignment.ramp.until, alignment.ramp.factor)

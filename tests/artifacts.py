@@ -126,7 +126,8 @@ def write_all(params, dataset, architecture, *, channels=1, class_names=("0", "1
     _write_dataset(params, paths, rng, channels, class_names)
     _write_diffusion(paths, rng)
     for i, cell in enumerate(grid_cells(params, dataset, architecture)):
-        lambda_ = params.lambda_of(dataset, architecture, cell.method) if cell.method in params.grid.aligned else None
+        aligned = params.dataset(dataset).source(cell.method) is not None
+        lambda_ = params.lambda_of(dataset, architecture, cell.method) if aligned else None
         write_cell(
             cell, evaluation_metrics(cell, lambda_, 0.05 + 0.1 * i, 0.02 + 0.1 * i, 0.1 + 0.1 * i), rng, channels
         )

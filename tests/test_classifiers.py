@@ -1,5 +1,6 @@
 """Laws of the classifiers' folder and training: a round trip, resumption, and refusal of what does not fit."""
 
+import itertools
 import json
 
 import numpy as np
@@ -13,17 +14,22 @@ from pag.augmentation import Augmentation
 from pag.classifier_training import train_classifier
 from pag.classifiers import load_classifier, save_classifier
 from pag.errors import InputError
-from pag.objectives import AdversarialTraining, Alignment, CrossEntropy
+from pag.modes import train_with_statistics
+from pag.objectives import AdversarialTraining, Alignment, CrossEntropy, Ramp, Trades
 from pag.stores import Split
 from pag.target_stores import TargetStore, write_representatives
 
 OPTIONS = {"family": "resnet", "channels": [4, 8], "blocks": [1, 1], "norm": "none", "activation": "silu"}
 SHAPE, C = (1, 8, 8), 3
 ADAMW = {"name": "adamw", "lr": 0.01, "weight_decay": 0.0, "warmup": 0.1}
+ADVERSARIAL = AdversarialTraining(PGD(Threat("linf", 0.1), 2, 0.1, random_start=True))
+TRADES = Trades(PGD(Threat("l2", 0.5), 2, 0.3, random_start=True, loss="kl", start_std=1e-3), 6.0)
 OBJECTIVES = {
     "vanilla": CrossEntropy(),
     "aligned": Alignment(0.5, C, "log_softmax"),
-    "adversarial": AdversarialTraining(PGD(Threat("linf", 0.1), 2, 0.1, random_start=True)),
+    "adversarial": ADVERSARIAL,
+    "trades": TRADES,
+    "aligned trades": Alignment(0.5, C, "log_softmax", TRADES, Ramp(0.5, 2 / 3)),
 }
 
 
@@ -93,9 +99,9 @@ def data(tmp_path_factory):
     return *parts, TargetStore.open(path)
 
 
-def _train(data, name, checkpoint=None, epochs=3, stop_after=None):
+def _train(data, name, checkpoint=None, epochs=3, stop_after=None, norm="none", frozen_from=None, watch=None):
     train, validation, targets = data
-    model, calls = _model(), 0
+    model, calls = _model(norm=norm), 0
     objective = OBJECTIVES[name]
 
     def interrupted(*arguments):
@@ -103,12 +109,14 @@ def _train(data, name, checkpoint=None, epochs=3, stop_after=None):
         calls += 1
         if calls == stop_after:
             raise KeyboardInterrupt
+        if watch is not None:
+            watch(*arguments)
         return objective(*arguments)
 
     curves = train_classifier(
-        model, train, validation, interrupted, targets=targets if name == "aligned" else None, gradient="log_softmax",
+        model, train, validation, interrupted, targets=targets if "aligned" in name else None, gradient="log_softmax",
         classes_per_step=2, epochs=epochs, batch_size=8, optimizer=ADAMW, augmentation=Augmentation(1, True), seed=4,
-        device=torch.device("cpu"), description=name, checkpoint=checkpoint,
+        device=torch.device("cpu"), description=name, checkpoint=checkpoint, frozen_from=frozen_from,
     )  # fmt: skip
     return model, curves
 
@@ -124,6 +132,62 @@ def test_interrupted_training_ends_with_the_same_weights(data, name, tmp_path):
         assert torch.equal(value, resumed.state_dict()[key])
     assert curves == resumed_curves
     assert not whole.training
+
+
+STEPS, FREEZE = 12, 0.5  # 3 epochs of 4 steps: the statistics freeze in the middle of the second
+
+
+def _statistics(model):
+    return {key: value.clone() for key, value in model.state_dict().items() if "running" in key or "num_batches" in key}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("stop_after", [6, 10])
+def test_run_interrupted_around_the_freeze_ends_with_the_same_weights(data, name, tmp_path, stop_after):
+    options = {"norm": "batch", "frozen_from": FREEZE}
+    whole, curves = _train(data, name, **options)
+    file = tmp_path / "state.pt"
+    with pytest.raises(KeyboardInterrupt):
+        _train(data, name, file, stop_after=stop_after, **options)
+    resumed, resumed_curves = _train(data, name, file, **options)
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[key])
+    assert curves == resumed_curves
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_statistics_freeze_at_their_point_and_all_parameters_go_on(data, name):
+    states = []
+    final, _ = _train(
+        data, name, norm="batch", frozen_from=FREEZE,
+        watch=lambda model, *_: states.append((_statistics(model), [p.detach().clone() for p in model.parameters()])),
+    )  # fmt: skip
+    statistics = [state for state, _ in states] + [_statistics(final)]
+    moved = [any(not torch.equal(a[key], b[key]) for key in a) for a, b in itertools.pairwise(statistics)]
+    assert moved == [True] * round(FREEZE * STEPS) + [False] * round((1 - FREEZE) * STEPS)
+    assert all(not torch.equal(a, b) for a, b in zip(states[-1][1], states[6][1], strict=True))
+
+
+def test_frozen_network_is_the_network_of_evaluation_mode():
+    model, x = _model(norm="batch"), torch.rand(6, *SHAPE)
+    model.train()(x)
+    expected = model.eval()(x)
+    train_with_statistics(model, frozen=True)
+    assert model.training
+    torch.testing.assert_close(model(x), expected, rtol=0, atol=0)
+    train_with_statistics(model, frozen=False)
+    assert not torch.allclose(model(x), expected)
+
+
+def test_networks_without_batch_norm_do_not_see_the_freeze(data):
+    (free, _), (frozen, _) = _train(data, "aligned"), _train(data, "aligned", frozen_from=FREEZE)
+    assert all(torch.equal(value, frozen.state_dict()[key]) for key, value in free.state_dict().items())
+
+
+def test_steps_know_how_far_the_run_is(data):
+    seen = []
+    _train(data, "vanilla", watch=lambda model, batch, generator: seen.append(batch.progress))
+    assert seen == [step / STEPS for step in range(STEPS)]
 
 
 def test_alignment_training_aligns(data):

@@ -25,7 +25,33 @@ MISTAKES = {
     "lambda.digits.resnet8.score_based=-0.5": "lambda.digits.resnet8.score_based",
     "grid.lambdas=[0.5, 2]": "grid.lambdas.1: write 2.0",
     "seed=-1": "seed",
+    "datasets.digits.methods.trades.beta=-1": "datasets.digits.methods.trades.beta: input should be greater",
+    "datasets.digits.methods.trades.relative_step=null": "datasets.digits.methods.trades: give either relative_step",
+    "datasets.digits.methods.at_l2={objective: adversarial, norm: l2, eps: 1.0, steps: 2, step_size: 0.1, relative_step: 1.0}": (
+        "datasets.digits.methods.at_l2: give either relative_step"
+    ),
+    "datasets.digits.methods.at_l2+score_based.alignment.classes_per_step=0": (
+        "datasets.digits.methods.at_l2+score_based.alignment.classes_per_step"
+    ),
+    "datasets.digits.methods.at_l2+score_based.alignment={targets: scores, gradient: logit, classes_per_step: 1}": (
+        "datasets.digits: methods.at_l2+score_based names 'scores', which targets does not define"
+    ),
+    "datasets.digits.methods.vanilla={objective: cross_entropy, training: {epoch: 3}}": (
+        "datasets.digits.methods.vanilla.training.epoch: extra inputs"
+    ),
+    "datasets.digits.methods.vanilla={objective: cross_entropy, alignment: {gradient: logit}}": (
+        "datasets.digits.methods.vanilla.alignment: extra inputs"
+    ),
+    "datasets.digits.training.batch_norm={statistics: frozen, after: 1.5}": (
+        "datasets.digits.training.batch_norm.after: input should be less than 1"
+    ),
+    "datasets.digits.training.batch_norm={statistics: running}": "datasets.digits.training.batch_norm: ",
+    "datasets.digits.training.batch_norm={statistics: frozen}": "datasets.digits.training.batch_norm.after: field required",
+    "grid.baselines=[vanilla, score_based]": "grid.baselines is for methods without targets",
+    "grid.combined={bases: [at_linf], targets: [score_based]}": "'at_linf+score_based'",
+    "grid.combined={bases: [at_l2]}": "grid.combined.targets: field required",
 }
+READING_ANOTHER = {"objective": "alignment", "gradient": "logit", "classes_per_step": 1, "targets": "one_image"}
 
 
 @pytest.mark.parametrize(("override", "told"), MISTAKES.items())
@@ -67,6 +93,55 @@ def test_override_changes_its_key_alone():
     default, changed = load_params(), load_params(overrides=["lambda.digits.resnet8.score_based=0.25"])
     assert changed.lambda_of("digits", "resnet8", "score_based") == 0.25
     assert changed.datasets == default.datasets
+
+
+def test_listed_method_must_read_the_store_that_its_stage_waits_for():
+    override = f"datasets.digits.methods.score_based={READING_ANOTHER}"
+    assert (
+        load_params(overrides=[override, "grid.aligned=[one_image]"]).dataset("digits").source("score_based")
+        == "one_image"
+    )
+    with pytest.raises(
+        InputError, match=r"grid\.aligned is for methods that read the targets score_based, and .*one_image"
+    ):
+        load_params(overrides=[override])
+
+
+def test_a_methods_name_tells_its_store_unless_it_says_another():
+    digits = load_params().dataset("digits")
+    sources = {name: digits.source(name) for name in ("vanilla", "trades", "class_mean", "trades+score_based")}
+    assert sources == {
+        "vanilla": None, "trades": None, "class_mean": "class_mean", "trades+score_based": "score_based",
+    }  # fmt: skip
+
+
+def test_method_trains_with_its_own_values_where_it_has_some():
+    override = (
+        "{objective: cross_entropy, training: {epochs: 3, optimizer: {name: sgd, lr: 0.1, weight_decay: 2.0e-4}}}"
+    )
+    params = load_params(overrides=[f"datasets.digits.methods.vanilla={override}"])
+    usual, own = params.dataset("digits").training, params.training("digits", "vanilla")
+    assert (own.epochs, own.optimizer.name, own.optimizer.weight_decay) == (3, "sgd", 2e-4)
+    assert own.model_copy(update={"epochs": usual.epochs, "optimizer": usual.optimizer}) == usual
+    assert params.training("digits", "score_based") == usual
+
+
+def test_steps_are_relative_to_eps_or_absolute():
+    relative = load_params().method("digits", "at_l2")
+    assert relative.step == 1.5 * 0.9 / 7
+    override = "datasets.digits.methods.at_l2={objective: adversarial, norm: l2, eps: 0.9, steps: 7, step_size: 0.007}"
+    assert load_params(overrides=[override]).method("digits", "at_l2").step == 0.007
+
+
+def test_combined_methods_are_the_last_cells_of_the_grid():
+    plain, params = (
+        load_params(),
+        load_params(overrides=["grid.combined={bases: [at_l2, trades], targets: [score_based]}"]),
+    )
+    cells = [cell.method for cell in grid_cells(params, "digits", "resnet8")]
+    usual = [cell.method for cell in grid_cells(plain, "digits", "resnet8")]
+    assert cells == [*usual, "at_l2+score_based", "trades+score_based"]
+    assert [params.lambda_of("digits", "resnet8", method) for method in cells[-2:]] == [0.2, 0.5]
 
 
 def test_grid_cells_have_names_of_their_own_and_vanilla_first():

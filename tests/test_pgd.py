@@ -100,11 +100,44 @@ def test_a_constant_model_moves_nothing():
     assert torch.equal(PGD(Threat("l2", 0.1), 3, 0.05, random_start=False)(model, x, labels), x)
 
 
+@pytest.mark.parametrize("norm", list(NORMS))
+def test_divergence_attack_moves_the_prediction_and_asks_for_no_label(norm):
+    model, (x, labels) = network(12, 3, hidden=8), examples(10, 3, 2, 2)
+    attack = PGD(Threat(norm, 0.4), 10, 0.1, random_start=True, loss="kl", start_std=1e-3)
+    x_adv, again = (attack(model, x, y, torch_stream(0, "start")) for y in (labels, 2 - labels))
+    assert torch.equal(x_adv, again)
+    assert (Threat(norm, 0.4).size(x_adv - x) <= 0.4 + 1e-12).all()
+    with torch.no_grad():
+        p, q, near = (model(points).log_softmax(1) for points in (x, x_adv, x + 1e-3))
+    divergence, of_start = ((p.exp() * (p - other)).sum(1) for other in (q, near))
+    assert (divergence > 100 * of_start.clamp_min(1e-9)).all()
+
+
+@pytest.mark.parametrize("norm", list(NORMS))
+def test_normal_start_has_its_spread_and_stays_in_the_ball(norm):
+    model, (x, labels) = network(1000, 3), (torch.full((20, 1000), 0.5, dtype=torch.float64), torch.zeros(20).long())
+    nn.init.zeros_(model[1].weight)  # a constant model: the attack stays where it started
+    for eps in (100.0, 0.0015):
+        attack = PGD(Threat(norm, eps), 1, 0.1, random_start=True, start_std=1e-3)
+        delta = attack(model, x, labels, torch_stream(0, "start")) - x
+        assert (Threat(norm, eps).size(delta) <= eps + 1e-12).all()
+        if eps == 100.0:
+            assert delta.std().item() == pytest.approx(1e-3, rel=0.05)
+
+
+def test_divergence_without_a_random_start_or_with_a_target_is_refused():
+    for options in ({"random_start": False}, {"random_start": True, "targeted": True}):
+        with pytest.raises(InputError, match="divergence"):
+            PGD(Threat("l2", 1.0), 3, 0.1, loss="kl", **options)
+
+
 def test_impossible_numbers_are_refused():
     threat = Threat("l2", 1.0)
     for steps, step_size, bounds in [(0, 0.1, None), (1, 0.0, None), (1, math.nan, None), (1, 0.1, (1.0, 0.0))]:
         with pytest.raises(InputError):
             PGD(threat, steps, step_size, random_start=False, bounds=bounds)
+    with pytest.raises(InputError):
+        PGD(threat, 1, 0.1, random_start=True, start_std=0.0)
 
 
 def test_margin_attack_works_where_the_cross_entropy_has_no_gradient():
