@@ -103,6 +103,7 @@ class SamplesParams(Section):
 
 
 class DiffusionParams(Section):
+    image_size: Count | None = None
     network: UNetParams
     schedule: Literal["linear", "cosine"]
     timesteps: Count
