@@ -1,9 +1,8 @@
-"""Data sets: images, labels and class names, split into a training and a test set.
+"""Data sets: images, labels and class names, split into a training and a test set; `pag.originals` reads them.
 
 The validation part, which monitors training and chooses hyperparameters, is carved out of the training set.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from pag.errors import InputError
 
-__all__ = ["Dataset", "LabelledImages", "load", "validation_mask"]
+__all__ = ["Dataset", "LabelledImages", "validation_mask"]
 
 
 @dataclass(frozen=True)
@@ -31,47 +30,6 @@ class Dataset:
     test: LabelledImages
     class_names: tuple[str, ...]
     source: str
-
-
-def load(name: str, *, test_fraction: float, split_seed: int) -> Dataset:
-    """Loads a data set.
-
-    Args:
-        name: a key of the registry.
-        test_fraction: share of the images that become the test set, where the data set has no split of its own.
-        split_seed: of that split.
-
-    Raises:
-        InputError: the name is unknown, or the data set cannot be split so.
-    """
-    if name not in _LOADERS:
-        raise InputError(f"Unknown data set {name!r}; known are {', '.join(_LOADERS)}.")
-    return _LOADERS[name](test_fraction, split_seed)
-
-
-def _digits(test_fraction: float, split_seed: int) -> Dataset:
-    """scikit-learn's digits: 1,797 handwritten digits of 8 × 8 pixels with values 0 … 16, in a stratified split."""
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    raw = load_digits()
-    images = np.round(raw.images * (255 / 16)).astype(np.uint8)[..., None]
-    labels = raw.target.astype(np.int64)
-    rows = np.arange(len(labels))
-    try:
-        train, test = train_test_split(rows, test_size=test_fraction, random_state=split_seed, stratify=labels)
-    except ValueError:
-        raise InputError(f"The test fraction {test_fraction} leaves no image of each class on both sides.") from None
-    return Dataset(
-        "digits",
-        LabelledImages(images[train], labels[train]),
-        LabelledImages(images[test], labels[test]),
-        tuple(str(digit) for digit in range(10)),
-        "scikit-learn's digits (UCI optical recognition of handwritten digits)",
-    )
-
-
-_LOADERS: Mapping[str, Callable[[float, int], Dataset]] = {"digits": _digits}
 
 
 def validation_mask(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:

@@ -19,6 +19,8 @@ from pag.errors import InputError
 
 __all__ = ["ImageStore", "ReadOnlyStore", "Split", "pixels", "write_array", "write_images"]
 
+CHUNK_BYTES = 2**28  # of an array of more than that
+
 # What zarr-python raises for metadata and chunks that are missing, cut short or something else.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError)
 
@@ -44,9 +46,14 @@ def pixels(images: Tensor) -> Tensor:
 
 
 def write_array(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
-    """Adds an array in one chunk, which is written even where it is all zeros: a file that is missing is then a damage."""
-    chunk = tuple(max(1, n) for n in values.shape)
-    group.create_array(name, data=values, chunks=chunk, config={"write_empty_chunks": True})
+    """Adds an array in one chunk, or, where it is large, in chunks of some rows: Zarr's codecs take less than 2 GB each.
+
+    Chunks are written even where they are all zeros: a file that is missing is then a damage.
+    """
+    rows, *rest = (max(1, n) for n in values.shape)
+    if values.nbytes > CHUNK_BYTES:
+        rows = max(1, CHUNK_BYTES * rows // values.nbytes)
+    group.create_array(name, data=values, chunks=(rows, *rest), config={"write_empty_chunks": True})
 
 
 class ReadOnlyStore:
@@ -110,7 +117,8 @@ def write_images(path: Path, dataset: Dataset, validation: NDArray[np.bool_]) ->
     for name, part in (("train", dataset.train), ("test", dataset.test)):
         write_array(group, f"{name}/images", part.images)
         write_array(group, f"{name}/labels", part.labels)
-        digest.update(np.ascontiguousarray(part.images).tobytes() + part.labels.tobytes())
+        digest.update(np.ascontiguousarray(part.images))
+        digest.update(np.ascontiguousarray(part.labels))
     write_array(group, "train/validation", validation)
     attributes = {"class_names": list(dataset.class_names), "source": dataset.source, "checksum": digest.hexdigest()}
     group.attrs.update(attributes)

@@ -101,10 +101,34 @@ class ResNetParams(Section):
         return self
 
 
-class DataParams(Section):
-    test_fraction: Fraction
+class ImagesPerClassParams(Section):
+    train: Count
+    test: Count
+
+
+class DataSection(Section):
     validation_fraction: Fraction
     split_seed: Annotated[int, Field(ge=0)]
+    images_per_class: ImagesPerClassParams | None = None
+
+
+class DigitsParams(DataSection):
+    source: Literal["digits"]
+    test_fraction: Fraction
+
+
+class PublishedParams(DataSection):
+    source: Literal["cifar10", "cifar100", "stl10", "tiny_imagenet"]
+
+
+class FolderParams(DataSection):
+    source: Literal["folder"]
+    root: Annotated[str, Field(min_length=1)]
+    image_size: Count
+    grayscale: bool
+
+
+DataParams = Annotated[DigitsParams | PublishedParams | FolderParams, Field(discriminator="source")]
 
 
 class UNetParams(Section):
@@ -122,6 +146,7 @@ class SamplesParams(Section):
 
 
 class DiffusionParams(Section):
+    image_size: Count | None = None
     network: UNetParams
     schedule: Literal["linear", "cosine"]
     timesteps: Count
@@ -395,6 +420,7 @@ class Params(Section):
     """The whole of `params.yaml`."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
+    data_root: Annotated[str, Field(min_length=1)]
     grid: GridParams
     lambda_: dict[Name, dict[Name, dict[Name, NonNegative]]] = Field(alias="lambda")
     architectures: dict[Name, ResNetParams]

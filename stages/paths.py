@@ -1,18 +1,35 @@
 """Where every artifact lies, and the cells of the grid."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.params import Params
 
-__all__ = ["DATA", "REPORT", "TIMES", "TOY", "TOY_NETWORKS", "Cell", "DatasetPaths", "grid_cells", "sweep_cells"]
+__all__ = [
+    "DATA",
+    "REPORT",
+    "TIMES",
+    "TOY",
+    "TOY_NETWORKS",
+    "Cell",
+    "DatasetPaths",
+    "data_root",
+    "grid_cells",
+    "sweep_cells",
+]
 
 DATA = Path("data")
 REPORT = DATA / "report"
 TOY = DATA / "toy"
 TOY_NETWORKS = TOY / "networks.safetensors"
 TIMES = DATA / "times.jsonl"
+
+
+def data_root(params: Params) -> Path:
+    """Where the data sets' original files lie: `PAG_DATA_ROOT` of the environment where it is set, else `data_root`."""
+    return Path(os.environ.get("PAG_DATA_ROOT") or params.data_root).expanduser()
 
 
 @dataclass(frozen=True)

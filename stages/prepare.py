@@ -1,20 +1,40 @@
 """`prepare`: a data set's images and labels, with the validation part of its training set, into `images.zarr`."""
 
-from pag.datasets import load, validation_mask
+from pag.datasets import validation_mask
 from pag.files import written_whole
+from pag.originals import Original, Selection, open_original
+from pag.room import require_disk, require_memory
 from pag.stores import write_images
 from stages.execution import stage_run
 from stages.params import Params
-from stages.paths import DatasetPaths
+from stages.paths import DatasetPaths, data_root
 
 __all__ = ["run"]
 
+COPIES = 3  # of the images in memory at once, at most, between their files and the store
+
 
 def run(params: Params, dataset: str) -> None:
-    """Writes `data/<dataset>/images.zarr`."""
-    data = params.dataset(dataset).data
+    """Writes `data/<dataset>/images.zarr`.
+
+    Raises:
+        InputError: the data set is not there and cannot be had, or there is no room for it.
+    """
+    data, paths = params.dataset(dataset).data, DatasetPaths(dataset)
     with stage_run(f"prepare@{dataset}"):
-        images = load(dataset, test_fraction=data.test_fraction, split_seed=data.split_seed)
+        original = _original(params, dataset)
+        require_disk({data_root(params): original.download_bytes, paths.root: original.image_bytes})
+        require_memory(COPIES * original.image_bytes)
+        images = original.read()
         validation = validation_mask(images.train.labels, data.validation_fraction, data.split_seed)
-        with written_whole(DatasetPaths(dataset).images) as partial:
+        with written_whole(paths.images) as partial:
             write_images(partial, images, validation)
+
+
+def _original(params: Params, dataset: str) -> Original:
+    data = params.dataset(dataset).data
+    selection = Selection(data.split_seed)
+    if data.images_per_class is not None:
+        selection = Selection(data.split_seed, data.images_per_class.train, data.images_per_class.test)
+    own = data.model_dump(exclude={"source", "validation_fraction", "split_seed", "images_per_class"})
+    return open_original(data.source, data_root(params), selection, **own)

@@ -8,6 +8,7 @@ from pag.diffusion import DiffusionConfig, DiffusionModel, save_diffusion
 from pag.diffusion_training import train_diffusion
 from pag.files import write_json, written_whole
 from pag.randomness import torch_stream
+from pag.resizing import resize
 from pag.stores import ImageStore, pixels
 from stages.execution import device, stage_run
 from stages.params import DiffusionParams, Params
@@ -22,9 +23,10 @@ def run(params: Params, dataset: str) -> None:
     values, inputs, threads = [params.seed, diffusion], [paths.images], diffusion.threads
     with stage_run(f"train_diffusion@{dataset}", values=values, inputs=inputs, threads=threads) as checkpoints:
         store = ImageStore.open(paths.images)
-        train = store.split("train")
+        train, config = store.split("train"), _config(store, diffusion)
+        _, height, width = config.image_shape
         model, curves = train_diffusion(
-            _config(store, diffusion), pixels(train.images), train.labels,
+            config, resize(pixels(train.images), height, width).clamp(0, 1), train.labels,
             train_at=None if diffusion.train_at == "all" else diffusion.train_at,
             steps=diffusion.steps, batch_size=diffusion.batch_size, optimizer=diffusion.optimizer.model_dump(),
             ema_decay=diffusion.ema_decay, seed=params.seed, device=device(), checkpoint=checkpoints / "state.pt",
@@ -41,8 +43,9 @@ def run(params: Params, dataset: str) -> None:
 
 def _config(store: ImageStore, diffusion: DiffusionParams) -> DiffusionConfig:
     network = {**diffusion.network.model_dump(), "scale_shift_norm": True}
+    channels, height, width = store.image_shape
     return DiffusionConfig(
-        store.image_shape,
+        (channels, diffusion.image_size or height, diffusion.image_size or width),
         store.num_classes,
         network,
         diffusion.schedule,

@@ -37,10 +37,10 @@ MISTAKES = {
         "datasets.digits: methods.at_l2+score_based names 'scores', which targets does not define"
     ),
     "datasets.digits.methods.vanilla={objective: cross_entropy, training: {epoch: 3}}": (
-        "datasets.digits.methods.vanilla.training.epoch: extra inputs"
+        "datasets.digits.methods.vanilla.training.epoch: unknown key"
     ),
     "datasets.digits.methods.vanilla={objective: cross_entropy, alignment: {gradient: logit}}": (
-        "datasets.digits.methods.vanilla.alignment: extra inputs"
+        "datasets.digits.methods.vanilla.alignment: unknown key"
     ),
     "datasets.digits.training.batch_norm={statistics: frozen, after: 1.5}": (
         "datasets.digits.training.batch_norm.after: input should be less than 1"
@@ -50,6 +50,11 @@ MISTAKES = {
     "grid.baselines=[vanilla, score_based]": "grid.baselines is for methods without targets",
     "grid.combined={bases: [at_linf], targets: [score_based]}": "'at_linf+score_based'",
     "grid.combined={bases: [at_l2]}": "grid.combined.targets: field required",
+    "datasets.digits.data.source=mnist": "datasets.digits.data",
+    "datasets.digits.data.images_per_class={train: 0, test: 1}": "datasets.digits.data.images_per_class.train",
+    "datasets.cifar10.data={source: cifar10, test_fraction: 0.2, validation_fraction: 0.1, split_seed: 0}": "test_fraction",
+    "datasets.cifar10_small.data.root=": "datasets.cifar10_small.data.root",
+    "datasets.stl10.diffusion.image_size=0": "datasets.stl10.diffusion.image_size",
 }
 READING_ANOTHER = {"objective": "alignment", "gradient": "logit", "classes_per_step": 1, "targets": "one_image"}
 
@@ -142,6 +147,33 @@ def test_combined_methods_are_the_last_cells_of_the_grid():
     usual = [cell.method for cell in grid_cells(plain, "digits", "resnet8")]
     assert cells == [*usual, "at_l2+score_based", "trades+score_based"]
     assert [params.lambda_of("digits", "resnet8", method) for method in cells[-2:]] == [0.2, 0.5]
+
+
+@pytest.mark.parametrize("dataset", load_params().datasets)
+def test_every_data_set_defines_what_the_default_grid_runs(dataset):
+    params = load_params(overrides=[f"grid.datasets=[{dataset}]"])
+    for architecture, lambdas in params.lambda_[dataset].items():
+        assert set(params.grid.aligned) <= set(lambdas), architecture
+
+
+def test_paper_numbers():
+    params = load_params()
+    table_8 = {
+        ("cifar10", "resnet18"): {"one_image": 0.2, "class_mean": 0.2, "nearest_neighbor": 0.2, "score_based": 1.5},
+        ("cifar10", "vit"): {"one_image": 0.1, "class_mean": 0.1, "nearest_neighbor": 0.1, "score_based": 3.0},
+        ("stl10", "resnet18"): {"class_mean": 0.2, "score_based": 1.0},
+        ("cifar100", "resnet18"): {"class_mean": 0.5, "score_based": 1.0},
+    }
+    for (dataset, architecture), lambdas in table_8.items():
+        for method, lambda_ in lambdas.items():
+            assert params.lambda_of(dataset, architecture, method) == lambda_
+    for name, linf, batch_size in (("cifar10", 8, 64), ("cifar100", 8, 64), ("stl10", 4, 32), ("tiny_imagenet", 8, 64)):
+        dataset = params.datasets[name]
+        assert (
+            dataset.evaluation.threats == dataset.training.validation_attack.threats == {"l2": 0.5, "linf": linf / 255}
+        )
+        assert {m.eps for m in dataset.methods.values() if m.objective == "adversarial"} == {0.5, linf / 255}
+        assert dataset.training.batch_size == batch_size
 
 
 def test_grid_cells_have_names_of_their_own_and_vanilla_first():

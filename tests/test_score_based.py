@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pag.improved_diffusion.gaussian_diffusion import GaussianDiffusion
+from pag.resizing import resize
 from pag.targets.score_based import image_noise, score_based_gradients
 
 C, T, SIGMA = 3, 100, 0.5
@@ -39,7 +40,8 @@ class GaussianClasses(torch.nn.Module):
 @pytest.fixture
 def model():
     process = GaussianDiffusion.create("cosine", T, learned_variance=False, rescale_timesteps=False)
-    return SimpleNamespace(network=GaussianClasses(process), process=process, null_label=C)
+    config = SimpleNamespace(image_shape=SHAPE)
+    return SimpleNamespace(config=config, network=GaussianClasses(process), process=process, null_label=C)
 
 
 def _gradients(model, pixels, rows, **changes):
@@ -77,3 +79,11 @@ def test_draws_average_and_splits_and_rows_have_noise_of_their_own(model):
     x_t = model.process.q_sample(2 * pixels[:1] - 1, torch.tensor([40]), noise[1][None]).requires_grad_()
     (exact,) = torch.autograd.grad(model.network.log_density(x_t, 40).log_softmax(dim=1)[0, 0], x_t)
     torch.testing.assert_close(second[:1, 0], exact, rtol=1e-3, atol=1e-4)
+
+
+def test_images_of_another_size_are_resized_for_the_model_and_gradients_back(model):
+    pixels, rows = torch.rand(5, 1, 6, 4), torch.arange(5)
+    g = _gradients(model, pixels, rows)
+    assert g.shape == (5, C, 1, 6, 4)
+    of_resized = _gradients(model, resize(pixels, 2, 2).clamp(0, 1), rows)
+    torch.testing.assert_close(g, resize(of_resized, 6, 4), rtol=1e-5, atol=1e-6)

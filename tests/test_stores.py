@@ -111,6 +111,20 @@ def test_all_zeros_are_written_and_read(tmp_path):
     assert len(store.split("validation").rows) == 0
 
 
+def test_large_arrays_are_stored_in_blocks_of_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("pag.stores.CHUNK_BYTES", 3 * H * W * CH)
+    dataset, validation = _dataset()
+    write_images(tmp_path / "images.zarr", dataset, validation)
+    assert zarr.open_array(tmp_path / "images.zarr/train/images").chunks == (3, H, W, CH)
+    assert zarr.open_array(tmp_path / "images.zarr/train/labels").chunks == (N,)
+    store = ImageStore.open(tmp_path / "images.zarr")
+    assert torch.equal(store.all_training().images, _channels_first(dataset.train.images))
+    assert torch.equal(store.split("test").images, _channels_first(dataset.test.images))
+    shutil.rmtree(tmp_path / "images.zarr/train/images/c/1")
+    with pytest.raises(InputError, match="unfinished"):
+        store.split("train")
+
+
 def test_pixels():
     x = pixels(torch.tensor([0, 51, 255], dtype=torch.uint8))
     assert x.dtype == torch.float32

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pag.diffusion import DiffusionModel
 from pag.randomness import numpy_stream
+from pag.resizing import resize
 
 __all__ = ["image_noise", "score_based_gradients"]
 
@@ -31,6 +32,8 @@ def score_based_gradients(
 ) -> Tensor:
     """Target gradients towards every class.
 
+    Where the model works at another size than the images have, they are resized to it, and the gradients back (appendix G.2).
+
     Args:
         model: the class-conditional model of C + 1 labels.
         pixels: images `(N, ch, H, W)` in [0, 1].
@@ -44,10 +47,13 @@ def score_based_gradients(
         `(N, C, ch, H, W)` float32 on the CPU, in the score's scale for pixels in [-1, 1].
     """
     images_per_forward = max(1, LABELS_PER_FORWARD // (model.null_label + 1))
+    _, *own_size = model.config.image_shape
+    _, *size = pixels.shape[1:]
     parts = []
     for x, r in zip(pixels.split(images_per_forward), rows.split(images_per_forward), strict=True):
+        x = resize(x, *own_size).clamp(0, 1)
         g = [_one_draw(model, x, r, split, timestep, draw, seed) for draw in range(draws)]
-        parts.append(torch.stack(g).mean(dim=0))
+        parts.append(resize(torch.stack(g).mean(dim=0), *size))
     return torch.cat(parts)
 
 

@@ -1,0 +1,51 @@
+"""Room on the disk and in memory, asked for before long work starts."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+from pag.errors import InputError
+
+__all__ = ["require_disk", "require_memory"]
+
+
+def require_disk(needed: Mapping[Path, int]) -> None:
+    """Makes sure that disks have room.
+
+    Args:
+        needed: bytes that will be written to each folder; folders on one disk need room for their sum.
+
+    Raises:
+        InputError: a disk has less; the sentence names the folder and the sizes.
+    """
+    folders = {folder: _existing(folder) for folder, size in needed.items() if size > 0}
+    totals: dict[int, int] = {}
+    for folder, existing in folders.items():
+        disk = existing.stat().st_dev
+        totals[disk] = totals.get(disk, 0) + needed[folder]
+    for folder, existing in folders.items():
+        total, free = totals[existing.stat().st_dev], shutil.disk_usage(existing).free
+        if free < total:
+            raise InputError(f"{_size(total)} are needed on the disk of {folder}, which has {_size(free)} free.")
+
+
+def require_memory(needed: int) -> None:
+    """Makes sure that so many bytes of memory are available.
+
+    Raises:
+        InputError: there is less; the sentence says how much is needed.
+    """
+    available = psutil.virtual_memory().available
+    if available < needed:
+        raise InputError(f"{_size(needed)} of memory are needed, and {_size(available)} are available.")
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
