@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
-__all__ = ["Column", "Entry", "FigureEntry", "Report", "Section", "Table", "render_html", "render_markdown"]
+__all__ = ["Column", "Entry", "FigureEntry", "Item", "Report", "Section", "Table", "render_html", "render_markdown"]
 
 PIXELS_PER_CSS_PIXEL = 200 / 96  # figures are drawn at 200 dots an inch
 WIDE = 520  # CSS pixels from which a figure scrolls on a phone instead of shrinking
@@ -80,14 +80,23 @@ class FigureEntry:
 
 
 @dataclass(frozen=True)
+class Item:
+    """A line of a list: a text, and the commands that it speaks of."""
+
+    text: str
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Section:
-    """A part of the page: text, then tables, then figures; `more` figures are folded away."""
+    """A part of the page: text, then tables, then figures; `more` figures and the list of `items` are folded away."""
 
     title: str
     paragraphs: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[FigureEntry, ...] = ()
     more: tuple[FigureEntry, ...] = ()
+    items: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,13 +128,15 @@ def render_html(report: Report) -> str:
 
 
 def render_markdown(report: Report) -> str:
-    """The answers and all tables."""
+    """The answers, all tables and all lists."""
     parts = [f"# {report.title}"]
     parts += [f"**{_escaped(name)}** {_escaped(' '.join(sentences))}" for name, sentences in report.answers]
     for section in report.sections:
-        if section.tables:
+        if section.tables or section.items:
             parts.append(f"## {_escaped(section.title)}")
             parts += [_markdown_table(table) for table in section.tables]
+        if section.items:
+            parts.append("\n".join(_markdown_item(item) for item in section.items))
     return "\n\n".join(parts) + "\n"
 
 
@@ -145,6 +156,10 @@ def _markdown_table(table: Table) -> str:
     lines.append(_line([":--", *["--:"] * (len(table.columns) - 1)]))
     lines += [_line([_markdown_entry(entry) for entry in row]) for row in table.rows]
     return f"{_escaped(table.caption)}\n\n" + "\n".join(lines)
+
+
+def _markdown_item(item: Item) -> str:
+    return "\n".join([f"- {_escaped(item.text)}", *(f"  - `{command}`" for command in item.commands)])
 
 
 def _markdown_entry(entry: Entry) -> str:

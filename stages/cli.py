@@ -161,6 +161,17 @@ def report(set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
     _run("report", params, set_)
 
 
+@app.command()
+def keep(
+    name: Annotated[str, typer.Option(help="The file's name in [bold]results/[/bold], and the run's in the report.")],
+    hardware: Annotated[str, typer.Option(help="What the run was measured on, in words.")],
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Write the results of today's grid to results/NAME.json, to be shown beside those of other machines."""
+    _run("keep", params, set_, name, hardware)
+
+
 def main() -> None:
     """Entry point: bad input ends with one sentence and status 2."""
     try:

@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel
 
+from pag.errors import InputError
 from stages.paths import TIMES
 
-__all__ = ["CHECKPOINTS", "device", "stage_run"]
+__all__ = ["CHECKPOINTS", "device", "read_times", "stage_run"]
 
 CHECKPOINTS = Path(".checkpoints")
 CODE = (Path(__file__).parent, Path(__file__).parent.parent / "pag")
@@ -73,3 +74,19 @@ def stage_run(
     TIMES.parent.mkdir(exist_ok=True)
     with TIMES.open("a", encoding="utf-8") as log:
         log.write(json.dumps({"stage": name, "seconds": round(time.monotonic() - started, 1)}) + "\n")
+
+
+def read_times() -> dict[str, float]:
+    """The wall-clock seconds of the last run of each stage; none where no stage has run.
+
+    Raises:
+        InputError: the file holds a line of another kind.
+    """
+    seconds: dict[str, float] = {}
+    for line in TIMES.read_text(encoding="utf-8").splitlines() if TIMES.exists() else ():
+        try:
+            entry = json.loads(line)
+            seconds[str(entry["stage"])] = float(entry["seconds"])
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{TIMES} has a line that is no stage with its seconds; delete it.") from None
+    return seconds

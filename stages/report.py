@@ -11,12 +11,12 @@ import yaml
 
 from pag.charts import toy_boundaries, toy_seeds
 from pag.drawing import png_bytes
-from pag.errors import InputError
 from pag.files import read_json, written_whole
 from pag.names import percent
 from pag.report import FigureEntry, Report, Section, render_html, render_markdown
-from stages.execution import stage_run
+from stages.execution import read_times, stage_run
 from stages.findings import findings
+from stages.paper_tables import paper_sections
 from stages.params import Params
 from stages.paths import REPORT, TIMES, TOY
 from stages.results import CellResult, GridResults, Measure, read_arrays, read_gathered
@@ -61,7 +61,7 @@ def _report(params: Params, results: Sequence[GridResults]) -> Report:
     return Report(
         title=TITLE,
         answers=(*answers, toy_answer),
-        sections=(*sections, toy_section, lambda_section(params)),
+        sections=(*sections, toy_section, lambda_section(params), *paper_sections(results)),
         settings=_settings(params),
         parameters=parameters,
         times_file=str(TIMES),
@@ -176,15 +176,9 @@ def _curve_rows(results: Sequence[GridResults]) -> Iterator[Row]:
 
 def _write_times() -> None:
     """Puts the last wall-clock time of each stage beside the page; it is no output of the stage, since it varies."""
-    if not TIMES.exists():
+    seconds = read_times()
+    if not seconds:
         (REPORT / "times.js").unlink(missing_ok=True)
         return
-    seconds: dict[str, float] = {}
-    for line in TIMES.read_text(encoding="utf-8").splitlines():
-        try:
-            entry = json.loads(line)
-            seconds[str(entry["stage"])] = float(entry["seconds"])
-        except (ValueError, KeyError, TypeError):
-            raise InputError(f"{TIMES} has a line that is no stage with its seconds; delete it.") from None
     times = [{"stage": stage, "seconds": value} for stage, value in seconds.items()]
     _write(REPORT / "times.js", f"window.PAG_TIMES = {json.dumps(times, indent=1)};\n")

@@ -51,7 +51,7 @@ class Project:
 
     def __init__(self, root):
         self.root = root
-        for name in ("pag", "stages"):
+        for name in ("pag", "stages", "results"):
             shutil.copytree(name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
             shutil.copy(name, root / name)
