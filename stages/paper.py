@@ -168,12 +168,14 @@ def _methods(rows: Sequence[Row], swept: bool) -> dict[str, list[str]]:
         "baselines": [name for name in names if name in _BASELINES],
         "heuristics": [name for name in names if name in _HEURISTICS],
         "aligned": [name for name in names if name not in _BASELINES and name not in combined],
-        "combined": combined,
+        "combined.bases": [name.partition("+")[0] for name in combined],
+        "combined.targets": list(dict.fromkeys(name.partition("+")[2] for name in combined)),
         "lambdas": [str(value) for value in lambdas if value > 0],
     }
 
 
 def _command(grid: Mapping[str, Sequence[str]]) -> str:
     """`dvc exp run` with the lists of the grid; one that params.yaml does not have is left out while it is empty."""
-    lists = {name: values for name, values in grid.items() if values or name in GridParams.model_fields}
+    known = GridParams.model_fields
+    lists = {name: values for name, values in grid.items() if values or name.partition(".")[0] in known}
     return " ".join(["dvc exp run", *(f"-S 'grid.{name}=[{','.join(values)}]'" for name, values in lists.items())])

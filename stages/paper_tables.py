@@ -24,7 +24,7 @@ def paper_sections(results: Sequence[GridResults]) -> list[Section]:
     compared = [entry for entry in entries if any(_numbers(entry, source) for source in sources)]
     sections = [_comparison(compared, sources)] if compared else []
     missing = [entry for entry in entries if not (entry.toy or _numbers(entry, today) or _drawn(entry, today))]
-    return [*sections, Section("The paper's, not run here", items=tuple(_item(entry) for entry in missing))]
+    return [*sections, Section("Not run here", items=tuple(_item(entry) for entry in missing))]
 
 
 def _comparison(entries: Sequence[PaperEntry], sources: Sequence[Source]) -> Section:
@@ -57,8 +57,14 @@ def _drawn(entry: PaperEntry, source: Source) -> bool:
 
 
 def _numbers(entry: PaperEntry, source: Source) -> bool:
-    """Whether any number that the paper prints was measured."""
-    return any(_told(entry, row, _cell(entry, block, row, source)) for block, row in entry.rows)
+    """Whether any number was measured that the entry is about: clean accuracy alone is not what a table of attacks shows."""
+    attacked = [measure for measure in entry.measures if measure != "clean"]
+    cells = ((row, _cell(entry, block, row, source)) for block, row in entry.rows)
+    return any(
+        _told(entry, row, cell) and (not attacked or any(m in cell.measures for m in attacked))
+        for row, cell in cells
+        if cell
+    )
 
 
 def _told(entry: PaperEntry, row: Row, cell: Found | None) -> bool:

@@ -109,8 +109,10 @@ def test_commands_make_the_cells_of_their_entry_and_no_others(entry):
     made = []
     for command in commands(entry):
         grid = grid_of(command)
-        assert set(grid) - {"combined"} == set(GridParams.model_fields) - {"combined"}
-        main = [(method, None) for method in chain(grid["baselines"], grid["aligned"], grid.get("combined", []))]
+        assert {key for key in grid if "combined" not in key} == set(GridParams.model_fields) - {"combined"}
+        pairs = product(grid.get("combined.bases", []), grid.get("combined.targets", []))
+        combined = ["+".join(pair) for pair in pairs]
+        main = [(method, None) for method in chain(grid["baselines"], grid["aligned"], combined)]
         methods = main + [("score_based", lambda_) for lambda_ in grid["lambdas"]]
         made += list(product(grid["datasets"], grid["architectures"], methods))
         assert all(isinstance(value, float) for value in grid["lambdas"])
