@@ -1,31 +1,59 @@
-"""The folder that a classifier is kept in: `model.safetensors` and `config.json`, enough to rebuild it."""
+"""The folder that a classifier is kept in: `model.safetensors`, `config.json`, enough to rebuild it, and a model card."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
-from pag.architectures import build
+from pag.architectures import Classifier, build
+from pag.checkpoints import load_checkpoint, load_state, read_state_dict
 from pag.errors import InputError
 from pag.files import read_json, write_json
 
-__all__ = ["load_classifier", "save_classifier"]
+__all__ = ["load_classifier", "load_weights", "save_classifier"]
 
 
 def save_classifier(folder: Path, model: nn.Module, config: Mapping[str, Any]) -> None:
-    """Writes `model.safetensors` and `config.json` into an existing folder.
+    """Writes `model.safetensors`, `config.json` and the model card `README.md` into an existing folder.
 
     Args:
         folder: where to.
         model: the trained classifier.
-        config: `architecture` (options of `pag.architectures.build`), `image_shape`, `num_classes`, and what else describes it.
+        config: `architecture` (options of `pag.architectures.build`), `image_shape`, `num_classes`, and what the card tells:
+            `dataset`, `class_names`, `method`, `lambda`, `seed`.
     """
     save_file(
         {name: value.contiguous().cpu() for name, value in model.state_dict().items()}, folder / "model.safetensors"
     )
     write_json(folder / "config.json", config)
+    (folder / "README.md").write_text(_card(config), encoding="utf-8")
+
+
+def _card(config: Mapping[str, Any]) -> str:
+    channels, height, width = config["image_shape"]
+    weight = "" if config["lambda"] is None else f", λ = {config['lambda']:g}"
+    shown = config["class_names"][:10]
+    names = ", ".join([*shown, *(["…"] if len(shown) < config["num_classes"] else [])])
+    return f"""# {config["dataset"]}: {config["method"]}
+
+An image classifier of the family `{config["architecture"]["family"]}`, trained on {config["dataset"]} by the method
+`{config["method"]}`{weight} (seed {config["seed"]}), after Ganz, Kawar and Elad, "Do Perceptually Aligned Gradients Imply
+Robustness?" (ICML 2023). How accurate and how robust it is stands in the evaluation of the run that made it.
+
+- Input: images of {channels} × {height} × {width} with pixels in [0, 1]; the normalisation is part of the model.
+- Output: logits of {config["num_classes"]} classes: {names}.
+- Files: `model.safetensors` (weights) and `config.json` (all that is needed to rebuild the network).
+
+```python
+from pag import load_classifier
+
+model = load_classifier("path/of/this/folder")  # a torch.nn.Module in evaluation mode
+```
+
+AutoAttack, Foolbox and RobustBench take it as it is. It is meant for research on robustness, and was not tested for other uses.
+"""
 
 
 def load_classifier(folder: Path | str) -> nn.Module:
@@ -36,12 +64,24 @@ def load_classifier(folder: Path | str) -> nn.Module:
     """
     folder = Path(folder)
     config = read_json(folder / "config.json")
-    weights = folder / "model.safetensors"
     try:
         shape = tuple(config["image_shape"])
         model = build(image_shape=shape, num_classes=config["num_classes"], **config["architecture"])
-        model.load_state_dict(load_file(weights))
-    except Exception as error:
-        told = " ".join(str(error).split())[:200]
-        raise InputError(f"{weights} does not hold the classifier of config.json: {told}") from None
+    except (KeyError, TypeError, InputError) as error:
+        raise InputError(f"{folder / 'config.json'} does not describe a classifier ({error}).") from None
+    load_checkpoint(folder / "model.safetensors", model)
     return model.eval()
+
+
+def load_weights(path: Path, model: Classifier) -> None:
+    """Copies weights from anywhere into a classifier: ours, or a public checkpoint of the network inside.
+
+    Args:
+        path: safetensors, or a file as `torch.save` writes it, `DataParallel`'s names included.
+        model: of the file's architecture; a foreign network's normalisation is what `model` has.
+
+    Raises:
+        InputError: the file is missing, damaged, or of another architecture (the first names that differ are listed).
+    """
+    state = read_state_dict(path)
+    load_state(state, model if "mean" in state else model.network, path)

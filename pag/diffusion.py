@@ -13,10 +13,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pag.checkpoints import load_checkpoint
 from pag.errors import InputError
 from pag.files import read_json, write_json
 from pag.improved_diffusion.gaussian_diffusion import GaussianDiffusion
-from pag.improved_diffusion.unet import UNet, load_checkpoint
+from pag.improved_diffusion.unet import UNet
 
 __all__ = ["DiffusionConfig", "DiffusionModel", "load_diffusion", "save_diffusion"]
 

@@ -87,7 +87,16 @@ class GridParams(Section):
         yield from (("grid.combined", method, targets) for method, targets in self.combined.methods.items())
 
 
-class ResNetParams(Section):
+class NormalizationParams(Section):
+    mean: Annotated[float, Field(allow_inf_nan=False)]
+    std: Positive
+
+
+class ArchitectureSection(Section):
+    normalization: NormalizationParams = NormalizationParams(mean=0.5, std=0.5)
+
+
+class ResNetParams(ArchitectureSection):
     family: Literal["resnet"]
     channels: tuple[Count, ...] = Field(strict=False)
     blocks: tuple[Count, ...] = Field(strict=False)
@@ -99,6 +108,45 @@ class ResNetParams(Section):
         if len(self.channels) != len(self.blocks):
             raise ValueError("channels and blocks must have the same length")
         return self
+
+
+class ViTParams(ArchitectureSection):
+    family: Literal["vit"]
+    patch_size: Count
+    width: Count
+    depth: Count
+    heads: Count
+    hidden: Count
+    dropout: Decay = 0.0
+
+
+class VGGParams(ArchitectureSection):
+    family: Literal["vgg"]
+    depth: Literal[11, 13, 16]
+    norm: Literal["none", "batch"]
+    dropout: Decay = 0.5
+
+
+class MLPMixerParams(ArchitectureSection):
+    family: Literal["mlp_mixer"]
+    patch_size: Count
+    width: Count
+    depth: Count
+    token_hidden: Count
+    channel_hidden: Count
+    dropout: Decay = 0.0
+
+
+class WideResNetParams(ArchitectureSection):
+    family: Literal["wide_resnet"]
+    depth: Count
+    width: Count
+    dropout: Decay = 0.0
+    duplicate_block: bool = False
+
+
+Architecture = ResNetParams | ViTParams | VGGParams | MLPMixerParams | WideResNetParams
+ArchitectureParams = Annotated[Architecture, Field(discriminator="family")]
 
 
 class ImagesPerClassParams(Section):
@@ -423,7 +471,7 @@ class Params(Section):
     data_root: Annotated[str, Field(min_length=1)]
     grid: GridParams
     lambda_: dict[Name, dict[Name, dict[Name, NonNegative]]] = Field(alias="lambda")
-    architectures: dict[Name, ResNetParams]
+    architectures: dict[Name, ArchitectureParams]
     datasets: dict[Name, DatasetParams]
     toy: ToyParams
 
@@ -449,7 +497,7 @@ class Params(Section):
         """The section of one dataset; an unknown name raises `InputError`."""
         return _pick(self.datasets, name, "datasets")
 
-    def architecture(self, name: str) -> ResNetParams:
+    def architecture(self, name: str) -> Architecture:
         """The section of one architecture; an unknown name raises `InputError`."""
         return _pick(self.architectures, name, "architectures")
 

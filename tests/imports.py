@@ -14,9 +14,16 @@ def _module_file(name: str, root: Path) -> Path | None:
     return None
 
 
-def _names(tree: ast.AST) -> set[str]:
+def _runs(statement: ast.stmt) -> bool:
+    """Whether an import of the module runs the statement: not what is for type checkers, or imported when it is asked for."""
+    if isinstance(statement, ast.If):
+        return ast.unparse(statement.test) != "TYPE_CHECKING"
+    return not (isinstance(statement, ast.FunctionDef) and statement.name == "__getattr__")
+
+
+def _names(tree: ast.Module) -> set[str]:
     names = set()
-    for node in ast.walk(tree):
+    for node in (node for statement in tree.body if _runs(statement) for node in ast.walk(statement)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

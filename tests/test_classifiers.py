@@ -2,11 +2,14 @@
 
 import itertools
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
+import pag
 from pag.architectures import build
 from pag.attacks.pgd import PGD
 from pag.attacks.threats import Threat
@@ -20,7 +23,10 @@ from pag.stores import Split
 from pag.target_stores import TargetStore, write_representatives
 
 OPTIONS = {"family": "resnet", "channels": [4, 8], "blocks": [1, 1], "norm": "none", "activation": "silu"}
+OPTIONS["normalization"] = {"mean": 0.5, "std": 0.5}
 SHAPE, C = (1, 8, 8), 3
+CONFIG = {"architecture": OPTIONS, "image_shape": SHAPE, "num_classes": C, "class_names": ["a", "b", "c"]}
+CONFIG |= {"dataset": "squares", "method": "score_based", "lambda": 0.5, "seed": 1}
 ADAMW = {"name": "adamw", "lr": 0.01, "weight_decay": 0.0, "warmup": 0.1}
 ADVERSARIAL = AdversarialTraining(PGD(Threat("linf", 0.1), 2, 0.1, random_start=True))
 TRADES = Trades(PGD(Threat("l2", 0.5), 2, 0.3, random_start=True, loss="kl", start_std=1e-3), 6.0)
@@ -59,24 +65,35 @@ def test_pixels_are_normalised_inside():
 
 def test_folder_round_trips(tmp_path):
     model = _model()
-    save_classifier(tmp_path, model, {"architecture": OPTIONS, "image_shape": SHAPE, "num_classes": C})
+    save_classifier(tmp_path, model, CONFIG)
     loaded = load_classifier(tmp_path)
     x = torch.rand(2, *SHAPE)
     assert torch.equal(loaded(x), model(x))
     assert not loaded.training
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "squares: score_based" in card
+    assert "λ = 0.5" in card
+    assert "1 × 8 × 8 with pixels in [0, 1]" in card
+
+
+def test_package_offers_its_loader_without_importing_torch_at_once():
+    assert pag.load_classifier is load_classifier
+    with pytest.raises(AttributeError, match="no attribute 'load_classifyer'"):
+        _ = pag.load_classifyer
+    code = "import sys, pag; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_damaged_or_foreign_weights_are_named(tmp_path):
-    config = {"architecture": OPTIONS, "image_shape": SHAPE, "num_classes": C}
-    save_classifier(tmp_path, _model(), config)
+    save_classifier(tmp_path, _model(), CONFIG)
     weights = tmp_path / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"model\.safetensors does not hold the classifier"):
+    with pytest.raises(InputError, match=r"model\.safetensors is truncated"):
         load_classifier(tmp_path)
     weights.write_bytes(whole)
-    (tmp_path / "config.json").write_text(json.dumps({**config, "num_classes": C + 1}), encoding="utf-8")
-    with pytest.raises(InputError, match="size mismatch for linear"):
+    (tmp_path / "config.json").write_text(json.dumps({**CONFIG, "num_classes": C + 1}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"linear\.weight has shape \(3, 8\) and not \(4, 8\)"):
         load_classifier(tmp_path)
     with pytest.raises(InputError, match=r"config\.json does not exist"):
         load_classifier(tmp_path / "nowhere")

@@ -1,17 +1,12 @@
-"""The U-Net against the golden networks (names, order, shapes, function), its laws, and its checkpoints."""
-
-import json
-import math
-from pathlib import Path
+"""The U-Net against the golden networks (names, order, shapes, function), and its laws."""
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from networks import GOLDEN, assert_golden, assert_golden_output, fill, golden_input
 
 from pag.errors import InputError
-from pag.improved_diffusion.unet import UNet, load_checkpoint, read_state_dict
+from pag.improved_diffusion.unet import UNet
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "networks.json").read_text(encoding="utf-8"))
 COMMON = {
     "in_channels": 3,
     "out_channels": 6,
@@ -36,16 +31,10 @@ TOLERANCES = {"unet_imagenet64_classcond": 1e-3}
 
 
 def filled(**options):
-    """A network in evaluation mode with the deterministic weights of `shared/reference/README.md`."""
+    """A network in evaluation mode with the golden networks' deterministic weights."""
     with torch.device("meta"):
         network = UNet(**options)
-    state = network.to_empty(device="cpu").eval().state_dict()
-    for k, name in enumerate(sorted(state)):
-        value = state[name]
-        s = torch.sin(0.7 * torch.arange(value.numel(), dtype=torch.float64) + 0.3 * k).reshape(value.shape)
-        vector = value.dim() <= 1
-        value.copy_(0.1 * s + name.endswith("weight") if vector else s * math.sqrt(2 / value[0].numel()))
-    return network
+    return fill(network.to_empty(device="cpu"))
 
 
 def grey(**options):
@@ -67,16 +56,11 @@ def batch(size=3, dtype=torch.float32):
 def test_golden(name):
     golden, options = GOLDEN[f"improved_diffusion.{name}"], NETWORKS[name]
     network = filled(**options)
-    assert [(key, list(value.shape)) for key, value in network.state_dict().items()] == list(golden["state"].items())
-    assert sum(parameter.numel() for parameter in network.parameters()) == golden["parameters"]
-    shape = golden["input_shape"]
-    x = torch.sin(0.37 * torch.arange(math.prod(shape), dtype=torch.float64)).reshape(shape).float()
+    assert_golden(network, golden)
     labels = None if options["num_classes"] is None else torch.tensor([0, 10])
     with torch.no_grad():
-        output = network(x, torch.tensor([10.0, 250.5]), labels)
-    assert list(output.shape) == golden["output_shape"]
-    atol = TOLERANCES.get(name, 1e-4) * golden["output_std"]
-    torch.testing.assert_close(output.flatten()[:20], torch.tensor(golden["output_head"]), rtol=0, atol=atol)
+        output = network(golden_input(golden), torch.tensor([10.0, 250.5]), labels)
+    assert_golden_output(output, golden, TOLERANCES.get(name, 1e-4))
     assert output.mean().item() == pytest.approx(golden["output_mean"], abs=1e-4 * golden["output_std"])
     assert output.std().item() == pytest.approx(golden["output_std"], rel=1e-4)
 
@@ -150,51 +134,3 @@ def test_images_that_do_not_divide_and_missing_labels():
         grey()(x, times)
     with pytest.raises(InputError, match="labels"):
         grey(num_classes=None)(x, times, labels)
-
-
-@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-def test_checkpoints_come_back_and_truncated_ones_are_refused(tmp_path, suffix):
-    path, network, other = tmp_path / f"model{suffix}", grey(), grey()
-    state = network.state_dict()
-    save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
-    with torch.no_grad():
-        other.out[2].bias.add_(1)
-    load_checkpoint(path, other)
-    assert all(torch.equal(value, state[name]) for name, value in other.state_dict().items())
-    whole = path.read_bytes()
-    for length in (0, 5, len(whole) // 2, len(whole) - 1000):
-        path.write_bytes(whole[:length])
-        with pytest.raises(InputError, match=f"model{suffix} is truncated or holds no state dict"):
-            load_checkpoint(path, other)
-
-
-class Foreign:
-    """What a state dict cannot hold."""
-
-
-@pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, Foreign(), torch.zeros(2)])
-def test_foreign_files_are_refused(tmp_path, content):
-    path = tmp_path / "foreign.pt"
-    torch.save(content, path)
-    with pytest.raises(InputError, match=r"foreign\.pt"):
-        read_state_dict(path)
-    for text in ("", "hello\n", "<html></html>"):
-        path.write_text(text)
-        with pytest.raises(InputError, match=r"foreign\.pt"):
-            read_state_dict(path)
-
-
-def test_missing_files_and_other_architectures(tmp_path):
-    path = tmp_path / "other.pt"
-    with pytest.raises(InputError, match=r"other\.pt does not exist"):
-        read_state_dict(path)
-    torch.save(grey(num_classes=None, out_channels=2).state_dict(), path)
-    with pytest.raises(
-        InputError, match=r"other\.pt is of another architecture: label_emb\.weight is missing, out\.2\.weight has"
-    ):
-        load_checkpoint(path, grey())
-    torch.save(grey().state_dict(), path)
-    with pytest.raises(InputError, match=r"label_emb\.weight is not expected\.$"):
-        load_checkpoint(path, grey(num_classes=None))
-    with pytest.raises(InputError, match=r"and \d+ more\.$"):
-        load_checkpoint(path, grey(channel_mult=(1, 2, 3)))

@@ -2,11 +2,11 @@
 
 `ResNet(channels=(16, 32, 64), blocks=(1, 1, 1), norm="none", activation="silu")` is `resnet8`, the digits network: without norm
 layers the gradient that is aligned in training is the gradient that is attacked, and SiLU makes it a smooth function of the input.
+`ResNet(channels=(64, 128, 256, 512), blocks=(2, 2, 2, 2), norm="batch", activation="relu")` is the paper's ResNet-18 (section 5.2).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
 __all__ = ["ResNet"]
@@ -41,7 +41,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """A residual classifier of pixels in [0, 1].
+    """A residual network for normalised images; its state-dict names are those of the paper's public ResNet-18.
 
     Args:
         image_shape: `(ch, H, W)`; only `ch` matters.
@@ -51,9 +51,6 @@ class ResNet(nn.Module):
         norm: `"none"`, `"batch"` or `"group"` (8 groups).
         activation: `"silu"` or `"relu"`.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self,
@@ -65,20 +62,20 @@ class ResNet(nn.Module):
         activation: str,
     ) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.full((image_shape[0], 1, 1), 0.5))
-        self.register_buffer("std", torch.full((image_shape[0], 1, 1), 0.5))
         self.conv1 = nn.Conv2d(image_shape[0], channels[0], 3, padding=1, bias=norm == "none")
         self.bn1 = NORMS[norm](channels[0])
         self.activation = ACTIVATIONS[activation]()
         widths = [channels[0], *channels]
-        stages = []
-        for i, depth in enumerate(blocks):
+        self._stages = [f"layer{i}" for i in range(1, len(channels) + 1)]
+        for i, (name, depth) in enumerate(zip(self._stages, blocks, strict=True)):
             shapes = [(widths[i], 1 if i == 0 else 2)] + [(channels[i], 1)] * (depth - 1)
-            stages.append(nn.Sequential(*(BasicBlock(n, channels[i], s, norm, activation) for n, s in shapes)))
-        self.stages = nn.Sequential(*stages)
+            stage = nn.Sequential(*(BasicBlock(n, channels[i], s, norm, activation) for n, s in shapes))
+            self.add_module(name, stage)
         self.linear = nn.Linear(channels[-1], num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits `(B, C)` of pixels `(B, ch, H, W)` in [0, 1]."""
-        h = self.activation(self.bn1(self.conv1((x - self.mean) / self.std)))
-        return self.linear(self.stages(h).mean(dim=(2, 3)))  # type: ignore[no-any-return]
+        """Logits `(B, C)` of normalised images `(B, ch, H, W)`."""
+        h = self.activation(self.bn1(self.conv1(x)))
+        for name in self._stages:
+            h = self.get_submodule(name)(h)
+        return self.linear(h.mean(dim=(2, 3)))  # type: ignore[no-any-return]

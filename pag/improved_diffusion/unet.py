@@ -11,23 +11,19 @@ are those of the public code (improved-diffusion), so that its checkpoints load 
 """
 
 import math
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pag.errors import InputError
 
-__all__ = ["UNet", "load_checkpoint", "read_state_dict", "timestep_embedding"]
+__all__ = ["UNet", "timestep_embedding"]
 
 GROUPS = 32  # of every group norm
-LISTED = 3  # names that an error message lists
 
 LayerT = TypeVar("LayerT", bound=nn.Module)
 
@@ -325,50 +321,3 @@ def _check(
     for channels in (base_channels * multiple for multiple in [*attended, channel_mult[-1]]):
         if num_heads < 1 or channels % num_heads:
             raise InputError(f"num_heads must divide the {channels} channels of attention, not {num_heads}.")
-
-
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Reads a state dict: safetensors where the name ends so, else a `.pt` file as `torch.save` writes it (nothing in it is run).
-
-    Raises:
-        InputError: the file is missing, truncated, or holds something else.
-    """
-    try:
-        state = load_file(path) if path.suffix == ".safetensors" else _load_pickled(path)
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist.") from None
-    except Exception:
-        raise InputError(f"{path} is truncated or holds no state dict.") from None
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{path} holds no state dict.")
-    return dict(state)
-
-
-def _load_pickled(path: Path) -> Any:  # noqa: ANN401
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def load_checkpoint(path: Path, network: nn.Module) -> None:
-    """Copies a file's state dict, of improved-diffusion or ours, into the network.
-
-    Args:
-        path: a `.pt` or `.safetensors` file.
-        network: of just the file's architecture.
-
-    Raises:
-        InputError: the file is missing, truncated, foreign, or of another architecture (the first names that differ are listed).
-    """
-    state, expected = read_state_dict(path), network.state_dict()
-    differing = [f"{name} is missing" for name in expected if name not in state]
-    differing += [f"{name} is not expected" for name in state if name not in expected]
-    differing += [
-        f"{name} has shape {tuple(state[name].shape)} and not {tuple(value.shape)}"
-        for name, value in expected.items()
-        if name in state and state[name].shape != value.shape
-    ]
-    if differing:
-        more = f" and {len(differing) - LISTED} more" if len(differing) > LISTED else ""
-        raise InputError(f"{path} is of another architecture: {', '.join(differing[:LISTED])}{more}.")
-    network.load_state_dict(state)
