@@ -11,7 +11,9 @@ from pag.diffusion import DiffusionConfig, DiffusionModel
 from pag.randomness import torch_stream
 from pag.training import OPTIMIZERS, Ema, fit
 
-__all__ = ["train_diffusion"]
+__all__ = ["denoising_loss", "train_diffusion"]
+
+BATCH = 32
 
 
 def train_diffusion(
@@ -69,3 +71,27 @@ def train_diffusion(
     model.network.load_state_dict(ema.weights)
     model.network.eval()
     return model, curves
+
+
+@torch.no_grad()
+def denoising_loss(model: DiffusionModel, pixels: Tensor, labels: Tensor, seed: int) -> float:
+    """The mean squared error with which a model predicts the noise of images at random timesteps; about 1 if it knows nothing.
+
+    Args:
+        model: in evaluation mode.
+        pixels: `(N, ch, H, W)` in [0, 1], of the model's size.
+        labels: `(N,)` int64.
+        seed: of the timesteps and the noise.
+    """
+    device = next(model.network.parameters()).device
+    generator = torch_stream(seed, "denoising loss")
+    t = torch.randint(model.config.timesteps, (len(pixels),), generator=generator)
+    noise = torch.randn(pixels.shape, generator=generator)
+    x_t = model.process.q_sample(2 * pixels - 1, t, noise)
+    errors = []
+    for part in torch.arange(len(pixels)).split(BATCH):
+        eps = model.process.predict_noise(
+            model.network, x_t[part].to(device), t[part].to(device), labels[part].to(device)
+        )
+        errors.append((eps.cpu() - noise[part]).square().flatten(1).mean(dim=1))
+    return float(torch.cat(errors).mean())

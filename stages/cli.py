@@ -22,6 +22,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+imports = typer.Typer(help="Take in what others published.", no_args_is_help=True, rich_markup_mode="rich")
+app.add_typer(imports, name="import")
+
 Dataset = Annotated[str, typer.Option(help="A section of [bold]datasets[/bold] in params.yaml.")]
 Architecture = Annotated[str, typer.Option(help="A section of [bold]architectures[/bold] in params.yaml.")]
 Method = Annotated[
@@ -170,6 +173,32 @@ def keep(
 ) -> None:
     """Write the results of today's grid to results/NAME.json, to be shown beside those of other machines."""
     _run("keep", params, set_, name, hardware)
+
+
+@imports.command("targets")
+def import_targets(
+    dataset: Dataset,
+    name: Annotated[
+        str, typer.Option(help="A section of [bold]datasets.<dataset>.targets[/bold] with source: imported.")
+    ],
+    file: Annotated[Path, typer.Option(help="The tensor (N, 1 + C, ch, H, W): images and their target gradients.")],
+    labels: Annotated[Path, typer.Option(help="The images' labels, (N,).")],
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Turn published target gradients into a target store."""
+    _run("import_targets", params, set_, dataset, name, file, labels)
+
+
+@imports.command("diffusion")
+def import_diffusion(
+    dataset: Dataset,
+    file: Annotated[Path, typer.Option(help="An EMA checkpoint of improved-diffusion, of C + 1 labels.")],
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Take a published diffusion model instead of training one."""
+    _run("import_diffusion", params, set_, dataset, file)
 
 
 def main() -> None:

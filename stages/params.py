@@ -233,9 +233,15 @@ class ScoreBasedParams(Section):
     shard_size: Count
 
 
-TargetParams = Annotated[
-    OneImageParams | ClassMeanParams | NearestNeighborParams | ScoreBasedParams, Field(discriminator="source")
-]
+class ImportedParams(Section):
+    """A store that `pag import targets` wrote."""
+
+    source: Literal["imported"]
+    shard_size: Count
+
+
+Target = OneImageParams | ClassMeanParams | NearestNeighborParams | ScoreBasedParams | ImportedParams
+TargetParams = Annotated[Target, Field(discriminator="source")]
 
 
 class AugmentationParams(Section):
@@ -509,9 +515,7 @@ class Params(Section):
         """What a method trains with: the dataset's `training`, with the method's own values instead where it has some."""
         return self.method(dataset, method).training.applied_to(self.dataset(dataset).training)
 
-    def target(
-        self, dataset: str, name: str
-    ) -> OneImageParams | ClassMeanParams | NearestNeighborParams | ScoreBasedParams:
+    def target(self, dataset: str, name: str) -> Target:
         """How a target store is made; an unknown name raises `InputError`."""
         return _pick(self.dataset(dataset).targets, name, f"datasets.{dataset}.targets")
 

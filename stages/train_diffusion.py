@@ -1,5 +1,8 @@
 """`train_diffusion`: the class-conditional diffusion model of C + 1 labels (section 4.2, appendix G.2)."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
 import torch
 from torchvision.utils import save_image
 
@@ -11,10 +14,10 @@ from pag.randomness import torch_stream
 from pag.resizing import resize
 from pag.stores import ImageStore, pixels
 from stages.execution import device, stage_run
-from stages.params import DiffusionParams, Params
+from stages.params import DiffusionParams, Params, SamplesParams
 from stages.paths import DatasetPaths
 
-__all__ = ["run"]
+__all__ = ["diffusion_config", "run", "write_diffusion"]
 
 
 def run(params: Params, dataset: str) -> None:
@@ -23,7 +26,7 @@ def run(params: Params, dataset: str) -> None:
     values, inputs, threads = [params.seed, diffusion], [paths.images], diffusion.threads
     with stage_run(f"train_diffusion@{dataset}", values=values, inputs=inputs, threads=threads) as checkpoints:
         store = ImageStore.open(paths.images)
-        train, config = store.split("train"), _config(store, diffusion)
+        train, config = store.split("train"), diffusion_config(store, diffusion)
         _, height, width = config.image_shape
         model, curves = train_diffusion(
             config, resize(pixels(train.images), height, width).clamp(0, 1), train.labels,
@@ -31,17 +34,27 @@ def run(params: Params, dataset: str) -> None:
             steps=diffusion.steps, batch_size=diffusion.batch_size, optimizer=diffusion.optimizer.model_dump(),
             ema_decay=diffusion.ema_decay, seed=params.seed, device=device(), checkpoint=checkpoints / "state.pt",
         )  # fmt: skip
-        with written_whole(paths.diffusion) as folder:
-            folder.mkdir()
-            save_diffusion(folder, model)
-            write_curves(folder / "curves.csv", ["step", "loss"], curves)
-            write_json(folder / "metrics.json", {"loss": curves[-1]["loss"]})
-            save_image(
-                _samples(model, store, diffusion, params.seed), folder / "samples.png", nrow=diffusion.samples.per_class
-            )
+        write_diffusion(paths.diffusion, model, curves, diffusion.samples, params.seed)
 
 
-def _config(store: ImageStore, diffusion: DiffusionParams) -> DiffusionConfig:
+def write_diffusion(
+    destination: Path,
+    model: DiffusionModel,
+    curves: Sequence[Mapping[str, float]],
+    samples: SamplesParams,
+    seed: int,
+) -> None:
+    """Writes the folder of a diffusion model: weights, configuration, curves, samples."""
+    with written_whole(destination) as folder:
+        folder.mkdir()
+        save_diffusion(folder, model)
+        write_curves(folder / "curves.csv", ["step", "loss"], curves)
+        write_json(folder / "metrics.json", {"loss": curves[-1]["loss"]})
+        save_image(_samples(model, samples, seed), folder / "samples.png", nrow=samples.per_class)
+
+
+def diffusion_config(store: ImageStore, diffusion: DiffusionParams) -> DiffusionConfig:
+    """The model that `params.yaml` describes, of the store's images and classes."""
     network = {**diffusion.network.model_dump(), "scale_shift_norm": True}
     channels, height, width = store.image_shape
     return DiffusionConfig(
@@ -54,7 +67,7 @@ def _config(store: ImageStore, diffusion: DiffusionParams) -> DiffusionConfig:
     )
 
 
-def _samples(model: DiffusionModel, store: ImageStore, diffusion: DiffusionParams, seed: int) -> torch.Tensor:
+def _samples(model: DiffusionModel, samples: SamplesParams, seed: int) -> torch.Tensor:
     """Samples of each class in a row, `(C · per_class, ch, H, W)` in [0, 1]; meaningful where all timesteps are trained."""
-    labels = torch.arange(store.num_classes).repeat_interleave(diffusion.samples.per_class).to(device())
-    return (model.sample(labels, diffusion.samples.steps, torch_stream(seed, "samples")) + 1) / 2
+    labels = torch.arange(model.config.num_classes).repeat_interleave(samples.per_class).to(device())
+    return (model.sample(labels, samples.steps, torch_stream(seed, "samples")) + 1) / 2

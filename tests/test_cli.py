@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from pag.errors import InputError
@@ -32,21 +31,12 @@ def test_bad_input_is_one_sentence_with_status_2(monkeypatch, capsys):
     assert len(told.splitlines()) == 1
 
 
-@pytest.fixture
-def torch_settings():
-    threads = torch.get_num_threads()
-    yield
-    torch.use_deterministic_algorithms(False)
-    torch.set_num_threads(threads)
-
-
 def interrupted_with_state():
     with execution.stage_run("stage@cell") as checkpoints:
         (checkpoints / "state.pt").touch()
         raise InputError("No.")
 
 
-@pytest.mark.usefixtures("torch_settings")
 def test_failed_stage_leaves_no_empty_checkpoint_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError), execution.stage_run("stage@cell"):

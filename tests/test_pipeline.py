@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 
@@ -135,3 +136,11 @@ def test_metrics_and_plots_are_shown(project):
     assert "resnet8-vanilla" in text
     assert "autoattack" in text
     assert "results.csv" in project.run("dvc", "plots", "show", "--json")
+
+
+def test_imported_model_takes_the_place_of_a_trained_one(project):
+    state = load_file(project.root / "data/digits/diffusion/model.safetensors")
+    torch.save({name: value + 0.01 for name, value in state.items()}, project.root / "ema.pt")
+    project.run("pag", "import", "diffusion", "--dataset", "digits", "--file", "ema.pt")
+    project.run("dvc", "commit", "--force", "train_diffusion@digits")
+    assert project.stages_run("dvc", "repro", "score_targets@digits") == {"score_targets@digits"}
