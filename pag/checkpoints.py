@@ -15,13 +15,11 @@ from pag.errors import InputError
 __all__ = ["load_checkpoint", "load_state", "read_state_dict"]
 
 LISTED = 3  # names that an error message lists
-NESTED = (
-    "state_dict",
-    "model_state_dict",
-    "model",
-    "net",
-)  # where training scripts put the weights beside other things
+NESTED = ("state_dict", "model_state_dict", "model", "net")  # where scripts put the weights beside other things
 PARALLEL = "module."  # what torch's DataParallel puts before each name
+COUNTER = (
+    "num_batches_tracked"  # of batch norm; files older than torch 0.4.1 have none, and nothing is computed from it
+)
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -72,8 +70,9 @@ def load_checkpoint(path: Path, network: nn.Module) -> None:
 
 
 def load_state(state: Mapping[str, Tensor], network: nn.Module, path: Path) -> None:
-    """Copies a state dict that was read from `path`; see `load_checkpoint`."""
+    """Copies a state dict that was read from `path`; see `load_checkpoint`. Counts of batches may be missing."""
     expected = network.state_dict()
+    state = {name: value for name, value in expected.items() if name.endswith(COUNTER)} | dict(state)
     differing = [f"{name} is missing" for name in expected if name not in state]
     differing += [f"{name} is not expected" for name in state if name not in expected]
     differing += [

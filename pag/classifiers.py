@@ -33,15 +33,17 @@ def save_classifier(folder: Path, model: nn.Module, config: Mapping[str, Any]) -
 
 def _card(config: Mapping[str, Any]) -> str:
     channels, height, width = config["image_shape"]
+    family, options = config["architecture"]["family"], _options(config["architecture"])
     weight = "" if config["lambda"] is None else f", λ = {config['lambda']:g}"
     shown = config["class_names"][:10]
     names = ", ".join([*shown, *(["…"] if len(shown) < config["num_classes"] else [])])
     return f"""# {config["dataset"]}: {config["method"]}
 
-An image classifier of the family `{config["architecture"]["family"]}`, trained on {config["dataset"]} by the method
-`{config["method"]}`{weight} (seed {config["seed"]}), after Ganz, Kawar and Elad, "Do Perceptually Aligned Gradients Imply
-Robustness?" (ICML 2023). How accurate and how robust it is stands in the evaluation of the run that made it.
+An image classifier, trained on {config["dataset"]} by the method `{config["method"]}`{weight} (seed {config["seed"]}), after
+Ganz, Kawar and Elad, "Do Perceptually Aligned Gradients Imply Robustness?" (ICML 2023). How
+accurate and how robust it is stands in the evaluation of the run that made it.
 
+- Architecture: `{family}` with {options}.
 - Input: images of {channels} × {height} × {width} with pixels in [0, 1]; the normalisation is part of the model.
 - Output: logits of {config["num_classes"]} classes: {names}.
 - Files: `model.safetensors` (weights) and `config.json` (all that is needed to rebuild the network).
@@ -54,6 +56,13 @@ model = load_classifier("path/of/this/folder")  # a torch.nn.Module in evaluatio
 
 AutoAttack, Foolbox and RobustBench take it as it is. It is meant for research on robustness, and was not tested for other uses.
 """
+
+
+def _options(architecture: Mapping[str, Any]) -> str:
+    """A family's options but the normalisation, which the card's reader need not know: `channels 16, 32, 64; norm none`."""
+    options = {name: value for name, value in architecture.items() if name not in ("family", "normalization")}
+    lists = {name: ", ".join(map(str, value)) for name, value in options.items() if isinstance(value, list | tuple)}
+    return "; ".join(f"{name} {value}" for name, value in (options | lists).items())
 
 
 def load_classifier(folder: Path | str) -> nn.Module:
@@ -73,7 +82,7 @@ def load_classifier(folder: Path | str) -> nn.Module:
     return model.eval()
 
 
-def load_weights(path: Path, model: Classifier) -> None:
+def load_weights(path: Path | str, model: Classifier) -> None:
     """Copies weights from anywhere into a classifier: ours, or a public checkpoint of the network inside.
 
     Args:
@@ -83,5 +92,6 @@ def load_weights(path: Path, model: Classifier) -> None:
     Raises:
         InputError: the file is missing, damaged, or of another architecture (the first names that differ are listed).
     """
+    path = Path(path)
     state = read_state_dict(path)
     load_state(state, model if "mean" in state else model.network, path)

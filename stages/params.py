@@ -14,6 +14,7 @@ __all__ = ["DatasetParams", "Params", "load_params"]
 T = TypeVar("T")
 Count = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -27,6 +28,10 @@ def _with_decimal_point(value: object) -> object:
     if isinstance(value, int):
         raise ValueError(f"write {value}.0")
     return value
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [value]
 
 
 class Section(BaseModel):
@@ -88,12 +93,14 @@ class GridParams(Section):
 
 
 class NormalizationParams(Section):
-    mean: Annotated[float, Field(allow_inf_nan=False)]
-    std: Positive
+    """One number for all channels, or a list of one for each."""
+
+    mean: Annotated[tuple[Finite, ...], BeforeValidator(_listed), Field(strict=False, min_length=1)]
+    std: Annotated[tuple[Positive, ...], BeforeValidator(_listed), Field(strict=False, min_length=1)]
 
 
 class ArchitectureSection(Section):
-    normalization: NormalizationParams = NormalizationParams(mean=0.5, std=0.5)
+    normalization: NormalizationParams = NormalizationParams(mean=(0.5,), std=(0.5,))
 
 
 class ResNetParams(ArchitectureSection):

@@ -73,6 +73,7 @@ def test_folder_round_trips(tmp_path):
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "squares: score_based" in card
     assert "λ = 0.5" in card
+    assert "`resnet` with channels 4, 8; blocks 1, 1; norm none; activation silu." in card
     assert "1 × 8 × 8 with pixels in [0, 1]" in card
 
 

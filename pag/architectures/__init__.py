@@ -4,7 +4,7 @@ Every network stands inside a `Classifier`, which normalises: everything outside
 has the state-dict names of its public checkpoints.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ FAMILIES: Mapping[str, Callable[..., nn.Module]] = {
     "mlp_mixer": MLPMixer,
     "wide_resnet": WideResNet,
 }
+HALF: Mapping[str, float] = {"mean": 0.5, "std": 0.5}  # what the paper's networks take: pixels in [-1, 1]
 
 
 class Classifier(nn.Module):
@@ -34,16 +35,21 @@ class Classifier(nn.Module):
     Args:
         network: takes normalised images `(B, ch, H, W)`.
         channels: ch.
-        mean, std: of the normalisation, of every channel alike.
+        mean, std: of the normalisation; one number for all channels, or one for each.
+
+    Raises:
+        InputError: there are more or fewer numbers than channels, or a std is not positive.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, channels: int, mean: float, std: float) -> None:
+    def __init__(
+        self, network: nn.Module, channels: int, mean: float | Sequence[float], std: float | Sequence[float]
+    ) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.full((channels, 1, 1), mean))
-        self.register_buffer("std", torch.full((channels, 1, 1), std))
+        self.register_buffer("mean", _per_channel("mean", mean, channels))
+        self.register_buffer("std", _per_channel("std", std, channels))
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,11 +57,20 @@ class Classifier(nn.Module):
         return self.network((x - self.mean) / self.std)  # type: ignore[no-any-return]
 
 
+def _per_channel(name: str, value: float | Sequence[float], channels: int) -> Tensor:
+    values = [float(v) for v in (value if isinstance(value, Sequence) else [value])]
+    if len(values) not in (1, channels):
+        raise InputError(f"normalization.{name} has {len(values)} numbers for images of {channels} channels.")
+    if name == "std" and min(values) <= 0:
+        raise InputError(f"normalization.std must be positive, not {min(values):g}.")
+    return torch.tensor(values).repeat(channels // len(values)).reshape(channels, 1, 1)
+
+
 def build(
     family: str,
     image_shape: tuple[int, int, int],
     num_classes: int,
-    normalization: Mapping[str, float],
+    normalization: Mapping[str, float | Sequence[float]] = HALF,
     **options: Any,  # noqa: ANN401
 ) -> Classifier:
     """Makes an untrained classifier.
@@ -64,7 +79,7 @@ def build(
         family: a key of `FAMILIES`.
         image_shape: `(ch, H, W)`.
         num_classes: C.
-        normalization: `{"mean": …, "std": …}`; the paper's networks take 0.5 and 0.5, those of TRADES 0 and 1.
+        normalization: `{"mean": …, "std": …}`, of `Classifier`; the paper's networks take 0.5 and 0.5, those of TRADES 0 and 1.
         options: the family's own numbers (widths, depths, …).
 
     Raises:

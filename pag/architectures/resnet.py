@@ -9,13 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 
+from pag.errors import InputError
+
 __all__ = ["ResNet"]
 
+GROUPS = 8
 ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU}
 NORMS: Mapping[str, Callable[[int], nn.Module]] = {
     "none": lambda channels: nn.Identity(),
     "batch": nn.BatchNorm2d,
-    "group": lambda channels: nn.GroupNorm(8, channels),
+    "group": lambda channels: nn.GroupNorm(GROUPS, channels),
 }
 
 
@@ -50,6 +53,9 @@ class ResNet(nn.Module):
         blocks: number of basic blocks of each stage.
         norm: `"none"`, `"batch"` or `"group"` (8 groups).
         activation: `"silu"` or `"relu"`.
+
+    Raises:
+        InputError: the groups do not share out the channels.
     """
 
     def __init__(
@@ -62,6 +68,8 @@ class ResNet(nn.Module):
         activation: str,
     ) -> None:
         super().__init__()
+        if norm == "group" and any(width % GROUPS for width in channels):
+            raise InputError(f"Channels of {list(channels)} cannot be shared out to {GROUPS} groups.")
         self.conv1 = nn.Conv2d(image_shape[0], channels[0], 3, padding=1, bias=norm == "none")
         self.bn1 = NORMS[norm](channels[0])
         self.activation = ACTIVATIONS[activation]()

@@ -11,6 +11,7 @@ __all__ = ["VGG"]
 
 # Convolutions of each of the five stages, by the number of layers; 3 linear layers follow.
 STAGES: Mapping[int, Sequence[int]] = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3)}
+NORMS = ("none", "batch")
 WIDTHS = (64, 128, 256, 512, 512)
 HALVINGS = 2 ** len(WIDTHS)
 
@@ -26,7 +27,7 @@ class VGG(nn.Module):
         dropout: before the first two linear layers.
 
     Raises:
-        InputError: the images are too small for five poolings.
+        InputError: the images are too small for five poolings, or the depth or the norm is another.
     """
 
     def __init__(
@@ -34,6 +35,8 @@ class VGG(nn.Module):
     ) -> None:
         super().__init__()
         channels, height, width = image_shape
+        if depth not in STAGES or norm not in NORMS:
+            raise InputError(f"VGG has 11, 13 or 16 layers and norm none or batch, not {depth} layers and norm {norm}.")
         if min(height, width) < HALVINGS:
             raise InputError(f"VGG halves images five times: {height} × {width} pixels are fewer than 32 × 32.")
         self.features = nn.Sequential(*_features(channels, STAGES[depth], norm))

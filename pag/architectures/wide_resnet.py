@@ -51,7 +51,7 @@ class WideResNet(nn.Module):
         depth: 6 n + 4 layers, n blocks in each of three stages.
         width: factor k of the widths 16 k, 32 k, 64 k.
         dropout: between the convolutions of a block.
-        duplicate_block: whether to hold a second first stage that is never used, as TRADES' checkpoints do.
+        duplicate_block: whether to hold a second first stage that is never used nor trained, as TRADES' checkpoints do.
 
     Raises:
         InputError: the depth is not 6 n + 4.
@@ -74,7 +74,8 @@ class WideResNet(nn.Module):
         self.conv1 = nn.Conv2d(image_shape[0], widths[0], 3, padding=1, bias=False)
         self.block1 = Stage(widths[0], widths[1], blocks, 1, dropout)
         if duplicate_block:
-            self.sub_block1 = Stage(widths[0], widths[1], blocks, 1, dropout)
+            # Distributed training waits for the gradient of every parameter that asks for one.
+            self.sub_block1 = Stage(widths[0], widths[1], blocks, 1, dropout).requires_grad_(False)
         self.block2 = Stage(widths[1], widths[2], blocks, 2, dropout)
         self.block3 = Stage(widths[2], widths[3], blocks, 2, dropout)
         self.bn1 = nn.BatchNorm2d(widths[3])
