@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pag.errors import InputError
+from pag.architectures.patches import patch_count
 
 __all__ = ["MLPMixer"]
 
@@ -78,11 +78,8 @@ class MLPMixer(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        channels, height, images_width = image_shape
-        if height % patch_size or images_width % patch_size:
-            raise InputError(f"Patches of {patch_size} pixels do not tile images of {height} × {images_width}.")
-        tokens = (height // patch_size) * (images_width // patch_size)
-        self.patch_emb = nn.Sequential(nn.Conv2d(channels, width, patch_size, patch_size))
+        tokens = patch_count(image_shape, patch_size)
+        self.patch_emb = nn.Sequential(nn.Conv2d(image_shape[0], width, patch_size, patch_size))
         layers = (MixerLayer(tokens, width, token_hidden, channel_hidden, dropout) for _ in range(depth))
         self.mixer_layers = nn.Sequential(*layers)
         self.ln = nn.LayerNorm(width)

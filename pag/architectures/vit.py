@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from pag.architectures.patches import patch_count
 from pag.errors import InputError
 
 __all__ = ["ViT"]
@@ -76,16 +77,13 @@ class ViT(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        channels, height, images_width = image_shape
-        if height % patch_size or images_width % patch_size:
-            raise InputError(f"Patches of {patch_size} pixels do not tile images of {height} × {images_width}.")
+        tokens = patch_count(image_shape, patch_size)
         if width % heads:
             raise InputError(f"A width of {width} cannot be shared out to {heads} heads.")
-        tokens = (height // patch_size) * (images_width // patch_size) + 1
         self.patch_size = patch_size
         self.cls_token = nn.Parameter(torch.randn(1, 1, width))
-        self.pos_emb = nn.Parameter(torch.randn(1, tokens, width))
-        self.emb = nn.Linear(channels * patch_size**2, width)
+        self.pos_emb = nn.Parameter(torch.randn(1, tokens + 1, width))
+        self.emb = nn.Linear(image_shape[0] * patch_size**2, width)
         self.enc = nn.Sequential(*(EncoderLayer(width, heads, hidden, dropout) for _ in range(depth)))
         self.fc = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, num_classes))
 
