@@ -24,7 +24,9 @@ Interval = tuple[float, float, float]
 
 WIDTH = 4.8  # inches: at a phone's width a 10-point letter is then about 10 pixels high
 LINE_STYLES = {"vanilla": ":", "heuristic": "-", "own-class heuristic": "-.", "score-based": "-", "adversarial": "--"}
-SERIES = (("blue", "o"), ("vermilion", "s"), ("green", "D"), ("orange", "^"))
+SERIES = (
+    ("blue", "o"), ("vermilion", "s"), ("green", "D"), ("orange", "^"), ("purple", "P"), ("sky", "X"), ("olive", "<"),
+)  # fmt: skip
 
 
 def _panels(rows: int, height: float, columns: int = 1, sharex: bool = False) -> tuple[Figure, list[Axes]]:

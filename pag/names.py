@@ -1,8 +1,9 @@
 """How methods, norms and numbers are called in figures and tables, in the paper's words."""
 
+from collections.abc import Mapping
 from typing import Literal
 
-__all__ = ["Family", "eps_text", "family", "method_name", "norm_name", "percent"]
+__all__ = ["Family", "attack_name", "eps_text", "family", "method_name", "norm_name", "percent", "threat_names"]
 
 Family = Literal["vanilla", "heuristic", "own-class heuristic", "score-based", "adversarial"]
 
@@ -17,7 +18,16 @@ _METHODS = {
     "at_linf": "AT L∞",
     "trades": "TRADES",
 }
-_NORMS = {"l2": "L₂", "linf": "L∞"}
+_NORMS = {"l0": "L₀", "l1": "L₁", "l2": "L₂", "linf": "L∞"}
+_ATTACKS = {
+    "salt_and_pepper_noise": "Salt and pepper noise",
+    "binary_search_contrast_reduction": "Contrast reduction",
+    "gaussian_blur": "Gaussian blur",
+    "linear_search_blended_uniform_noise": "Blended uniform noise",
+    "l0_fmn": "L₀-FMN",
+    "l1_fmn": "L₁-FMN",
+    "ead": "EAD",
+}
 _ADVERSARIAL = ("at_", "trades")
 
 
@@ -29,6 +39,20 @@ def method_name(method: str) -> str:
 def norm_name(norm: str) -> str:
     """`l2` → `L₂`."""
     return _NORMS.get(norm, norm)
+
+
+def threat_names(threats: Mapping[str, tuple[str, float]]) -> dict[str, str]:
+    """What threats, `(norm, ε)` by name, are called: `L₂`, or where several share the norm, `L₂ ε = 0.5`."""
+    norms = [norm for norm, _ in threats.values()]
+    return {
+        name: norm_name(norm) if norms.count(norm) == 1 else f"{norm_name(norm)} ε = {eps_text(eps)}"
+        for name, (norm, eps) in threats.items()
+    }
+
+
+def attack_name(attack: str) -> str:
+    """`l0_fmn` → `L₀-FMN`, an attack of Foolbox; a name that is not known as it stands."""
+    return _ATTACKS.get(attack, attack)
 
 
 def family(method: str) -> Family:

@@ -126,16 +126,33 @@ def train(
 def evaluate(
     dataset: Dataset,
     architecture: Architecture,
-    method: Method,
+    method: Annotated[
+        str | None, typer.Option(help="A section of [bold]datasets.<dataset>.methods[/bold]: a cell of the grid.")
+    ] = None,
     lambda_: Lambda = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Weights from anywhere (safetensors or a torch state dict), in place of a method."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where a checkpoint's results go; default: <stem>-evaluation beside it.")
+    ] = None,
     workers: Workers = None,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Measure a classifier on the test set: clean accuracy, AutoAttack, alignment (section 5.2)."""
+    """Measure a classifier on the test set: clean accuracy, attacks, alignment (section 5.2)."""
     from stages.paths import Cell
 
-    _run("evaluate", params, set_, Cell(dataset, architecture, method, lambda_), workers or os.cpu_count() or 1)
+    processes = workers or os.cpu_count() or 1
+    if method is not None and checkpoint is None and output is None:
+        _run("evaluate", params, set_, Cell(dataset, architecture, method, lambda_), processes)
+    elif checkpoint is not None and method is None and lambda_ is None:
+        _run("evaluate_checkpoint", params, set_, checkpoint, dataset, architecture, output, processes)
+    else:
+        raise InputError(
+            "evaluate takes --method, with --lambda or without, or --checkpoint, with --output or without."
+        )
 
 
 @app.command()

@@ -1,27 +1,40 @@
-"""`evaluate`: the only stage that reads the test set. Clean accuracy, AutoAttack, alignment, and large-ε targeted examples."""
+"""`evaluate`: the only stage that reads the test set. Clean accuracy, attacks, alignment, and large-ε targeted examples."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pag.alignment import alignment
-from pag.attacks.pgd import PGD
+from pag.attacks.pgd import PGD, RestartedPGD
 from pag.attacks.threats import Threat
 from pag.classifiers import load_classifier
-from pag.evaluation import ThreatOutcome, evaluate_autoattack, mean_estimate, predictions, proportion
+from pag.evaluation import (
+    AttackOutcome,
+    ThreatOutcome,
+    evaluate_autoattack,
+    evaluate_foolbox,
+    evaluate_pgd,
+    predictions,
+)
 from pag.files import read_json, write_json, written_whole
+from pag.intervals import mean_estimate, proportion
 from pag.randomness import torch_stream
 from pag.stores import ImageStore, pixels
 from pag.target_stores import TargetStore
 from stages.execution import stage_run
-from stages.params import EvaluationParams, Params, TargetedParams
+from stages.params import EvaluationParams, Params, PGDParams, TargetedParams
 from stages.paths import Cell, DatasetPaths
 
-__all__ = ["run"]
+__all__ = ["FILES", "run", "write_evaluation"]
 
 BATCH = 256
+FILES = ("metrics.json", "outcomes.safetensors", "targeted.safetensors")
+ModelLoader = Callable[[], nn.Module]
 
 
 def run(params: Params, cell: Cell, workers: int) -> None:
@@ -30,44 +43,121 @@ def run(params: Params, cell: Cell, workers: int) -> None:
     inputs = [paths.images, paths.test_targets, cell.classifier]
     name = f"evaluate@{cell.dataset}-{cell.name}"
     with stage_run(name, values=[params.seed, evaluation], inputs=inputs) as checkpoints:
-        config = read_json(cell.classifier / "config.json")
-        model = load_classifier(cell.classifier)
-        test = ImageStore.open(paths.images).split("test")
-        x, labels = pixels(test.images), test.labels
-        attacked = evaluate_autoattack(
-            partial(load_classifier, cell.classifier), x[: evaluation.examples], labels[: evaluation.examples],
-            {norm: Threat(norm, eps) for norm, eps in evaluation.threats.items()},
-            block_size=evaluation.block_size, seed=params.seed, workers=workers, kept=checkpoints,
-            confidence=evaluation.confidence,
-        )  # fmt: skip
-        correct = predictions(model, x, BATCH) == labels
-        cosines = _cosines(model, x, paths, evaluation)
-        metrics = {
+        identity = {
             "dataset": cell.dataset, "architecture": cell.architecture, "method": cell.method,
-            "lambda": config["lambda"], "seed": params.seed,
-            "clean": proportion(correct, evaluation.confidence).as_dict(),
-            "autoattack": {norm: outcome.as_dict() for norm, outcome in attacked.items()},
-            "alignment": mean_estimate(cosines, evaluation.confidence).as_dict(),
+            "lambda": read_json(cell.classifier / "config.json")["lambda"],
         }  # fmt: skip
-        with written_whole(cell.evaluation) as folder:
-            folder.mkdir()
-            write_json(folder / "metrics.json", metrics)
-            save_file(_outcomes(correct, cosines, attacked), folder / "outcomes.safetensors")
-            save_file(_targeted(model, x, labels, evaluation.targeted, params.seed), folder / "targeted.safetensors")
+        loader = partial(load_classifier, cell.classifier)
+        write_evaluation(cell.evaluation, identity, loader, params, paths.test_targets, workers, checkpoints)
 
 
-def _cosines(model: nn.Module, x: Tensor, paths: DatasetPaths, evaluation: EvaluationParams) -> Tensor:
+def write_evaluation(
+    folder: Path,
+    identity: Mapping[str, object],
+    loader: ModelLoader,
+    params: Params,
+    reference: Path | None,
+    workers: int,
+    kept: Path,
+) -> None:
+    """Measures a classifier on the test set of `identity["dataset"]` and writes the three files of an evaluation.
+
+    Args:
+        folder: where to.
+        identity: what `metrics.json` begins with: dataset, architecture, method, λ.
+        loader: gives the classifier, in evaluation mode; picklable.
+        params: with the data set's section `evaluation`.
+        reference: the store of score-based gradients at test images that alignment is measured against; None: it is not measured.
+        workers: processes.
+        kept: folder for finished blocks of examples.
+    """
+    paths = DatasetPaths(str(identity["dataset"]))
+    evaluation = params.dataset(paths.dataset).evaluation
+    model, test = loader(), ImageStore.open(paths.images).split("test")
+    x, labels = pixels(test.images), test.labels
+    attacked = _attacked(loader, x, labels, evaluation, params.seed, workers, kept)
+    correct = predictions(model, x, BATCH) == labels
+    cosines = None if reference is None else _cosines(model, x, reference, evaluation)
+    metrics = {
+        **identity, "seed": params.seed,
+        "clean": proportion(correct, evaluation.confidence).as_dict(),
+        **attacked.metrics,
+        **_alignment_metrics(cosines, evaluation.confidence),
+    }  # fmt: skip
+    with written_whole(folder) as partial_folder:
+        partial_folder.mkdir()
+        metrics_file, outcomes_file, targeted_file = (partial_folder / name for name in FILES)
+        write_json(metrics_file, metrics)
+        save_file(_outcomes(correct, cosines, attacked), outcomes_file)
+        save_file(_targeted(model, x, labels, evaluation.targeted, params.seed), targeted_file)
+
+
+@dataclass(frozen=True)
+class _Attacked:
+    """The outcomes of all attacks: AutoAttack's and PGD's by threat, Foolbox's by attack; empty where one is not asked for."""
+
+    autoattack: dict[str, ThreatOutcome]
+    pgd: dict[str, AttackOutcome]
+    foolbox: dict[str, AttackOutcome]
+
+    @property
+    def metrics(self) -> dict[str, object]:
+        """What `metrics.json` has of them."""
+        autoattack = {name: outcome.as_dict() for name, outcome in self.autoattack.items()}
+        others = (("pgd", self.pgd), ("foolbox", self.foolbox))
+        rest = {kind: {name: outcome.as_dict() for name, outcome in of.items()} for kind, of in others if of}
+        return {"autoattack": autoattack, **rest}
+
+
+def _attacked(
+    loader: ModelLoader, x: Tensor, labels: Tensor, evaluation: EvaluationParams, seed: int, workers: int, kept: Path
+) -> _Attacked:
+    threats = {name: Threat(threat.norm, threat.eps) for name, threat in evaluation.threats.items()}
+    restarted = {name: _restarted(threat, evaluation.pgd) for name, threat in threats.items() if evaluation.pgd}
+    few, size, how, level = evaluation.examples, evaluation.block_size, (seed, workers, kept), evaluation.confidence
+    under_autoattack = evaluate_autoattack(loader, x[:few], labels[:few], threats, size, *how, confidence=level)
+    under_pgd, under_foolbox = {}, {}
+    if restarted:
+        under_pgd = evaluate_pgd(loader, x[:few], labels[:few], restarted, size, *how, confidence=level)
+    if evaluation.foolbox:
+        from pag.attacks.foolbox import FoolboxAttack  # half a second that most evaluations need not spend
+
+        foolbox = [FoolboxAttack(name, a.eps, a.options) for name, a in evaluation.foolbox.attacks.items()]
+        few, size = evaluation.foolbox.examples, evaluation.foolbox.block_size
+        under_foolbox = evaluate_foolbox(loader, x[:few], labels[:few], foolbox, size, *how, confidence=level)
+    return _Attacked(under_autoattack, under_pgd, under_foolbox)
+
+
+def _restarted(threat: Threat, pgd: PGDParams) -> RestartedPGD:
+    """PGD on the margin, since the cross-entropy of a network that is very sure has no gradient in float32."""
+    step_size = pgd.relative_step * threat.eps / pgd.steps
+    return RestartedPGD(PGD(threat, pgd.steps, step_size, random_start=True, loss="margin"), pgd.restarts)
+
+
+def _alignment_metrics(cosines: Tensor | None, confidence: float) -> dict[str, object]:
+    if cosines is None:
+        return {
+            "alignment": None,
+            "note": "No alignment: the data set has no score-based gradients at its test images.",
+        }
+    return {"alignment": mean_estimate(cosines, confidence).as_dict()}
+
+
+def _cosines(model: nn.Module, x: Tensor, path: Path, evaluation: EvaluationParams) -> Tensor:
     """For each test image the mean over classes of the cosine between input gradient and score-based gradient."""
-    reference = TargetStore.open(paths.test_targets)
+    reference = TargetStore.open(path)
     classes = torch.arange(reference.num_classes).expand(len(x), -1)
     targets = reference.gather(torch.arange(len(x)), classes, x)
     return alignment(model, x, targets, evaluation.alignment.gradient, BATCH)
 
 
-def _outcomes(correct: Tensor, cosines: Tensor, attacked: dict[str, ThreatOutcome]) -> dict[str, Tensor]:
-    outcomes = {"clean": correct, "alignment": cosines}
-    for norm, outcome in attacked.items():
-        outcomes |= {f"{norm}.{attack}": torch.from_numpy(robust) for attack, robust in outcome.robust.items()}
+def _outcomes(correct: Tensor, cosines: Tensor | None, attacked: _Attacked) -> dict[str, Tensor]:
+    """By name: `clean`, `alignment`, `<threat>.<attack>` of AutoAttack, `pgd.<threat>`, `foolbox.<attack>`."""
+    outcomes = {"clean": correct} | ({} if cosines is None else {"alignment": cosines})
+    for name, outcome in attacked.autoattack.items():
+        outcomes |= {f"{name}.{attack}": torch.from_numpy(robust) for attack, robust in outcome.robust.items()}
+    for kind, of in (("pgd", attacked.pgd), ("foolbox", attacked.foolbox)):
+        outcomes |= {f"{kind}.{name}": torch.from_numpy(single.robust) for name, single in of.items()}
     return {name: value.contiguous() for name, value in outcomes.items()}
 
 

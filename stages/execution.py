@@ -49,7 +49,7 @@ def _key(values: Iterable[object], inputs: Iterable[Path]) -> str:
 
 @contextmanager
 def stage_run(
-    name: str, *, values: Iterable[object] = (), inputs: Iterable[Path] = (), threads: int = 1
+    name: str, *, values: Iterable[object] = (), inputs: Iterable[Path] = (), threads: int = 1, timed: bool = True
 ) -> Iterator[Path]:
     """Runs one stage: yields its checkpoint folder, which an interrupted run finds again and a finished one deletes.
 
@@ -58,6 +58,7 @@ def stage_run(
         values: the parameters that the result depends on.
         inputs: the artifacts that it reads.
         threads: of torch on the CPU. Sums are taken in another order with another number, so it is no matter of the machine.
+        timed: whether its time is logged: not that of work outside the pipeline.
     """
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(threads)
@@ -71,6 +72,8 @@ def stage_run(
             checkpoints.rmdir()  # nothing in it that a next run could go on from
         raise
     shutil.rmtree(checkpoints)
+    if not timed:
+        return
     TIMES.parent.mkdir(exist_ok=True)
     with TIMES.open("a", encoding="utf-8") as log:
         log.write(json.dumps({"stage": name, "seconds": round(time.monotonic() - started, 1)}) + "\n")

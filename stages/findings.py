@@ -11,13 +11,12 @@ __all__ = ["findings"]
 
 def findings(results: GridResults) -> list[str]:
     """The answer for one data set and architecture: verdict, order, own-class targets, λ, adversarial training, alignment."""
-    norms = list(results.norms)
-    sentences = [_verdict(results, norms)]
-    sentences += [_order(results, norm) for norm in norms]
-    sentences += [_own_class(results, own, norms) for own in _of(results, "own-class heuristic")]
-    sentences += [_monotone(results, norms)]
-    sentences += [_adversarial(results, at, norms) for at in _of(results, "adversarial")]
-    sentences += [_pairs(results, norms)]
+    sentences = [_verdict(results)]
+    sentences += [_order(results, threat) for threat in results.threats]
+    sentences += [_own_class(results, own) for own in _of(results, "own-class heuristic")]
+    sentences += [_monotone(results)]
+    sentences += [_adversarial(results, at) for at in _of(results, "adversarial")]
+    sentences += [_pairs(results)]
     return [sentence for sentence in sentences if sentence] or ["The grid holds nothing to compare."]
 
 
@@ -25,50 +24,55 @@ def _joined(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _robust(evaluation: Evaluation, norm: str) -> Measure:
-    return evaluation.autoattack[norm]
+def _robust(evaluation: Evaluation, threat: str) -> Measure:
+    return evaluation.autoattack[threat]
 
 
-def _told(evaluation: Evaluation, norm: str) -> str:
-    return f"{method_name(evaluation.method)} ({percent(_robust(evaluation, norm).value)})"
+def _told(evaluation: Evaluation, threat: str) -> str:
+    return f"{method_name(evaluation.method)} ({percent(_robust(evaluation, threat).value)})"
 
 
 def _of(results: GridResults, *families: str) -> list[Evaluation]:
     return [cell.evaluation for cell in results.cells if family(cell.evaluation.method) in families]
 
 
-def _verdict(results: GridResults, norms: Sequence[str]) -> str:
-    """Whether the networks that were trained for aligned gradients, never on perturbed images, are the more robust."""
+def _verdict(results: GridResults) -> str:
+    """Whether the networks that were trained for aligned gradients, never on perturbed images, are the more robust.
+
+    Of several ε of a norm the smallest counts: at a large one all networks may have nothing left (section 5.3).
+    """
     vanilla, aligned = results.cell("vanilla"), _of(results, "heuristic", "own-class heuristic", "score-based")
     if vanilla is None or not aligned:
         return ""
     base = vanilla.evaluation
-    above = [e for e in aligned if all(_robust(e, n).value > _robust(base, n).value for n in norms)]
-    apart = [e for e in above if all(_robust(e, n).interval[0] > _robust(base, n).interval[1] for n in norms)]
+    main = results.main_threats
+    above = [e for e in aligned if all(_robust(e, t).value > _robust(base, t).value for t in main)]
+    apart = [e for e in above if all(_robust(e, t).interval[0] > _robust(base, t).interval[1] for t in main)]
     word = "Yes" if len(above) == len(aligned) else "In part" if above else "No"
-    under = "under every threat" if len(norms) > 1 else f"in {norm_name(norms[0])}"
+    every = len(main) == len(results.threats) > 1
+    under = "under every threat" if every else f"in {_joined(list(main.values()))}"
     return (
         f"{word}: {len(above)} of {len(aligned)} networks trained for aligned gradients, without one perturbed image, are more "
         f"robust than vanilla {under}, {len(apart)} of them by more than the confidence intervals."
     )
 
 
-def _order(results: GridResults, norm: str) -> str:
+def _order(results: GridResults, threat: str) -> str:
     """Whether vanilla < every heuristic of the paper < score-based holds, and if not, where it breaks."""
     vanilla, score = results.cell("vanilla"), results.cell("score_based")
-    heuristics = sorted(_of(results, "heuristic"), key=lambda e: _robust(e, norm).value)
+    heuristics = sorted(_of(results, "heuristic"), key=lambda e: _robust(e, threat).value)
     if vanilla is None or score is None or not heuristics:
         return ""
     below, above = vanilla.evaluation, score.evaluation
     pairs = [(below, h) for h in heuristics] + [(h, above) for h in heuristics]
-    broken = [(a, b) for a, b in pairs if _robust(a, norm).value >= _robust(b, norm).value]
-    unsure = [(a, b) for a, b in pairs if (a, b) not in broken and _overlap(_robust(a, norm), _robust(b, norm))]
-    attacked = results.norms[norm]
-    where = f"Under AutoAttack in {norm_name(norm)} (ε = {eps_text(attacked.eps)}, n = {attacked.n})"
+    broken = [(a, b) for a, b in pairs if _robust(a, threat).value >= _robust(b, threat).value]
+    unsure = [(a, b) for a, b in pairs if (a, b) not in broken and _overlap(_robust(a, threat), _robust(b, threat))]
+    attacked = results.threats[threat]
+    where = f"Under AutoAttack in {norm_name(attacked.norm)} (ε = {eps_text(attacked.eps)}, n = {attacked.n})"
     if broken:
-        told = _joined([f"{_told(b, norm)} is not above {_told(a, norm)}" for a, b in broken])
+        told = _joined([f"{_told(b, threat)} is not above {_told(a, threat)}" for a, b in broken])
         return f"{where} the order vanilla < every heuristic < SBG does not hold: {told}."
-    numbers = [percent(_robust(e, norm).value) for e in (below, heuristics[0], heuristics[-1], above)]
+    numbers = [percent(_robust(e, threat).value) for e in (below, heuristics[0], heuristics[-1], above)]
     span = numbers[1] if numbers[1] == numbers[2] else f"{numbers[1]} to {numbers[2]}"
     told = f"{where} the order vanilla < every heuristic < SBG holds ({numbers[0]} < {span} < {numbers[3]})"
     return told + (
@@ -76,13 +80,13 @@ def _order(results: GridResults, norm: str) -> str:
     )
 
 
-def _own_class(results: GridResults, own: Evaluation, norms: Sequence[str]) -> str:
+def _own_class(results: GridResults, own: Evaluation) -> str:
     """How a heuristic relative to the image's own class, which is not in the paper, stands to the paper's form of it and to SBG."""
     told = []
     for other in ("score_based", own.method.removesuffix("_own_class")):
         cell = results.cell(other)
         if cell is not None:
-            against = _joined([_against(own, cell.evaluation, norm) for norm in norms])
+            against = _joined([_against(own, cell.evaluation, *threat) for threat in results.threat_names.items()])
             told.append(f"{method_name(other)} in {against}")
     if not told:
         return ""
@@ -99,15 +103,15 @@ def _overlap(a: Measure, b: Measure) -> bool:
     return a.interval[1] >= b.interval[0] and b.interval[1] >= a.interval[0]
 
 
-def _monotone(results: GridResults, norms: Sequence[str]) -> str:
+def _monotone(results: GridResults) -> str:
     """Whether robust accuracy and alignment grow with λ (section 5.4)."""
     sweep = results.by_lambda
     if len(sweep) < 2:
         return ""
     lambdas = [lambda_ for lambda_, _ in sweep]
     curves = [
-        (f"robust accuracy in {norm_name(n)}", [_robust(cell.evaluation, n).value for _, cell in sweep], True)
-        for n in norms
+        (f"robust accuracy in {name}", [_robust(cell.evaluation, threat).value for _, cell in sweep], True)
+        for threat, name in results.threat_names.items()
     ]
     curves.append(("alignment", [cell.evaluation.alignment.value for _, cell in sweep], False))
     told = [_course(name, lambdas, values, in_percent) for name, values, in_percent in curves]
@@ -129,16 +133,17 @@ def _course(name: str, lambdas: Sequence[float], values: Sequence[float], in_per
     return f"{name} {'rises at every step' if strictly else 'never falls'} ({ends})"
 
 
-def _adversarial(results: GridResults, at: Evaluation, norms: Sequence[str]) -> str:
+def _adversarial(results: GridResults, at: Evaluation) -> str:
     """How adversarial training stands to SBG, in robustness and in alignment: it may have more of one and less of the other."""
     score = results.cell("score_based")
     if score is None:
         return ""
     sbg, name = score.evaluation, method_name(at.method)
-    more = [n for n in norms if _robust(at, n).value > _robust(sbg, n).value]
-    rest = [n for n in norms if n not in more]
+    names = results.threat_names
+    more = [t for t in names if _robust(at, t).value > _robust(sbg, t).value]
+    rest = [t for t in names if t not in more]
     parts = [
-        f"{word} robust than SBG in {_joined([_against(at, sbg, n) for n in group])}"
+        f"{word} robust than SBG in {_joined([_against(at, sbg, t, names[t]) for t in group])}"
         for word, group in (("more", more), ("not more", rest))
         if group
     ]
@@ -148,21 +153,22 @@ def _adversarial(results: GridResults, at: Evaluation, norms: Sequence[str]) -> 
     return told + ("; so alignment alone does not order robustness." if less and more else ".")
 
 
-def _against(a: Evaluation, b: Evaluation, norm: str) -> str:
-    return f"{norm_name(norm)} ({percent(_robust(a, norm).value)} against {percent(_robust(b, norm).value)})"
+def _against(a: Evaluation, b: Evaluation, threat: str, name: str) -> str:
+    return f"{name} ({percent(_robust(a, threat).value)} against {percent(_robust(b, threat).value)})"
 
 
-def _pairs(results: GridResults, norms: Sequence[str]) -> str:
+def _pairs(results: GridResults) -> str:
     """In how many pairs of networks the one with better aligned gradients is the more robust."""
     evaluations = [cell.evaluation for cell in results.cells]
     pairs = list(combinations(evaluations, 2))
     if not pairs:
         return ""
     counts = [
-        f"{sum(_agree(a, b, norm) for a, b in pairs)} of {len(pairs)} pairs in {norm_name(norm)}" for norm in norms
+        f"{sum(_agree(a, b, threat) for a, b in pairs)} of {len(pairs)} pairs in {name}"
+        for threat, name in results.threat_names.items()
     ]
     return f"Among all {len(evaluations)} networks the better aligned one is the more robust in {_joined(counts)}."
 
 
-def _agree(a: Evaluation, b: Evaluation, norm: str) -> bool:
-    return (a.alignment.value - b.alignment.value) * (_robust(a, norm).value - _robust(b, norm).value) > 0
+def _agree(a: Evaluation, b: Evaluation, threat: str) -> bool:
+    return (a.alignment.value - b.alignment.value) * (_robust(a, threat).value - _robust(b, threat).value) > 0

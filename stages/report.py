@@ -25,7 +25,7 @@ from stages.sections import grid_sections, lambda_section, toy_table
 __all__ = ["run"]
 
 TITLE = "Do perceptually aligned gradients imply robustness?"
-PACKAGES = ("torch", "torchvision", "numpy", "zarr", "pyautoattack", "dvc")
+PACKAGES = ("torch", "torchvision", "numpy", "zarr", "pyautoattack", "foolbox", "dvc")
 TOY_NAMES = {"vanilla": "Vanilla", "aligned": "Aligned (NN)"}
 Row = Sequence[object]
 
@@ -131,16 +131,17 @@ def _result_rows(results: Sequence[GridResults]) -> Iterator[Row]:
             start = (r.dataset, r.architecture, e.method, e.lambda_)
             for name, measure in _measures(cell):
                 yield (*start, name, *measure.triple, measure.n)
-            for norm, attacked in e.autoattack.items():
+            for threat, attacked in e.autoattack.items():
                 for attack, value in attacked.attacks.items():
-                    yield (*start, f"autoattack.{norm}.{attack}", value, None, None, attacked.n)
+                    yield (*start, f"autoattack.{threat}.{attack}", value, None, None, attacked.n)
 
 
 def _measures(cell: CellResult) -> Iterator[tuple[str, Measure]]:
     evaluation = cell.evaluation
     yield "clean", evaluation.clean
-    for norm, attacked in evaluation.autoattack.items():
-        yield f"autoattack.{norm}", attacked
+    for kind, of in (("autoattack", evaluation.autoattack), ("pgd", evaluation.pgd), ("foolbox", evaluation.foolbox)):
+        for name, attacked in of.items():
+            yield f"{kind}.{name}", attacked
     yield "alignment", evaluation.alignment
 
 

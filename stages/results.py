@@ -13,12 +13,14 @@ from safetensors.numpy import load_file
 
 from pag.errors import InputError
 from pag.files import read_json
+from pag.names import threat_names
 from stages.params import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
 
 __all__ = [
     "RESULTS",
     "Attacked",
+    "Bounded",
     "CellResult",
     "Evaluation",
     "GridResults",
@@ -50,15 +52,21 @@ class Measure(_Value):
         return (self.value, *self.interval)
 
 
-class Attacked(Measure):
+class Bounded(Measure):
+    """Accuracy under perturbations of at most ε in a norm."""
+
+    norm: str
+    eps: float
+
+
+class Attacked(Bounded):
     """Accuracy under AutoAttack, and what was left after each of its attacks."""
 
-    eps: float
     attacks: dict[str, float]
 
 
 class Evaluation(_Value):
-    """`metrics.json` of an evaluation."""
+    """`metrics.json` of an evaluation: AutoAttack and PGD by threat, Foolbox by attack; empty where it was not asked for."""
 
     dataset: str
     architecture: str
@@ -67,6 +75,8 @@ class Evaluation(_Value):
     seed: int
     clean: Measure
     autoattack: dict[str, Attacked]
+    pgd: dict[str, Bounded] = Field(default_factory=dict)
+    foolbox: dict[str, Bounded] = Field(default_factory=dict)
     alignment: Measure
 
 
@@ -97,9 +107,21 @@ class GridResults(_Value):
     sweep: tuple[CellResult, ...]
 
     @property
-    def norms(self) -> Mapping[str, Attacked]:
-        """The threats, each with one cell's result, for its ε and n."""
+    def threats(self) -> Mapping[str, Attacked]:
+        """The threats by name, each with one cell's result, for its norm, ε and n."""
         return self.cells[0].evaluation.autoattack
+
+    @property
+    def threat_names(self) -> Mapping[str, str]:
+        """What each threat is called in figures and sentences."""
+        return threat_names({name: (attacked.norm, attacked.eps) for name, attacked in self.threats.items()})
+
+    @property
+    def main_threats(self) -> Mapping[str, str]:
+        """Of each norm the threat of smallest ε, with what it is called: the paper's table 1, not its table 3."""
+        ascending = sorted(self.threats, key=lambda name: self.threats[name].eps)
+        smallest = {self.threats[name].norm: name for name in reversed(ascending)}
+        return {name: told for name, told in self.threat_names.items() if name in smallest.values()}
 
     def cell(self, method: str) -> CellResult | None:
         """The main grid's cell of a method."""

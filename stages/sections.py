@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pag.errors import InputError
-from pag.names import eps_text, method_name, norm_name, percent
+from pag.names import attack_name, eps_text, method_name, norm_name, percent
 from pag.report import Column, Entry, FigureEntry, Section, Table
-from stages.params import DatasetParams, Params
+from stages.params import DatasetParams, EvaluationParams, Params
 from stages.paths import DatasetPaths
-from stages.results import CellResult, Evaluation, GridResults, Measure
+from stages.results import Bounded, CellResult, Evaluation, GridResults, Measure
 
 __all__ = ["grid_sections", "lambda_section", "toy_table"]
 
@@ -18,13 +18,13 @@ Told = Callable[[float], str]
 
 def grid_sections(params: Params, results: GridResults) -> list[Section]:
     """The sections of one data set and architecture."""
-    gallery = _Gallery(params, results)
+    gallery, evaluation = _Gallery(params, results), params.dataset(results.dataset).evaluation
     several = len(params.grid.datasets) * len(params.grid.architectures) > 1
     where = f": {results.dataset}, {results.architecture}" if several else ""
     robustness = Section(
         f"Robustness{where}",
         (_alignment_note(params.dataset(results.dataset)),),
-        (robustness_table(results, params.dataset(results.dataset).evaluation.confidence),),
+        (robustness_table(results, evaluation.confidence), *other_attacks_tables(results, evaluation)),
         (gallery.robustness_alignment(),),
         (gallery.attacks(),),
     )
@@ -52,19 +52,19 @@ def _alignment_note(dataset: DatasetParams) -> str:
 
 
 def _columns(results: GridResults) -> list[tuple[Column, Measured, Told]]:
-    """Clean, AutoAttack by norm, alignment: the heads, what they measure and how it is written."""
+    """Clean, AutoAttack by threat, alignment: the heads, what they measure and how it is written."""
     first = results.cells[0].evaluation
     attacked = [
-        (Column(f"AA {norm_name(norm)}", f"ε = {eps_text(a.eps)}\nn = {a.n}"), _under(norm), percent)
-        for norm, a in results.norms.items()
+        (Column(f"AA {norm_name(a.norm)}", f"ε = {eps_text(a.eps)}\nn = {a.n}"), _under(threat), percent)
+        for threat, a in results.threats.items()
     ]
     clean = (Column("Clean", f"n = {first.clean.n}"), lambda e: e.clean, percent)
     alignment = (Column("Alignment", f"cosine\nn = {first.alignment.n}"), lambda e: e.alignment, _cosine)
     return [clean, *attacked, alignment]
 
 
-def _under(norm: str) -> Measured:
-    return lambda evaluation: evaluation.autoattack[norm]
+def _under(threat: str) -> Measured:
+    return lambda evaluation: evaluation.autoattack[threat]
 
 
 def _cosine(value: float) -> str:
@@ -92,10 +92,38 @@ def robustness_table(results: GridResults, confidence: float) -> Table:
     """The paper's Table 1, with intervals and alignment."""
     names = [method_name(cell.evaluation.method) for cell in results.cells]
     caption = (
-        f"In the form of the paper's Table 1: accuracy on {results.dataset} with {results.architecture}, clean and under "
-        f"AutoAttack, and alignment. In brackets the {100 * confidence:g}% confidence interval; bold: the best of a column."
+        f"In the form of the paper's {_paper_tables(results)}: accuracy on {results.dataset} with {results.architecture}, clean "
+        f"and under AutoAttack, and alignment. In brackets the {100 * confidence:g}% confidence interval; "
+        "bold: the best of a column."
     )
     return _measured(results, "Method", names, results.cells, caption)
+
+
+def _paper_tables(results: GridResults) -> str:
+    return "Table 1" if len(results.main_threats) == len(results.threats) else "Tables 1 and 3"
+
+
+def other_attacks_tables(results: GridResults, evaluation: EvaluationParams) -> list[Table]:
+    """The paper's Table 6, and PGD with restarts; none where neither was asked for."""
+    evaluations, pgd = [cell.evaluation for cell in results.cells], evaluation.pgd
+    starts = f"PGD, {pgd.steps} steps, {pgd.restarts} starts" if pgd else ""
+    rows = [_attack_row(starts, [e.pgd[threat] for e in evaluations]) for threat in evaluations[0].pgd]
+    rows += [_attack_row(attack_name(a), [e.foolbox[a] for e in evaluations]) for a in evaluations[0].foolbox]
+    if not rows:
+        return []
+    heads = (Column("Attack"), *(Column(method_name(e.method)) for e in evaluations))
+    table_6 = "In the form of the paper's Table 6 (which gives no ε; those of Foolbox's attacks are ours): accuracy"
+    caption = (
+        f"{table_6 if evaluations[0].foolbox else 'Accuracy'} under other attacks, each on its own. L₀ counts changed entries of "
+        "an image. Brackets as above; bold: the best of a row."
+    )
+    return [Table(caption, heads, tuple(rows))]
+
+
+def _attack_row(name: str, measures: Sequence[Bounded]) -> tuple[Entry, ...]:
+    first, best = measures[0], max(measure.value for measure in measures)
+    head = Entry(name, f"{norm_name(first.norm)}, ε = {eps_text(first.eps)}, n = {first.n}")
+    return (head, *(_entry(measure, percent, best) for measure in measures))
 
 
 def lambda_table(results: GridResults) -> Table:

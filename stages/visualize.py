@@ -69,20 +69,21 @@ def _targeted(params: Params, results: GridResults, class_names: tuple[str, ...]
         for cell in walk(params, results.dataset, architecture)
     }
     methods = {method_name(cell.evaluation.method): cell for cell in results.cells}
-    for i, figure in enumerate(_targeted_grids(methods, cells, class_names)):
+    for i, figure in enumerate(_targeted_grids(methods, cells, class_names, results)):
         yield f"targeted-{i}", figure
     if len(results.by_lambda) < 2:
         return
     lambdas = {f"λ = {lambda_:g}": cell for lambda_, cell in results.by_lambda}
-    yield "lambda-targeted", next(_targeted_grids(lambdas, cells, class_names))
+    yield "lambda-targeted", next(_targeted_grids(lambdas, cells, class_names, results))
 
 
 def _targeted_grids(
-    rows: Mapping[str, CellResult], cells: Mapping[str, Cell], class_names: tuple[str, ...]
+    rows: Mapping[str, CellResult], cells: Mapping[str, Cell], class_names: tuple[str, ...], results: GridResults
 ) -> Iterator[Figure]:
     files = [read_arrays(cells[cell.name].evaluation / "targeted.safetensors") for cell in rows.values()]
     evaluations = [cell.evaluation for cell in rows.values()]
-    numbers = {norm_name(n): [percent(e.autoattack[n].value) for e in evaluations] for n in evaluations[0].autoattack}
+    main = [(name, norm_name(results.threats[name].norm)) for name in results.main_threats]
+    numbers = {norm: [percent(e.autoattack[name].value) for e in evaluations] for name, norm in main}
     for i, (image, label) in enumerate(zip(files[0]["images"], files[0]["labels"], strict=True)):
         adversarial = np.stack([file["adversarial"][i, :COLUMNS] for file in files])
         yield targeted_grid(image, class_names[label], adversarial, list(rows), class_names[:COLUMNS], numbers)
@@ -119,15 +120,15 @@ def _charts(results: GridResults) -> Iterator[tuple[str, Figure]]:
     sweep = [(lambda_, cell.evaluation) for lambda_, cell in results.by_lambda]
     evaluations = [cell.evaluation for cell in results.cells]
     methods = [e.method for e in evaluations]
-    titles = {norm: f"AutoAttack {norm_name(norm)}, ε = {eps_text(a.eps)}" for norm, a in results.norms.items()}
-    accuracies = {title: [e.autoattack[norm].triple for _, e in sweep] for norm, title in titles.items()}
+    titles = {n: f"AutoAttack {norm_name(a.norm)}, ε = {eps_text(a.eps)}" for n, a in results.threats.items()}
+    accuracies = {title: [e.autoattack[name].triple for _, e in sweep] for name, title in titles.items()}
     accuracies = {"clean": [e.clean.triple for _, e in sweep], **accuracies}
     if len(sweep) > 1:
         yield "lambda", lambda_curves([x for x, _ in sweep], accuracies, [e.alignment.triple for _, e in sweep])
-    robust = {norm_name(norm): [e.autoattack[norm].triple for e in evaluations] for norm in titles}
+    robust = {told: [e.autoattack[name].triple for e in evaluations] for name, told in results.threat_names.items()}
     alignment = [e.alignment.triple for e in evaluations]
     yield "robustness-alignment", robustness_against_alignment(methods, alignment, robust)
-    attacks = {title: [e.autoattack[norm].attacks for e in evaluations] for norm, title in titles.items()}
+    attacks = {title: [e.autoattack[name].attacks for e in evaluations] for name, title in titles.items()}
     yield "attacks", attack_breakdown(methods, attacks)
     yield "training", training_curves({cell.evaluation.method: cell.curves for cell in results.cells}, PANELS)
 

@@ -12,7 +12,7 @@ from pag.stores import write_images
 from pag.target_stores import create_gradients, write_nearest, write_representatives, write_shard
 from stages.paths import TIMES, TOY, DatasetPaths, grid_cells, sweep_cells
 
-__all__ = ["CLASSES", "evaluation_metrics", "write_all", "write_cell"]
+__all__ = ["CLASSES", "evaluation_metrics", "with_other_attacks", "write_all", "write_cell"]
 
 CLASSES, SIDE, INPUTS = 4, 8, 2
 ATTACKS = ("apgd-ce", "apgd-t", "fab-t", "square")
@@ -26,13 +26,33 @@ def evaluation_metrics(cell, lambda_, l2, linf, alignment, clean=0.95, half=0.05
     """`metrics.json` of an evaluation, with given values."""
     threats = {"l2": (0.9, l2), "linf": (8 / 255, linf)}
     autoattack = {
-        norm: {"eps": eps, **measure(v, 120, half), "attacks": {a: v + 0.01 * (3 - i) for i, a in enumerate(ATTACKS)}}
+        norm: {
+            "norm": norm,
+            "eps": eps,
+            **measure(v, 120, half),
+            "attacks": {a: v + 0.01 * (3 - i) for i, a in enumerate(ATTACKS)},
+        }
         for norm, (eps, v) in threats.items()
     }
     return {
         "dataset": cell.dataset, "architecture": cell.architecture, "method": cell.method, "lambda": lambda_, "seed": 3407,
         "clean": measure(clean, 360, 0.02), "autoattack": autoattack, "alignment": measure(alignment, 360, 0.01),
     }  # fmt: skip
+
+
+def with_other_attacks(metrics):
+    """The same with a larger ε of L2, PGD and two attacks of Foolbox: each robust accuracy halved."""
+    attacked = metrics["autoattack"]
+    large = {**attacked["l2"], **measure(attacked["l2"]["value"] / 2, 120), "eps": 1.5}
+    autoattack = {**attacked, "l2_large": large}
+    pgd = {
+        name: {"norm": of["norm"], "eps": of["eps"], **measure(of["value"] / 2, 120)} for name, of in autoattack.items()
+    }
+    foolbox = {
+        "gaussian_blur": {"norm": "l2", "eps": 2.0, **measure(attacked["l2"]["value"] / 2, 50)},
+        "l0_fmn": {"norm": "l0", "eps": 9.0, **measure(attacked["linf"]["value"] / 2, 50)},
+    }
+    return {**metrics, "autoattack": autoattack, "pgd": pgd, "foolbox": foolbox}
 
 
 def write_cell(cell, metrics, rng, channels):
@@ -119,8 +139,8 @@ def _write_toy(rng):
     )  # fmt: skip
 
 
-def write_all(params, dataset, architecture, *, channels=1, class_names=("0", "1", "2", "3")):
-    """Everything that `visualize` and `report` read, under the working directory."""
+def write_all(params, dataset, architecture, *, channels=1, class_names=("0", "1", "2", "3"), extended=dict):
+    """Everything that `visualize` and `report` read, under the working directory; `extended` may add to the metrics of a cell."""
     rng, paths = np.random.default_rng(0), DatasetPaths(dataset)
     paths.root.mkdir(parents=True)
     _write_dataset(params, paths, rng, channels, class_names)
@@ -128,13 +148,11 @@ def write_all(params, dataset, architecture, *, channels=1, class_names=("0", "1
     for i, cell in enumerate(grid_cells(params, dataset, architecture)):
         aligned = params.dataset(dataset).source(cell.method) is not None
         lambda_ = params.lambda_of(dataset, architecture, cell.method) if aligned else None
-        write_cell(
-            cell, evaluation_metrics(cell, lambda_, 0.05 + 0.1 * i, 0.02 + 0.1 * i, 0.1 + 0.1 * i), rng, channels
-        )
+        metrics = evaluation_metrics(cell, lambda_, 0.05 + 0.1 * i, 0.02 + 0.1 * i, 0.1 + 0.1 * i)
+        write_cell(cell, extended(metrics), rng, channels)
     for i, cell in enumerate(sweep_cells(params, dataset, architecture)):
-        write_cell(
-            cell, evaluation_metrics(cell, cell.lambda_, 0.2 + 0.1 * i, 0.1 + 0.1 * i, 0.2 + 0.1 * i), rng, channels
-        )
+        metrics = evaluation_metrics(cell, cell.lambda_, 0.2 + 0.1 * i, 0.1 + 0.1 * i, 0.2 + 0.1 * i)
+        write_cell(cell, extended(metrics), rng, channels)
     _write_toy(rng)
     times = [("prepare@digits", 1.0), ("train@<b>", 2.5), ("prepare@digits", 3.0)]
     TIMES.write_text("".join(json.dumps({"stage": s, "seconds": t}) + "\n" for s, t in times), encoding="utf-8")

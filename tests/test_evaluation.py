@@ -1,4 +1,4 @@
-"""Intervals, and robust accuracy that depends on neither processes nor interruptions."""
+"""Robust accuracy under every attack, which depends on neither processes nor interruptions."""
 
 import json
 from functools import partial
@@ -10,18 +10,20 @@ from torch import nn
 
 from pag import evaluation
 from pag.attacks.autoattack import run_block
+from pag.attacks.foolbox import FoolboxAttack
+from pag.attacks.pgd import PGD, RestartedPGD
 from pag.attacks.threats import Threat
 from pag.errors import InputError
 from pag.evaluation import (
-    Estimate,
+    AttackOutcome,
     ThreatOutcome,
     clean_accuracy,
     evaluate_autoattack,
-    mean_estimate,
+    evaluate_foolbox,
+    evaluate_pgd,
     predictions,
-    proportion,
-    wilson_interval,
 )
+from pag.intervals import proportion, wilson_interval
 from pag.randomness import torch_stream
 
 ATTACKS = ("apgd-ce",)
@@ -79,43 +81,6 @@ def blocks_run(monkeypatch):
     return calls
 
 
-@pytest.mark.parametrize(
-    ("successes", "n", "confidence", "expected"),
-    [
-        (0, 10, 0.95, (0.0, 0.2775)),
-        (5, 10, 0.95, (0.2366, 0.7634)),
-        (10, 10, 0.95, (0.7225, 1.0)),
-        (1, 1, 0.95, (0.2065, 1.0)),
-        (5, 10, 0.99, (0.1842, 0.8158)),
-    ],
-)
-def test_wilson_interval_has_its_known_values(successes, n, confidence, expected):
-    assert wilson_interval(successes, n, confidence) == pytest.approx(expected, abs=5e-5)
-
-
-def test_wilson_interval_holds_its_level():
-    z = 1.959963984540054
-    for successes in range(21):  # its ends p solve (p̂ - p)² = z² p (1 - p) / n
-        for p in wilson_interval(successes, 20):
-            assert (successes / 20 - p) ** 2 == pytest.approx(z**2 * p * (1 - p) / 20, abs=1e-12)
-
-
-@pytest.mark.parametrize(("successes", "n", "confidence"), [(0, 0, 0.9), (3, 2, 0.9), (-1, 2, 0.9), (1, 2, 1.0)])
-def test_impossible_proportions_are_refused(successes, n, confidence):
-    with pytest.raises(InputError):
-        wilson_interval(successes, n, confidence)
-
-
-def test_estimates():
-    assert proportion(torch.tensor([True, False])) == Estimate(0.5, wilson_interval(1, 2), 2)
-    assert proportion(np.ones(3, bool), 0.5).interval == wilson_interval(3, 3, 0.5)
-    estimate = mean_estimate(torch.tensor([1.0, 2.0, 3.0, 4.0]))
-    half = 1.959963984540054 * (5 / 3) ** 0.5 / 2
-    assert estimate.as_dict() == {"value": 2.5, "interval": pytest.approx([2.5 - half, 2.5 + half]), "n": 4}
-    with pytest.raises(InputError, match="two"):
-        mean_estimate(np.ones(1))
-
-
 def test_predictions_do_not_depend_on_the_batch_size():
     model, x = load(), images()
     expected = model(x).argmax(1)
@@ -126,18 +91,17 @@ def test_predictions_do_not_depend_on_the_batch_size():
 
 def test_outcome_as_a_dict():
     clean, robust = np.array([True, True, False, True]), np.array([True, False, False, False])
-    outcome = ThreatOutcome(0.5, clean, {"apgd-ce": clean, "square": robust}, 0.9)
-    lower, upper = wilson_interval(1, 4, 0.9)
-    assert outcome.as_dict() == {
-        "eps": 0.5, "value": 0.25, "interval": [lower, upper], "n": 4, "attacks": {"apgd-ce": 0.75, "square": 0.25},
-    }  # fmt: skip
+    outcome = ThreatOutcome(Threat("l2", 0.5), clean, {"apgd-ce": clean, "square": robust}, 0.9)
+    measured = {"norm": "l2", "eps": 0.5, "value": 0.25, "interval": list(wilson_interval(1, 4, 0.9)), "n": 4}
+    assert outcome.as_dict() == {**measured, "attacks": {"apgd-ce": 0.75, "square": 0.25}}
+    assert AttackOutcome("l2", 0.5, robust, 0.9).as_dict() == measured
 
 
 def test_outcome_has_the_examples_in_their_order(blocks_run):
     outcomes = evaluate(attacks=TWO_ATTACKS)
     assert len(blocks_run) == len(set(blocks_run)) == 6
     for name, outcome in outcomes.items():
-        assert outcome.eps == THREATS[name].eps
+        assert outcome.threat == THREATS[name]
         assert np.array_equal(outcome.clean, predictions(load(), images()) == labels())
         assert tuple(outcome.robust) == TWO_ATTACKS
         assert 0 < outcome.robust_accuracy.value < outcome.clean.mean()
@@ -151,6 +115,12 @@ def test_number_of_workers_changes_no_byte(tmp_path):
     assert as_bytes(evaluate(2)) == as_bytes(here)
     assert as_bytes(evaluate(2, tmp_path, images=images()[:4], labels=labels()[:4])) != as_bytes(here)
     assert as_bytes(evaluate(2, tmp_path)) == as_bytes(here)  # goes on from the first blocks of the line before
+
+
+def test_names_of_threats_change_no_outcome():
+    named = evaluate(threats={"large": THREATS["l2"], "l2": Threat("l2", 0.05)})
+    assert as_bytes({"l2": named["large"]}) == as_bytes({"l2": evaluate()["l2"]})
+    assert named["l2"].robust_accuracy.value > named["large"].robust_accuracy.value
 
 
 def test_a_resumed_run_goes_on_after_the_finished_blocks(tmp_path, monkeypatch, blocks_run):
@@ -224,3 +194,46 @@ def test_a_workers_refusal_surfaces():
 def test_impossible_arguments_are_refused(changes):
     with pytest.raises(InputError):
         evaluate(**changes)
+
+
+FOOLBOX = (
+    FoolboxAttack("salt_and_pepper_noise", 0.7, {"steps": 30}),
+    FoolboxAttack("binary_search_contrast_reduction", 1.5),
+)
+
+
+def under_pgd(workers=1, kept=None, restarts=2, relative_step=1.0):
+    attacks = {
+        name: RestartedPGD(PGD(t, 2, relative_step * t.eps / 2, random_start=True, loss="margin"), restarts)
+        for name, t in THREATS.items()
+    }
+    return evaluate_pgd(load, images(), labels(), attacks, 4, 7, workers, kept)
+
+
+def under_foolbox(workers=1, kept=None):
+    return evaluate_foolbox(load, images(), labels(), FOOLBOX, 4, 7, workers, kept)
+
+
+@pytest.mark.parametrize(("evaluate_under", "workers"), [(under_pgd, 1), (under_foolbox, 2)])
+def test_other_attacks_depend_on_neither_processes_nor_interruptions(evaluate_under, workers, tmp_path, monkeypatch):
+    here = evaluate_under()
+    right = (predictions(load(), images()) == labels()).numpy()
+    assert all(0 < outcome.robust_accuracy.value < right.mean() for outcome in here.values())
+    assert not any((outcome.robust & ~right).any() for outcome in here.values())
+    flags = {name: outcome.robust.tolist() for name, outcome in here.items()}
+    assert {name: outcome.robust.tolist() for name, outcome in evaluate_under(workers, kept=tmp_path).items()} == flags
+    assert len(list(tmp_path.iterdir())) == 3 * len(flags)
+
+    def never(*arguments):
+        raise AssertionError("a kept block was attacked again")
+
+    monkeypatch.setattr(evaluation, "attack_block", never)
+    monkeypatch.setattr(FoolboxAttack, "run", never)
+    assert {name: outcome.robust.tolist() for name, outcome in evaluate_under(kept=tmp_path).items()} == flags
+
+
+def test_more_restarts_leave_nobody_robust_whom_fewer_found():
+    few, more = (under_pgd(restarts=restarts, relative_step=0.1) for restarts in (1, 8))
+    for name in THREATS:
+        assert not (more[name].robust & ~few[name].robust).any()
+    assert any((few[name].robust & ~more[name].robust).any() for name in THREATS)

@@ -7,7 +7,7 @@ from matplotlib.text import Text
 
 from pag import charts, figures
 from pag.drawing import png_bytes, save
-from pag.names import eps_text, family, method_name, percent
+from pag.names import attack_name, eps_text, family, method_name, percent, threat_names
 
 RNG = np.random.default_rng(0)
 METHODS = ["vanilla", "one_image", "nearest_neighbor_own_class", "score_based", "at_l2"]
@@ -96,6 +96,12 @@ def test_labels_of_points_do_not_hide_each_other():
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
+def test_every_curve_of_many_threats_is_drawn():
+    names = ["clean", *(f"{norm}, ε = {eps}" for norm in ("L₂", "L∞") for eps in (1, 2))]
+    figure = charts.lambda_curves([0, 0.5], dict.fromkeys(names, INTERVALS[:2]), INTERVALS[:2])
+    assert figure.axes[0].get_legend_handles_labels()[1] == names
+
+
 def test_names():
     assert [method_name(m) for m in ("score_based", "at_l2+score_based", "new_one")] == [
         "SBG",
@@ -106,3 +112,6 @@ def test_names():
     assert family("trades+score_based") == "adversarial"
     assert [eps_text(e) for e in (0.5, 8 / 255, 0.175, 1.0, 15.0)] == ["0.5", "8/255", "0.175", "1", "15"]
     assert percent(0.5539) == "55.4%"
+    assert [attack_name(a) for a in ("l0_fmn", "gaussian_blur", "new")] == ["L₀-FMN", "Gaussian blur", "new"]
+    threats = {"a": ("l2", 0.5), "b": ("l2", 1.0), "c": ("linf", 8 / 255)}
+    assert threat_names(threats) == {"a": "L₂ ε = 0.5", "b": "L₂ ε = 1", "c": "L∞"}

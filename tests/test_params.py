@@ -6,12 +6,19 @@ import pytest
 import yaml
 
 from pag.errors import InputError
+from stages import params
 from stages.params import load_params
 from stages.paths import Cell, grid_cells
 
 MISTAKES = {
-    "datasets.digits.evaluation.threats.l2=-1": "datasets.digits.evaluation.threats.l2: input should be greater than 0",
-    "datasets.digits.evaluation.threats={l3: 1.0}": "datasets.digits.evaluation.threats.l3",
+    "datasets.digits.evaluation.threats.l2.eps=-1": "datasets.digits.evaluation.threats.l2.eps: input should be greater than 0",
+    "datasets.digits.evaluation.threats={l3: {norm: l3, eps: 1.0}}": "datasets.digits.evaluation.threats.l3.norm",
+    "datasets.digits.evaluation.threats={a: {norm: l2, eps: 1.0}, b: {norm: l2, eps: 1.0}}": "threats.b is the same as threats.a",
+    "datasets.digits.evaluation.pgd={steps: 5, restarts: 0, relative_step: 2.0}": "datasets.digits.evaluation.pgd.restarts",
+    "datasets.digits.evaluation.foolbox={attacks: {ead: {eps: 1.0, directions: 3}}, examples: 2, block_size: 2}": (
+        "attacks.ead has no option 'directions'"
+    ),
+    "datasets.digits.evaluation.foolbox={attacks: {pixel: {eps: 1.0}}, examples: 2, block_size: 2}": "foolbox.attacks.pixel",
     "datasets.digits.methods.one_image.classes_per_step=0": "datasets.digits.methods.one_image.classes_per_step",
     "datasets.digits.methods.one_image={objective: alignment, gradient: logit}": "classes_per_step: field required",
     "datasets.digits.methods.vanilla={objective: cross_entropie}": "datasets.digits.methods.vanilla",
@@ -169,11 +176,21 @@ def test_paper_numbers():
             assert params.lambda_of(dataset, architecture, method) == lambda_
     for name, linf, batch_size in (("cifar10", 8, 64), ("cifar100", 8, 64), ("stl10", 4, 32), ("tiny_imagenet", 8, 64)):
         dataset = params.datasets[name]
-        assert (
-            dataset.evaluation.threats == dataset.training.validation_attack.threats == {"l2": 0.5, "linf": linf / 255}
-        )
+        threats = {name: threat.eps for name, threat in dataset.evaluation.threats.items()}
+        assert dataset.training.validation_attack.threats == {"l2": 0.5, "linf": linf / 255}
+        assert threats.items() >= dataset.training.validation_attack.threats.items()
         assert {m.eps for m in dataset.methods.values() if m.objective == "adversarial"} == {0.5, linf / 255}
         assert dataset.training.batch_size == batch_size
+
+
+def test_foolbox_options_are_those_of_its_attacks():
+    from pag.attacks.foolbox import FOOLBOX
+
+    assert {name: set(kind.options) for name, kind in FOOLBOX.items()} == params._FOOLBOX_OPTIONS
+    for kind in FOOLBOX.values():
+        options = dict.fromkeys(kind.options, 3)
+        assert params.FoolboxAttackParams(eps=1.0, **options).options == options
+        kind.make(options)  # Foolbox knows them
 
 
 def test_grid_cells_have_names_of_their_own_and_vanilla_first():

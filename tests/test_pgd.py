@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pag.attacks.pgd import PGD
+from pag.attacks.pgd import PGD, RestartedPGD
 from pag.attacks.threats import NORMS, Threat
 from pag.errors import InputError
 from pag.randomness import torch_stream
@@ -159,3 +159,60 @@ def test_margin_attack_works_where_the_cross_entropy_has_no_gradient():
         for loss, attack in attacks.items()
     }
     assert left["margin"] < 0.2 < 0.8 < left["cross_entropy"]
+
+
+class Calls(nn.Module):
+    """Counts the examples that a model is shown."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.shown = model, []
+
+    def forward(self, x):
+        self.shown.append(len(x))
+        return self.model(x)
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_one_start_is_plain_pgd(targeted):
+    model, (x, labels) = network(6, 3, hidden=8), examples(9, 6)
+    attack = PGD(Threat("l2", 0.3), 3, 0.1, random_start=True, targeted=targeted)
+    plain = attack(model, x, labels, torch_stream(0, "start"))
+    assert torch.equal(RestartedPGD(attack, 1)(model, x, labels, torch_stream(0, "start")), plain)
+
+
+@pytest.mark.parametrize("norm", list(NORMS))
+@pytest.mark.parametrize("targeted", [False, True])
+def test_each_further_start_keeps_what_was_found_and_stays_in_the_ball(norm, targeted):
+    model, (x, _) = network(6, 3, hidden=8), examples(60, 6)
+    with torch.no_grad():
+        model[-1].bias -= model(x).mean(dim=0)  # so that every class is predicted
+        labels = model(x).argsort(dim=1, descending=True)[:, int(targeted)]
+    threat = Threat(norm, 0.35)
+    attack = PGD(threat, 1, 0.02, random_start=True, targeted=targeted)
+    found_before, before = torch.zeros(60, dtype=torch.bool), None
+    counts = []
+    for restarts in (1, 2, 4, 8):
+        x_adv = RestartedPGD(attack, restarts)(model, x, labels, torch_stream(0, "start"))
+        found = (model(x_adv).argmax(1) == labels) == targeted
+        assert (threat.size(x_adv - x) <= 0.35 + 1e-12).all()
+        assert not (found_before & ~found).any()
+        if before is not None:
+            assert torch.equal(x_adv[found_before], before[found_before])
+        found_before, before = found, x_adv
+        counts.append(int(found.sum()))
+    assert counts[0] < counts[-1] < 60
+
+
+def test_found_examples_are_not_attacked_again():
+    model, (x, labels) = Calls(network(6, 3)), examples(5, 6)
+    easy = RestartedPGD(PGD(Threat("l2", 50.0), 1, 50.0, random_start=True, bounds=None, loss="margin"), 5)
+    easy(model, x, labels, torch_stream(0, "start"))
+    assert model.shown == [5, 5]  # one step, one look
+
+
+def test_impossible_restarts_are_refused():
+    attack = PGD(Threat("l2", 1.0), 1, 0.1, random_start=False)
+    for restarts in (0, 2):
+        with pytest.raises(InputError, match="start"):
+            RestartedPGD(attack, restarts)

@@ -25,7 +25,8 @@ TINY = {
     "datasets.digits.training.epochs": 1,
     "datasets.digits.training.batch_size": 256,
     # so large that the first attack fools every example: the later ones cost nothing
-    "datasets.digits.evaluation.threats": {"l2": 8.0, "linf": 1.0},
+    "datasets.digits.evaluation.threats.l2.eps": 8.0,
+    "datasets.digits.evaluation.threats.linf.eps": 1.0,
     "datasets.digits.evaluation.examples": 12,
     "datasets.digits.evaluation.block_size": 6,
     "datasets.digits.evaluation.alignment.draws": 1,
@@ -105,8 +106,8 @@ def test_results_are_complete_and_plausible(project):
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         outcomes = load_file(folder / "outcomes.safetensors")
         assert metrics["clean"]["value"] == pytest.approx(outcomes["clean"].double().mean().item())
-        for norm, threat in metrics["autoattack"].items():
-            robust = outcomes[f"{norm}.square"]
+        for name, threat in metrics["autoattack"].items():
+            robust = outcomes[f"{name}.square"]
             assert threat["n"] == len(robust) == 12
             assert threat["value"] == threat["attacks"]["square"] == pytest.approx(robust.double().mean().item())
             assert not (robust & ~outcomes["clean"][:12]).any()

@@ -149,6 +149,32 @@ def test_results_have_each_cell(made, params):
     assert not any(row["value"] == "" for row in curves)
 
 
+def test_other_attacks_have_a_table_and_a_large_eps_a_column(params, tmp_path, monkeypatch, made):
+    monkeypatch.chdir(tmp_path)
+    pgd = "datasets.digits.evaluation.pgd={steps: 20, restarts: 5, relative_step: 2.5}"
+    small = ["grid.aligned=[score_based]", "grid.heuristics=[]", "grid.lambdas=[0.5]", "grid.baselines=[vanilla,at_l2]"]
+    few = load_params(PARAMS_FILE, [*FOR_TESTS, *small, pgd])
+    artifacts.write_all(few, *GRID, extended=artifacts.with_other_attacks)
+    visualize.run(few, *GRID)
+    report.run(few)
+    text = (REPORT / "tables.md").read_text(encoding="utf-8")
+    for line in (
+        "In the form of the paper's Tables 1 and 3",
+        "| Method | Clean, n = 360 | AA L₂, ε = 0.9, n = 120 | AA L∞, ε = 8/255, n = 120 | AA L₂, ε = 1.5, n = 120 |",
+        "In the form of the paper's Table 6",
+        "| Attack | Vanilla | SBG | AT L₂ |",
+        "| PGD, 20 steps, 5 starts L₂, ε = 1.5, n = 120 | 1.2% \\[0.0, 6.2\\] | 3.8% \\[0.0, 8.8\\] | **6.2%**",
+        "| Gaussian blur L₂, ε = 2, n = 50 | 2.5% ",
+        "| L₀-FMN L₀, ε = 9, n = 50 | 1.0% ",
+        "robust accuracy in L₂ ε = 1.5",
+    ):
+        assert line in text
+    rows = {row["metric"]: row for row in rows_of(REPORT / "results.csv") if row["method"] == "vanilla"}
+    names = ("autoattack.l2_large", "autoattack.l2_large.square", "pgd.linf", "foolbox.gaussian_blur")
+    assert [float(rows[name]["value"]) for name in names] == [0.025, 0.05, 0.01, 0.025]
+    assert "In the form of the paper's Table 6" not in (made / REPORT / "tables.md").read_text(encoding="utf-8")
+
+
 def test_times_are_the_last_of_each_stage(made, params, monkeypatch):
     monkeypatch.chdir(made)
     report.run(params)
@@ -272,6 +298,25 @@ def test_adversarial_training():
     less = told(ORDERED | {"at_l2": 0.4}, alignment)
     assert "AT L₂ is not more robust than SBG" in less
     assert "alone" not in less
+
+
+def test_verdict_is_of_the_smallest_eps_of_each_norm():
+    results = results_of(ORDERED)
+    lost = {"value": 0.0, "interval": (0.0, 0.0)}
+
+    def with_floor(cell):
+        attacked = cell.evaluation.autoattack
+        large = attacked["l2"].model_copy(update={**lost, "eps": 9.0})
+        evaluation = cell.evaluation.model_copy(update={"autoattack": {"l2_large": large, **attacked}})
+        return cell.model_copy(update={"evaluation": evaluation})
+
+    large = results.model_copy(update={"cells": tuple(with_floor(cell) for cell in results.cells)})
+    text = " ".join(findings(large))
+    assert text.startswith("Yes: 3 of 3 networks")
+    assert "than vanilla in L₂ ε = 0.9 and L∞, 3 of them" in text
+    assert "Under AutoAttack in L₂ (ε = 9, n = 120) the order vanilla < every heuristic < SBG does not hold" in text
+    assert "than vanilla under every threat" in " ".join(findings(results))
+    assert list(large.main_threats) == ["l2", "linf"]
 
 
 def test_pairs_count_what_agrees():

@@ -18,6 +18,7 @@ import torch
 from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
+from pag.attacks.outcomes import check_perturbed, check_pixels, checked_logits, parameters_frozen, random_state_kept
 from pag.attacks.threats import Threat
 from pag.errors import InputError
 
@@ -33,7 +34,6 @@ _ATTACKS: Mapping[str, Callable[[AutoAttack], Any]] = {
     "square": lambda suite: suite.square,
 }
 _MAX_TARGETS = 9  # of the standard version
-_ROUNDING = 1e-4  # of logits and sizes, relative; float32 in batches of other sizes
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def run_block(
 ) -> BlockOutcome:
     """Attacks one block in a single batch; the flags are those of `AutoAttack(…, seed=seed)` on the block in one batch.
 
-    Torch's global random state, and the gradients and `requires_grad` of the parameters, are left as they were.
+    The global random states, and the gradients and `requires_grad` of the parameters, are left as they were.
 
     Args:
         model: `(B, ch, H, W)` to logits `(B, C)`, deterministic and in evaluation mode.
@@ -72,8 +72,9 @@ def run_block(
             ball or outside [0, 1], or flags that the model's predictions on `x_adv` contradict).
     """
     x = x.detach().float()
-    with torch.no_grad(), _quiet(), _random_state_kept(x.device), _parameters_frozen(model):
-        logits = _checked_logits(model, x)
+    check_pixels("AutoAttack", x)
+    with torch.no_grad(), _quiet(), random_state_kept(x.device), parameters_frozen(model):
+        logits = checked_logits("AutoAttack", model, x)
         _check_fits(x, logits.shape[1], threat, attacks)
         suite = _suite(model, threat, seed, logits.shape[1], x.device)
         clean = robust = logits.argmax(dim=1) == labels
@@ -81,9 +82,9 @@ def run_block(
         for name in attacks:
             robust = _attack(model, _ATTACKS[name](suite), x, labels, robust, x_adv)
             robust_after[name] = robust
-        outcome = BlockOutcome(clean, robust_after, x_adv)
-        _check_outcome(model, x, labels, threat, outcome)
-    return outcome
+        _check_order(clean, robust_after)
+        check_perturbed("AutoAttack", model, x_adv, labels, robust, threat.size(x_adv - x), threat.eps)
+    return BlockOutcome(clean, robust_after, x_adv)
 
 
 def _suite(model: nn.Module, threat: Threat, seed: int, num_classes: int, device: torch.device) -> AutoAttack:
@@ -126,39 +127,6 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-@contextmanager
-def _random_state_kept(device: torch.device) -> Iterator[None]:
-    """The attacks seed torch's global generators; here they get their states back."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        yield
-
-
-@contextmanager
-def _parameters_frozen(model: nn.Module) -> Iterator[None]:
-    """FAB calls `backward`, which would add to the gradients of parameters."""
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in trainable:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
-
-
-def _checked_logits(model: nn.Module, x: Tensor) -> Tensor:
-    if any(module.training for module in model.modules()):
-        raise RuntimeError("AutoAttack needs the model in evaluation mode; call model.eval() first.")
-    logits: Tensor = model(x)
-    if not logits.isfinite().all():
-        raise RuntimeError("The model's logits are not finite.")
-    if not torch.allclose(logits, model(x), rtol=_ROUNDING, atol=_ROUNDING * float(logits.abs().max())):
-        raise RuntimeError(
-            "Two forward passes of the model differ; AutoAttack's standard version does not measure random models."
-        )
-    return logits
-
-
 def _check_fits(x: Tensor, num_classes: int, threat: Threat, attacks: Sequence[str]) -> None:
     unknown = [name for name in attacks if name not in _ATTACKS]
     if unknown or not attacks:
@@ -167,28 +135,8 @@ def _check_fits(x: Tensor, num_classes: int, threat: Threat, attacks: Sequence[s
         raise InputError(f"AutoAttack's apgd-t needs at least 4 classes, and the model has {num_classes}.")
     if "square" in attacks and threat.norm == "l2" and min(x.shape[2:]) < 5:
         raise InputError("AutoAttack's L2 square attack needs images of at least 5 by 5 pixels.")
-    if x.min() < 0 or x.max() > 1:
-        raise InputError(f"AutoAttack needs pixels in [0, 1]; these go from {float(x.min())} to {float(x.max())}.")
 
 
-def _check_outcome(model: nn.Module, x: Tensor, labels: Tensor, threat: Threat, outcome: BlockOutcome) -> None:
-    """Raises RuntimeError where an outcome contradicts the threat, the pixels, the model or the order of attacks."""
-    x_adv = outcome.x_adv
-    largest = float(threat.size(x_adv - x).max())
-    if not largest <= threat.eps * (1 + _ROUNDING):
-        raise RuntimeError(f"AutoAttack left its ball: a perturbation of size {largest}, and eps is {threat.eps}.")
-    if not (x_adv.min() >= 0 and x_adv.max() <= 1):
-        raise RuntimeError("AutoAttack left the pixels' range [0, 1].")
-    flags = [outcome.clean, *outcome.robust.values()]
-    if any((after & ~before).any() for before, after in pairwise(flags)):
+def _check_order(clean: Tensor, robust: Mapping[str, Tensor]) -> None:
+    if any((after & ~before).any() for before, after in pairwise([clean, *robust.values()])):
         raise RuntimeError("An example counts as robust after an attack, though it was lost before.")
-    logits = model(x_adv)
-    margin = torch.where(flags[-1], _margin(logits, labels), -_margin(logits, labels))
-    if not (margin >= -_ROUNDING * logits.abs().amax(dim=1)).all():
-        raise RuntimeError("The model's predictions on the adversarial examples contradict AutoAttack's flags.")
-
-
-def _margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """By how much the true class's logit exceeds the largest other one, `(B,)`."""
-    own = labels.unsqueeze(1)
-    return (logits.gather(1, own) - logits.scatter(1, own, -torch.inf)).amin(dim=1)
