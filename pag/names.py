@@ -12,12 +12,16 @@ _METHODS = {
     "one_image": "OI",
     "class_mean": "CM",
     "nearest_neighbor": "NN",
-    "nearest_neighbor_own_class": "NN (own class)",
     "score_based": "SBG",
     "at_l2": "AT L₂",
     "at_linf": "AT L∞",
     "trades": "TRADES",
+    "published": "published SBG",
+    "ramped": "ramped λ",
+    "frozen": "frozen statistics",
+    "batch_statistics": "batch statistics",
 }
+_OWN_CLASS = "_own_class"
 _NORMS = {"l0": "L₀", "l1": "L₁", "l2": "L₂", "linf": "L∞"}
 _ATTACKS = {
     "salt_and_pepper_noise": "Salt and pepper noise",
@@ -33,7 +37,14 @@ _ADVERSARIAL = ("at_", "trades")
 
 def method_name(method: str) -> str:
     """`score_based` → `SBG`; methods joined by `+` one by one, a name that is not known as it stands."""
-    return " + ".join(_METHODS.get(part, part) for part in method.split("+"))
+    return " + ".join(_part_name(part) for part in method.split("+"))
+
+
+def _part_name(part: str) -> str:
+    source = part.removesuffix(_OWN_CLASS)
+    if source == part or source not in _METHODS:
+        return _METHODS.get(part, part)
+    return f"{_METHODS[source]} (own class)"
 
 
 def norm_name(norm: str) -> str:
@@ -63,7 +74,7 @@ def family(method: str) -> Family:
         return "adversarial"
     if method.startswith("score_based"):
         return "score-based"
-    return "own-class heuristic" if method.endswith("_own_class") else "heuristic"
+    return "own-class heuristic" if method.endswith(_OWN_CLASS) else "heuristic"
 
 
 def eps_text(eps: float) -> str:

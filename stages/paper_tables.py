@@ -23,6 +23,7 @@ def paper_sections(results: Sequence[GridResults]) -> list[Section]:
     entries = read_paper()
     compared = [entry for entry in entries if any(_numbers(entry, source) for source in sources)]
     sections = [_comparison(compared, sources)] if compared else []
+    sections += _beside(entries, sources[1:])
     missing = [entry for entry in entries if not (entry.toy or _numbers(entry, today) or _drawn(entry, today))]
     return [*sections, Section("Not run here", items=tuple(_item(entry) for entry in missing))]
 
@@ -35,6 +36,40 @@ def _comparison(entries: Sequence[PaperEntry], sources: Sequence[Source]) -> Sec
     kept = [f"“{source.name}” was measured on {source.provenance}." for source in sources if source.provenance]
     paragraphs = (text, " ".join(kept)) if kept else (text,)
     return Section("Beside the paper", paragraphs, tuple(comparison_table(entry, sources) for entry in entries))
+
+
+def _beside(entries: Sequence[PaperEntry], kept: Sequence[Source]) -> list[Section]:
+    """Kept cells that the paper has no row for, so that they would be shown nowhere else."""
+    papers = {(block.dataset, block.architecture, row.method) for entry in entries for block, row in entry.rows}
+    tables = []
+    for source in kept:
+        own = [cell for cell in source.cells if (cell.dataset, cell.architecture, cell.method) not in papers]
+        for place in dict.fromkeys((cell.dataset, cell.architecture) for cell in own):
+            tables.append(_kept_table(source, [cell for cell in own if (cell.dataset, cell.architecture) == place]))
+    text = "Runs kept in results/ of data, networks and methods that the paper does not have. In brackets the confidence interval."
+    return [Section("Other kept results", (text,), tuple(tables))] if tables else []
+
+
+def _kept_table(source: Source, cells: Sequence[Found]) -> Table:
+    """All that was measured of one data set and architecture, in order of the cells."""
+    names = list(dict.fromkeys(name for cell in cells for name in cell.measures))
+    heads = (Column("Method"), *(Column(_measure_name(name)) for name in names))
+    rows = [(_kept_label(cell), *(_kept_entry(name, cell.measures.get(name)) for name in names)) for cell in cells]
+    place = f"{cells[0].dataset}, {cells[0].architecture}"
+    return Table(f"“{source.name}”: {place}; measured on {source.provenance}.", heads, tuple(rows))
+
+
+def _kept_label(cell: Found) -> Entry:
+    return Entry(method_name(cell.method), "" if cell.lambda_ is None else f"λ = {cell.lambda_:g}")
+
+
+def _kept_entry(name: str, measured: Measured | None) -> Entry:
+    if measured is None:
+        return NONE
+    if name != "alignment":  # all but the cosine are accuracies
+        return _ours(measured, same_eps=False)
+    low, high = measured.interval
+    return Entry(f"{measured.value:.3f}", f"[{low:.3f}, {high:.3f}]\nn = {measured.n}")
 
 
 def _item(entry: PaperEntry) -> Item:

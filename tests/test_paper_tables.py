@@ -232,6 +232,26 @@ def test_kept_file_holds_what_was_measured():
         keep.run(params, "../here", "a made-up machine")
 
 
+def test_kept_cells_that_the_paper_does_not_have_are_shown_too():
+    Path("results").mkdir()
+    elsewhere = [Cell("photos", "resnet8", method) for method in ("vanilla", "one_image_own_class")]
+    cells = [metrics(cell, 0.5 if cell.method != "vanilla" else None, l2=0.25) for cell in elsewhere]
+    papers = metrics(Cell(*RN18, "vanilla"))
+    times, parameters = {"prepare": 60.0}, {"seed": 0}
+    kept = {"hardware": "2 cores", "commit": "a" * 40, "times": times, "params": parameters, "cells": [*cells, papers]}
+    write_json(Path("results/small.json"), kept)
+    section = next(
+        s for s in paper_sections([results_of(["vanilla"], where=("digits", "resnet8"))]) if "kept" in s.title
+    )
+    (table,) = section.tables
+    assert "photos, resnet8" in table.caption
+    assert [row[0].text for row in table.rows] == ["Vanilla", "OI (own class)"]
+    assert [row[0].detail for row in table.rows] == ["", "λ = 0.5"]
+    column = [head.name for head in table.columns].index("AA L₂")
+    assert table.rows[0][column].text == "25.0%"
+    assert "ε = 0.5" in table.rows[0][column].detail
+
+
 def test_list_is_folded_on_the_page_and_plain_in_markdown():
     item = Item("Table <1>", ("dvc exp run -S 'grid.datasets=[cifar10]'",))
     report = Report("t", (), (Section("Not run", items=(item, Item("Figure 3"))),), (), "")
