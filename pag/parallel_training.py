@@ -8,6 +8,7 @@ dropout in another order than several do.
 A loss takes input gradients by `torch.autograd.grad(create_graph=True)`, and there is one `backward()` a step: in it DDP averages.
 """
 
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -43,8 +44,11 @@ class Together:
                 module.forward = partial(self._batch_norm, module, module.forward)  # type: ignore[method-assign]
             elif isinstance(module, nn.Dropout):
                 module.forward = partial(self._dropout, module)  # type: ignore[method-assign]
-        # Statistics are the same everywhere already, and to overwrite them between forward and backward would be an error.
-        self.network = DistributedDataParallel(model, broadcast_buffers=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # from torch 2.15 on the argument has another name
+            # Buffers are the same everywhere already, and to overwrite them between forward and backward would be an error.
+            self.network = DistributedDataParallel(model, broadcast_buffers=False)
+        _settle_buckets(self.network)
 
     def share(self, total: int) -> Share:
         """This rank's part of the step's batch of `total` examples."""
@@ -76,6 +80,21 @@ class Together:
         kept = 1 - module.p
         mask = x.new_empty((self._share.total, *x.shape[1:])).bernoulli_(kept)
         return x * mask[self._share.rows].div(kept)
+
+
+def _settle_buckets(network: DistributedDataParallel) -> None:
+    """Takes a backward pass of no use: after the first one DDP lays its buckets out anew, once and for all.
+
+    A gradient's place in its bucket decides in which order three ranks or more sum it up, so that a resumed run would have another
+    order in its first step than one that was not interrupted.
+    """
+    model = network.module
+    trained = [p for p in model.parameters() if p.requires_grad]
+    model.forward = lambda: sum(p.sum() for p in trained)
+    network().backward()
+    del model.forward
+    for p in trained:
+        p.grad = None
 
 
 def _update_running(module: _BatchNorm, mean: Tensor, variance: Tensor) -> None:

@@ -97,7 +97,7 @@ def _launch(launcher: str) -> None:
         return
     try:
         command = [*shlex.split(os.path.expandvars(launcher)), *sys.argv]
-        os.execvpe(command[0], command, {**os.environ, LAUNCHED: "1"})
+        os.execvpe(command[0], command, {"OMP_NUM_THREADS": "1", **os.environ, LAUNCHED: "1"})
     except (OSError, ValueError) as error:
         raise InputError(f"params.yaml: launcher: {launcher!r} cannot be run ({error}).") from None
 
