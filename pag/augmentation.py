@@ -24,6 +24,10 @@ class Views:
     flipped: Tensor
     padding: int
 
+    def of(self, images: slice) -> "Views":
+        """Those of a part of the batch."""
+        return Views(self.rows[images], self.columns[images], self.flipped[images], self.padding)
+
     def __call__(self, x: Tensor) -> Tensor:
         """Applies each image's view to `x` of shape `(B, …, H, W)`: images, or their target gradients."""
         height, width = x.shape[-2:]

@@ -1,7 +1,7 @@
-"""Attacks on a test set in blocks of a fixed number of examples, spread over processes and kept as they are done.
+"""Attacks on a test set in blocks of a fixed number of examples, spread over ranks and processes and kept as they are done.
 
 Attacks draw for a whole batch, so a block is never split. Its seed is a function of (seed, attack, index of the block): the
-outcome depends neither on the number of processes nor on interruptions.
+outcome depends neither on the number of ranks or processes nor on interruptions.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from pag.intervals import Flags
 from pag.processes import run_tasks
 from pag.progress import progress
 from pag.randomness import numpy_stream
+from pag.ranks import barrier, deal, gather
 
 __all__ = ["BlockAttack", "attack_in_blocks"]
 
@@ -112,7 +113,7 @@ def attack_in_blocks(
     kept: Path | None,
     description: str,
 ) -> dict[str, dict[str, Flags]]:
-    """Runs every attack on every block.
+    """Runs every attack on every block; under several ranks each does its part, and all have the whole result.
 
     Args:
         model_loader: gives the classifier, deterministic and in evaluation mode; picklable, for each worker calls it.
@@ -121,7 +122,7 @@ def attack_in_blocks(
         attacks: by name, at least one.
         block_size: examples that are attacked together; unlike `workers` it belongs to what is measured.
         seed: non-negative.
-        workers: processes, each with one torch thread; with 1 the work is done in this process, with the same result.
+        workers: processes of each rank, each with one torch thread; with 1 the work is done in this process, with the same result.
         kept: folder where finished blocks lie until the caller deletes it, and from which an interrupted run goes on.
             Only blocks of the same weights, examples, attack and seed are found again; that the code is the same, too, the
             caller sees to.
@@ -138,8 +139,10 @@ def attack_in_blocks(
     tasks = _tasks(images, labels, attacks, block_size, seed)
     store = _Kept(kept, b"" if kept is None else _model_digest(model_loader()))
     flags = {index: found for index, task in enumerate(tasks) if (found := store.find(task)) is not None}
+    barrier()  # no rank looks for what is kept while another has gone on: all see the same rest
     _run_rest(tasks, flags, store, model_loader, workers, description)
-    return _gathered(tasks, flags, attacks)
+    every = {index: found for of_rank in gather(flags) for index, found in of_rank.items()}
+    return _gathered(tasks, every, attacks)
 
 
 def _run_rest(
@@ -150,11 +153,10 @@ def _run_rest(
     workers: int,
     description: str,
 ) -> None:
-    """Does the tasks that `flags` misses, larger blocks first, and keeps each as soon as it is done."""
-    rest = sorted(set(range(len(tasks))) - set(flags), key=lambda index: -len(tasks[index].labels))
-    total = sum(len(task.labels) for task in tasks)
-    done = sum(len(tasks[index].labels) for index in flags)
-    with progress(description, total, done) as meter:
+    """Does this rank's part of the tasks that `flags` misses, larger blocks first, and keeps each as soon as it is done."""
+    rest = deal(sorted(set(range(len(tasks))) - set(flags), key=lambda index: -len(tasks[index].labels)))
+    done, left = (sum(len(tasks[index].labels) for index in part) for part in (flags, rest))
+    with progress(description, done + left, done) as meter:
 
         def finished(position: int, result: Mapping[str, Flags]) -> None:
             task = tasks[rest[position]]

@@ -11,6 +11,7 @@ from pag.alignment import GradientOf, cosine, input_gradients
 from pag.augmentation import Augmentation
 from pag.modes import evaluating, train_with_statistics
 from pag.objectives import Batch, Objective, draw_classes
+from pag.parallel_training import Together
 from pag.randomness import torch_stream
 from pag.stores import Split, pixels
 from pag.target_stores import TargetStore
@@ -41,7 +42,7 @@ def train_classifier(
     classes_shared: bool = False,
     frozen_from: float | None = None,
 ) -> list[dict[str, float]]:
-    """Trains `model` in place and leaves it in evaluation mode.
+    """Trains `model` in place, by all ranks together, and leaves it in evaluation mode.
 
     Args:
         model: an untrained classifier.
@@ -67,23 +68,27 @@ def train_classifier(
     images, labels, rows = pixels(train.images).to(device), train.labels.to(device), train.rows
     steps_per_epoch = -(-len(labels) // batch_size)
     steps = epochs * steps_per_epoch
+    together = Together(model)
 
     def loss_of_step(step: int) -> Mapping[str, Tensor]:
         epoch, position = divmod(step, steps_per_epoch)
         train_with_statistics(model, frozen=frozen_from is not None and step / steps >= frozen_from)
         order = torch.randperm(len(labels), generator=torch_stream(seed, "order", epoch))
         index = order[position * batch_size : (position + 1) * batch_size]
-        generator = torch_stream(seed, "step", step)
-        x, y = images[index.to(device)], labels[index.to(device)]
+        generator, share = torch_stream(seed, "step", step), together.share(len(index))
+        own = index[share.rows]  # draws are for the whole batch, the rest for this rank's rows
+        x, y = images[own.to(device)], labels[own.to(device)]
         classes = g = None
         if targets is not None:
-            classes = draw_classes(len(x), targets.num_classes, classes_per_step, generator, classes_shared)
-            g = targets.gather(rows[index], classes, x)
-            classes = classes.to(device)
-        views = augmentation.draw(len(x), generator)
+            drawn = draw_classes(len(index), targets.num_classes, classes_per_step, generator, classes_shared)
+            g = targets.gather(rows[own], drawn[share.rows], x)
+            classes = drawn[share.rows].to(device)
+        views = augmentation.draw(len(index), generator)
         if views is not None:
+            views = views.of(share.rows)
             x, g = views(x), None if g is None else views(g)
-        return objective(model, Batch(x, y, classes, g, progress=step / steps), generator)
+        batch = Batch(x, y, classes, g, progress=step / steps, share=share)
+        return together.weighted(objective(together.network, batch, generator))
 
     options = {key: value for key, value in optimizer.items() if key != "name"}
     curves = fit(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pag.diffusion import DiffusionConfig, DiffusionModel
+from pag.parallel_training import Together
 from pag.randomness import torch_stream
 from pag.training import OPTIMIZERS, Ema, fit
 
@@ -30,7 +31,7 @@ def train_diffusion(
     device: torch.device,
     checkpoint: Path | None = None,
 ) -> tuple[DiffusionModel, list[dict[str, float]]]:
-    """Trains a diffusion model and returns it with its averaged (EMA) weights, and the loss curve.
+    """Trains a diffusion model, by all ranks together, and returns it with its averaged (EMA) weights, and the loss curve.
 
     Args:
         config: the model.
@@ -50,16 +51,18 @@ def train_diffusion(
     x = (2 * pixels - 1).to(device)
     y = labels.to(device)
     times = torch.arange(config.timesteps) if train_at is None else torch.tensor(list(train_at))
+    together = Together(model.network)
 
     def loss_of_step(step: int) -> Mapping[str, Tensor]:
-        generator = torch_stream(seed, "diffusion", step)
-        index = torch.randint(len(x), (batch_size,), generator=generator).to(device)
-        t = times[torch.randint(len(times), (batch_size,), generator=generator)].to(device)
-        dropped = (torch.rand(batch_size, generator=generator) < 1 / config.num_classes).to(device)
-        noise = torch.randn((batch_size, *x.shape[1:]), generator=generator).to(device)
+        generator, own = torch_stream(seed, "diffusion", step), together.share(batch_size).rows
+        # Draws are for the whole batch, the rest for this rank's rows.
+        index = torch.randint(len(x), (batch_size,), generator=generator)[own].to(device)
+        t = times[torch.randint(len(times), (batch_size,), generator=generator)][own].to(device)
+        dropped = (torch.rand(batch_size, generator=generator) < 1 / config.num_classes)[own].to(device)
+        noise = torch.randn((batch_size, *x.shape[1:]), generator=generator)[own].to(device)
         label = torch.where(dropped, model.null_label, y[index])
-        losses = model.process.training_losses(model.network, x[index], t, noise, label)
-        return {"loss": losses["loss"].mean()}
+        losses = model.process.training_losses(together.network, x[index], t, noise, label)
+        return together.weighted({"loss": losses["loss"].mean()})
 
     options = {key: value for key, value in optimizer.items() if key != "name"}
     optimization = OPTIMIZERS[optimizer["name"]](model.network.parameters(), steps, **options)

@@ -17,6 +17,8 @@ from torch.nn import functional
 from pag.alignment import GradientOf, cosine, input_gradients
 from pag.attacks.pgd import PGD
 from pag.modes import evaluating
+from pag.parallel_training import bare
+from pag.ranks import Share
 
 __all__ = [
     "AdversarialTraining",
@@ -41,6 +43,7 @@ class Batch:
         classes: `(B, k)` int64, the classes whose gradients are aligned; without targets, None.
         targets: `(B, k, *)` target gradients g(x, c) of those classes; or None.
         progress: the fraction of the run's steps that lie behind this one, in [0, 1).
+        share: which part of the step's batch this is; None: the whole.
     """
 
     x: Tensor
@@ -48,6 +51,7 @@ class Batch:
     classes: Tensor | None = None
     targets: Tensor | None = None
     progress: float = 0.0
+    share: Share | None = None
 
 
 Objective = Callable[[nn.Module, Batch, torch.Generator], Mapping[str, Tensor]]
@@ -79,6 +83,15 @@ class BaseObjective(ABC):
         """The loss and its parts; `logits` gives f_θ(x) of the batch, `(B, C)`."""
 
 
+def _attacked(attack: PGD, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+    """Adversarial examples in evaluation mode, `(B, *)`; the start is drawn for the whole batch, of which this may be a part."""
+    start, share = None, batch.share
+    if attack.random_start and share is not None:
+        start = attack.draw_start(batch.x.new_empty((share.total, *batch.x.shape[1:])), generator)[share.rows]
+    with evaluating(model):
+        return attack(bare(model), batch.x, batch.labels, generator, start)
+
+
 class CrossEntropy(BaseObjective):
     """Standard ("vanilla") training, eq. (2)."""
 
@@ -101,8 +114,7 @@ class AdversarialTraining(BaseObjective):
     def parts(
         self, model: nn.Module, batch: Batch, generator: torch.Generator, logits: Callable[[], Tensor]
     ) -> dict[str, Tensor]:
-        with evaluating(model):
-            x_adv = self.attack(model, batch.x, batch.labels, generator)
+        x_adv = _attacked(self.attack, model, batch, generator)
         loss = functional.cross_entropy(model(x_adv), batch.labels)
         return {"loss": loss, "cross_entropy": loss}
 
@@ -122,8 +134,7 @@ class Trades(BaseObjective):
     def parts(
         self, model: nn.Module, batch: Batch, generator: torch.Generator, logits: Callable[[], Tensor]
     ) -> dict[str, Tensor]:
-        with evaluating(model):
-            x_adv = self.attack(model, batch.x, batch.labels, generator)
+        x_adv = _attacked(self.attack, model, batch, generator)
         natural = logits()
         cross_entropy = functional.cross_entropy(natural, batch.labels)
         log_p, log_q = (functional.log_softmax(z, dim=1) for z in (natural, model(x_adv)))

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from pag.ranks import first
+
 __all__ = ["Meter", "progress"]
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -36,6 +38,8 @@ class Meter:
         if self._bar is not None:
             self._bar.update(self._task, advance=units, note=note)
             return
+        if not first():
+            return
         now = time.monotonic()
         if now - self._last_line >= SECONDS_BETWEEN_LINES or self.done == self.total:
             self._last_line = now
@@ -47,9 +51,12 @@ class Meter:
 
 @contextmanager
 def progress(description: str, total: int, done: int = 0) -> Iterator[Meter]:
-    """Shows the progress of `total` units of work, of which `done` were finished by an earlier, interrupted run."""
+    """Shows the progress of `total` units of work, of which `done` were finished by an earlier, interrupted run.
+
+    Under several ranks the first shows its own; the others are as far.
+    """
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not console.is_terminal or not first():
         yield Meter(description, total, done, None)
         return
     columns = (

@@ -18,6 +18,7 @@ from pag.errors import InputError
 from pag.files import written_whole
 from pag.progress import progress
 from pag.randomness import torch_stream
+from pag.ranks import first, mean
 
 __all__ = ["OPTIMIZERS", "Ema", "Optimization", "adam", "adamw", "fit", "sgd"]
 
@@ -117,7 +118,7 @@ class _Run:
 
     def restore(self, path: Path) -> None:
         try:
-            state: dict[str, Any] = torch.load(path, weights_only=True)
+            state: dict[str, Any] = torch.load(path, map_location=_device(self.model), weights_only=True)
             self.model.load_state_dict(state["model"])
             self.optimization.optimizer.load_state_dict(state["optimizer"])
             self.optimization.schedule.load_state_dict(state["schedule"])
@@ -126,6 +127,10 @@ class _Run:
         if self.ema is not None:
             self.ema.weights = state["ema"]
         self.step, self.curves = state["step"], state["curves"]
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
 
 
 def fit(
@@ -141,11 +146,12 @@ def fit(
     monitor: Callable[[], Mapping[str, float]] | None = None,
     checkpoint: Path | None = None,
 ) -> list[dict[str, float]]:
-    """Trains `model` in place.
+    """Trains `model` in place; under several ranks each calls it, and the first alone writes the checkpoint.
 
     Args:
         model: what is trained.
         loss_of_step: `step ↦ {"loss": scalar to minimise, …: scalars to log}`; a function of the step and the weights alone.
+            Under several ranks its scalars are those whose mean over ranks is the batch's (`pag.parallel_training`).
         optimization: the optimiser and its schedule.
         steps: number of steps of the run.
         report_every: steps averaged into one row of the curves (an epoch, say).
@@ -178,13 +184,13 @@ def fit(
                 for name, value in parts.items():
                     sums[name] = sums.get(name, 0.0) + float(value.detach())
                 meter.advance(note=f"loss {sums['loss'] / (step + 1 - run.step):.3f}")
-            row = {name: total / (end - run.step) for name, total in sums.items()}
+            row = mean({name: total / (end - run.step) for name, total in sums.items()})
             if not math.isfinite(row["loss"]):
                 raise FloatingPointError(
                     f"{description}: the loss is {row['loss']} at step {end}; lower the learning rate."
                 )
             run.step = end
             run.curves.append({"step": end, **row, **(monitor() if monitor is not None else {})})
-            if checkpoint is not None:
+            if checkpoint is not None and first():
                 run.save(checkpoint)
     return run.curves

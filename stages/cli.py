@@ -1,8 +1,10 @@
 """The command line `pag`: one command a stage, running a single cell without DVC; the very code that DVC calls."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -42,10 +44,19 @@ Overrides = Annotated[
 ]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The file with every number.")]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Processes that share the examples; default: the number of cores.")
+    int | None, typer.Option(min=1, help="Processes (of each rank) that share the examples; default: as many as cores.")
 ]
 
 PARAMS = Path("params.yaml")
+SHARED = (
+    "train_diffusion",
+    "score_targets",
+    "heuristic_targets",
+    "train",
+    "evaluate",
+    "evaluate_checkpoint",
+)  # by ranks
+LAUNCHED = "PAG_LAUNCHED"  # in the environment of what the launcher starts
 
 
 class Split(StrEnum):
@@ -58,17 +69,51 @@ class Split(StrEnum):
 def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments: object) -> None:
     """Runs a stage's `run(params, …)`; stages are imported when they run, so that `--help` does not wait for torch.
 
-    Ctrl-C ends it with status 130.
+    A long stage is run by all ranks, behind `launcher` where there is one; any other by the first rank alone. Ctrl-C ends it with
+    status 130.
     """
     from stages.params import load_params
 
     params = load_params(params_file, overrides or ())
+    if stage in SHARED:
+        _launch(params.launcher)
+    elif _one_of_many() and os.environ["RANK"] != "0":
+        return
     run: Callable[..., None] = import_module(f"stages.{stage}").run
+    from pag.ranks import joined
+
     try:
-        run(params, *arguments)
+        with joined() if stage in SHARED else nullcontext():
+            run(params, *arguments)
     except KeyboardInterrupt:
-        print("\npag: interrupted; the same command goes on from its last checkpoint.", file=sys.stderr)
+        if _is_to_tell():
+            print("\npag: interrupted; the same command goes on from its last checkpoint.", file=sys.stderr)
         raise typer.Exit(130) from None
+
+
+def _launch(launcher: str) -> None:
+    """Puts `launcher` in front of this command, once: what it starts takes this process's place."""
+    if not launcher.strip() or LAUNCHED in os.environ or "WORLD_SIZE" in os.environ:
+        return
+    try:
+        command = [*shlex.split(os.path.expandvars(launcher)), *sys.argv]
+        os.execvpe(command[0], command, {"OMP_NUM_THREADS": "1", **os.environ, LAUNCHED: "1"})
+    except (OSError, ValueError) as error:
+        raise InputError(f"params.yaml: launcher: {launcher!r} cannot be run ({error}).") from None
+
+
+def _one_of_many() -> bool:
+    """Whether torchrun started other ranks beside this process."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def _is_to_tell() -> bool:
+    """Whether this process, which has failed, tells of it: of several ranks the first that fails."""
+    if not _one_of_many():
+        return True
+    from pag.ranks import fails_first
+
+    return fails_first()
 
 
 @app.command()
@@ -144,7 +189,7 @@ def evaluate(
     """Measure a classifier on the test set: clean accuracy, attacks, alignment (section 5.2)."""
     from stages.paths import Cell
 
-    processes = workers or os.cpu_count() or 1
+    processes = workers or max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     if method is not None and checkpoint is None and output is None:
         _run("evaluate", params, set_, Cell(dataset, architecture, method, lambda_), processes)
     elif checkpoint is not None and method is None and lambda_ is None:
@@ -219,9 +264,13 @@ def import_diffusion(
 
 
 def main() -> None:
-    """Entry point: bad input ends with one sentence and status 2."""
+    """Entry point: bad input ends with one sentence and status 2, which one rank tells and all end with."""
     try:
         app()
-    except (InputError, FloatingPointError) as error:
+    except Exception as error:
+        if not _is_to_tell():
+            sys.exit(2)
+        if not isinstance(error, InputError | FloatingPointError):
+            raise
         print(f"pag: {error}", file=sys.stderr)
         sys.exit(2)

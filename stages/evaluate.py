@@ -24,6 +24,7 @@ from pag.evaluation import (
 from pag.files import read_json, write_json, written_whole
 from pag.intervals import mean_estimate, proportion
 from pag.randomness import torch_stream
+from pag.ranks import first
 from pag.stores import ImageStore, pixels
 from pag.target_stores import TargetStore
 from stages.execution import stage_run
@@ -62,13 +63,15 @@ def write_evaluation(
 ) -> None:
     """Measures a classifier on the test set of `identity["dataset"]` and writes the three files of an evaluation.
 
+    Under several ranks each does its part of the attacks; the rest is little, and the first's.
+
     Args:
         folder: where to.
         identity: what `metrics.json` begins with: dataset, architecture, method, λ.
         loader: gives the classifier, in evaluation mode; picklable.
         params: with the data set's section `evaluation`.
         reference: the store of score-based gradients at test images that alignment is measured against; None: it is not measured.
-        workers: processes.
+        workers: processes of each rank.
         kept: folder for finished blocks of examples.
     """
     paths = DatasetPaths(str(identity["dataset"]))
@@ -76,6 +79,8 @@ def write_evaluation(
     model, test = loader(), ImageStore.open(paths.images).split("test")
     x, labels = pixels(test.images), test.labels
     attacked = _attacked(loader, x, labels, evaluation, params.seed, workers, kept)
+    if not first():
+        return
     correct = predictions(model, x, BATCH) == labels
     cosines = None if reference is None else _cosines(model, x, reference, evaluation)
     metrics = {

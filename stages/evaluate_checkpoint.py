@@ -30,7 +30,7 @@ def run(params: Params, checkpoint: Path, dataset: str, architecture: str, outpu
         dataset: whose test set.
         architecture: that the weights are of.
         output: the folder; None: `<stem>-evaluation` beside the checkpoint.
-        workers: processes.
+        workers: processes of each rank.
 
     Raises:
         InputError: a file is missing or does not fit, or the folder is in `data/` or holds other files.

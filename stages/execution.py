@@ -1,5 +1,7 @@
 """What every stage's run has in common: deterministic arithmetic, a checkpoint folder, and its wall-clock time.
 
+Under several ranks (`pag.ranks`) all run the stage; the first alone keeps the folder and the time.
+
 Times go to `data/times.jsonl`, outside the cached artifacts: an artifact is a function of code, parameters and seed alone.
 """
 
@@ -15,17 +17,13 @@ import torch
 from pydantic import BaseModel
 
 from pag.errors import InputError
+from pag.ranks import barrier, device, first, from_first
 from stages.paths import TIMES
 
 __all__ = ["CHECKPOINTS", "device", "read_times", "stage_run"]
 
 CHECKPOINTS = Path(".checkpoints")
 CODE = (Path(__file__).parent, Path(__file__).parent.parent / "pag")
-
-
-def device() -> torch.device:
-    """The accelerator where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -47,6 +45,12 @@ def _key(values: Iterable[object], inputs: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
+def _checkpoint_folder(name: str, values: Iterable[object], inputs: Iterable[Path]) -> Path:
+    folder = CHECKPOINTS / f"{name}-{_key(values, inputs)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 @contextmanager
 def stage_run(
     name: str, *, values: Iterable[object] = (), inputs: Iterable[Path] = (), threads: int = 1, timed: bool = True
@@ -63,14 +67,17 @@ def stage_run(
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(threads)
     started = time.monotonic()
-    checkpoints = CHECKPOINTS / f"{name}-{_key(values, inputs)}"
-    checkpoints.mkdir(parents=True, exist_ok=True)
+    checkpoints = from_first(lambda: _checkpoint_folder(name, values, inputs))
     try:
         yield checkpoints
     except BaseException:
-        with suppress(OSError):
-            checkpoints.rmdir()  # nothing in it that a next run could go on from
+        if first():
+            with suppress(OSError):
+                checkpoints.rmdir()  # nothing in it that a next run could go on from
         raise
+    barrier()  # until no rank needs the folder
+    if not first():
+        return
     shutil.rmtree(checkpoints)
     if not timed:
         return

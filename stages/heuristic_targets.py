@@ -1,11 +1,13 @@
 """`heuristic_targets`: class representatives (section 4.1) of the training part, in kilobytes."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from pag.errors import InputError
 from pag.files import written_whole
+from pag.ranks import first, gather, part
 from pag.stores import ImageStore
 from pag.target_stores import write_nearest, write_representatives
 from pag.targets.representatives import class_mean, nearest_neighbor, one_image
@@ -21,26 +23,33 @@ def run(params: Params, dataset: str, source: str) -> None:
     paths, target = DatasetPaths(dataset), params.target(dataset, source)
     if not isinstance(target, OneImageParams | ClassMeanParams | NearestNeighborParams):
         raise InputError(f"{source} needs the diffusion model: `pag score-targets` makes it.")
-    with stage_run(f"heuristic_targets@{dataset}-{source}"), written_whole(paths.targets(source)) as partial:
-        _write(partial, ImageStore.open(paths.images), target, params.seed)
+    with stage_run(f"heuristic_targets@{dataset}-{source}"):
+        write = _writer(ImageStore.open(paths.images), target, params.seed)
+        if first():
+            with written_whole(paths.targets(source)) as partial:
+                write(partial)
 
 
-def _write(
-    path: Path, store: ImageStore, target: OneImageParams | ClassMeanParams | NearestNeighborParams, seed: int
-) -> None:
-    """Representatives come from the training part alone; queries are all training rows, the validation part's too."""
+def _writer(
+    store: ImageStore, target: OneImageParams | ClassMeanParams | NearestNeighborParams, seed: int
+) -> Callable[[Path], None]:
+    """Computes the targets, and gives what writes them.
+
+    Representatives come from the training part alone; queries are all training rows, the validation part's too.
+    """
     train, every = store.split("train"), store.all_training()
     images, labels, classes = _channels_last(train.images.numpy()), train.labels.numpy(), store.num_classes
+    of_all = every.labels.numpy()
     if isinstance(target, NearestNeighborParams):
-        queries = _channels_last(every.images.numpy())
+        queries = _channels_last(every.images[part(len(every.rows))].numpy())
         pool, nearest = nearest_neighbor(images, labels, queries, classes, target.pool_per_class, seed)
-        write_nearest(path, pool, nearest, target.relative_to, every.labels.numpy())
-        return
+        nearest = np.concatenate(gather(nearest))
+        return lambda path: write_nearest(path, pool, nearest, target.relative_to, of_all)
     if isinstance(target, OneImageParams):
         representatives = one_image(images, labels, classes, target.choice, seed)
     else:
         representatives = class_mean(images, labels, classes, target.scale)
-    write_representatives(path, representatives, target.relative_to, every.labels.numpy())
+    return lambda path: write_representatives(path, representatives, target.relative_to, of_all)
 
 
 def _channels_last(images: np.ndarray) -> np.ndarray:

@@ -553,6 +553,7 @@ class Params(Section):
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     data_root: Annotated[str, Field(min_length=1)]
+    launcher: str = ""
     grid: GridParams
     lambda_: dict[Name, dict[Name, dict[Name, NonNegative]]] = Field(alias="lambda")
     architectures: dict[Name, ArchitectureParams]

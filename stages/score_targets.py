@@ -1,4 +1,4 @@
-"""`score_targets`: score-based target gradients (section 4.2) at the training images, in shards, one writer a shard.
+"""`score_targets`: score-based target gradients (section 4.2) at the training images, in shards, which the ranks share out.
 
 `--split test` writes those at the test images, a reference that `evaluate` alone reads, to measure how aligned a classifier is.
 """
@@ -15,6 +15,7 @@ from pag.diffusion import load_diffusion
 from pag.errors import InputError
 from pag.files import replace, written_whole
 from pag.progress import progress
+from pag.ranks import barrier, deal, first, from_first
 from pag.stores import ImageStore, Split, pixels
 from pag.target_stores import create_gradients, shard_rows, write_shard
 from pag.targets.score_based import score_based_gradients
@@ -47,8 +48,9 @@ def _train_targets(params: Params, dataset: str) -> None:
         store = ImageStore.open(paths.images)
         distill = _distiller(paths, "train", target.timestep, target.draws, params.seed)
         _write(paths.targets(SOURCE), store.all_training(), store.num_classes, distill, target.shard_size, checkpoints)
-        with written_whole(paths.target_examples) as partial_file:
-            save_file(_by_timestep(distill, store.split("train"), figures), partial_file)
+        if first():
+            with written_whole(paths.target_examples) as partial_file:
+                save_file(_by_timestep(distill, store.split("train"), figures), partial_file)
 
 
 def _test_targets(params: Params, dataset: str) -> None:
@@ -70,22 +72,31 @@ def _distiller(paths: DatasetPaths, split: str, timestep: int, draws: int, seed:
 
 
 def _write(destination: Path, part: Split, classes: int, distill: Distiller, shard_size: int, kept: Path) -> None:
-    """Fills a store under `kept` shard by shard, skipping those that an earlier run finished, then puts it in its place."""
-    unfinished = kept / "store.zarr"
-    if not (kept / "created").exists():
-        _, channels, height, width = part.images.shape
-        create_gradients(unfinished, (len(part.rows), classes, height, width, channels), shard_size)
-        (kept / "created").touch()
-    with progress(destination.name, len(part.rows)) as meter:
-        for number, shard in enumerate(shard_rows(len(part.rows), shard_size)):
-            done = kept / f"shard-{number}.done"
-            if not done.exists():
-                index = torch.tensor(shard)
-                g = distill(pixels(part.images[index]), part.rows[index])
-                write_shard(unfinished, number, g.permute(0, 1, 3, 4, 2).numpy())
-                done.touch()
-            meter.advance(len(shard))
-    replace(unfinished, destination)
+    """Fills a store under `kept`, each rank its shards of those that an earlier run left, then puts it in its place."""
+    unfinished, shards = kept / "store.zarr", shard_rows(len(part.rows), shard_size)
+
+    def left() -> list[int]:
+        if not (kept / "created").exists():
+            _, channels, height, width = part.images.shape
+            create_gradients(unfinished, (len(part.rows), classes, height, width, channels), shard_size)
+            (kept / "created").touch()
+        return [number for number in range(len(shards)) if not _done(kept, number).exists()]
+
+    mine = deal(from_first(left))
+    with progress(destination.name, sum(len(shards[number]) for number in mine)) as meter:
+        for number in mine:
+            index = torch.tensor(shards[number])
+            g = distill(pixels(part.images[index]), part.rows[index])
+            write_shard(unfinished, number, g.permute(0, 1, 3, 4, 2).numpy())
+            _done(kept, number).touch()
+            meter.advance(len(index))
+    barrier()
+    if first():
+        replace(unfinished, destination)
+
+
+def _done(kept: Path, shard: int) -> Path:
+    return kept / f"shard-{shard}.done"
 
 
 def _by_timestep(distill: Distiller, train: Split, figures: FiguresParams) -> dict[str, torch.Tensor]:

@@ -2,6 +2,8 @@
 gradient alignment (section 3) or without it.
 """
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from pag.curves import write_curves
 from pag.files import write_json, written_whole
 from pag.objectives import AdversarialTraining, Alignment, BaseObjective, CrossEntropy, Objective, Ramp, Trades
 from pag.randomness import torch_stream
+from pag.ranks import first
 from pag.stores import ImageStore, Split, pixels
 from pag.target_stores import TargetStore
 from stages.execution import device, stage_run
@@ -54,17 +57,32 @@ def run(params: Params, cell: Cell) -> None:
             seed=params.seed, device=device(), description=f"{cell.dataset} {cell.name}",
             checkpoint=checkpoints / "state.pt", frozen_from=training.batch_norm.frozen_from,
         )  # fmt: skip
-        last = {"accuracy": curves[-1]["validation_accuracy"], "cosine": curves[-1].get("validation_cosine")}
-        robust = _validation_robustness(model, store.split("validation"), training.validation_attack, params.seed)
-        with written_whole(cell.classifier) as folder:
-            folder.mkdir()
-            config = {"dataset": cell.dataset, "method": cell.method, "lambda": lambda_, "seed": params.seed}
-            shape = {"image_shape": store.image_shape, "num_classes": store.num_classes}
-            names = {"class_names": store.class_names}
-            save_classifier(folder, model, {"architecture": options, **shape, **names, **config})
-            rows = [{"epoch": n, **row} for n, row in enumerate(curves, 1)]
-            write_curves(folder / "curves.csv", [*COLUMNS, *(c for c in OWN_COLUMNS if c in rows[0])], rows)
-            write_json(folder / "metrics.json", {"validation": {**last, **robust}, "loss": curves[-1]["loss"]})
+        if first():
+            attack, shape = (
+                training.validation_attack,
+                {"image_shape": store.image_shape, "num_classes": store.num_classes},
+            )
+            robust = _validation_robustness(model, store.split("validation"), attack, params.seed)
+            own = {"dataset": cell.dataset, "method": cell.method, "lambda": lambda_, "seed": params.seed}
+            config = {"architecture": options, **shape, "class_names": store.class_names, **own}
+            _write(cell.classifier, model, config, curves, robust)
+
+
+def _write(
+    destination: Path,
+    model: nn.Module,
+    config: Mapping[str, Any],
+    curves: Sequence[Mapping[str, float]],
+    robust: Mapping[str, float],
+) -> None:
+    """Writes the folder of a classifier; `robust` is its accuracy under attack on the validation part."""
+    last = {"accuracy": curves[-1]["validation_accuracy"], "cosine": curves[-1].get("validation_cosine")}
+    with written_whole(destination) as folder:
+        folder.mkdir()
+        save_classifier(folder, model, config)
+        rows = [{"epoch": n, **row} for n, row in enumerate(curves, 1)]
+        write_curves(folder / "curves.csv", [*COLUMNS, *(c for c in OWN_COLUMNS if c in rows[0])], rows)
+        write_json(folder / "metrics.json", {"validation": {**last, **robust}, "loss": curves[-1]["loss"]})
 
 
 def _validation_robustness(

@@ -11,6 +11,7 @@ from pag.diffusion import DiffusionConfig, DiffusionModel, save_diffusion
 from pag.diffusion_training import train_diffusion
 from pag.files import write_json, written_whole
 from pag.randomness import torch_stream
+from pag.ranks import first
 from pag.resizing import resize
 from pag.stores import ImageStore, pixels
 from stages.execution import device, stage_run
@@ -34,7 +35,8 @@ def run(params: Params, dataset: str) -> None:
             steps=diffusion.steps, batch_size=diffusion.batch_size, optimizer=diffusion.optimizer.model_dump(),
             ema_decay=diffusion.ema_decay, seed=params.seed, device=device(), checkpoint=checkpoints / "state.pt",
         )  # fmt: skip
-        write_diffusion(paths.diffusion, model, curves, diffusion.samples, params.seed)
+        if first():
+            write_diffusion(paths.diffusion, model, curves, diffusion.samples, params.seed)
 
 
 def write_diffusion(

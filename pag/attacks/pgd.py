@@ -68,7 +68,14 @@ class PGD:
             # At the example itself the divergence has its minimum, 0, and so no gradient to follow.
             raise InputError("PGD on the divergence needs a random start, and knows no targets.")
 
-    def __call__(self, model: nn.Module, x: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def __call__(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        labels: Tensor,
+        generator: torch.Generator | None = None,
+        start: Tensor | None = None,
+    ) -> Tensor:
         """Attacks each example.
 
         The model runs in the mode (training or evaluation) that the caller has set, and is left in it: in training mode
@@ -79,12 +86,15 @@ class PGD:
             x: examples `(B, *)`, inside the bounds.
             labels: `(B,)` int64, the true classes, or for a targeted attack the wanted ones.
             generator: draws the random start.
+            start: that start, `(B, *)`, where it is drawn already (`draw_start`).
 
         Returns:
             Detached adversarial examples `(B, *)`: in the ball around `x` and inside the bounds.
         """
         x = x.detach()
-        x_adv = self._nearest_allowed(x, self._start(x, generator)) if self.random_start else x
+        x_adv = x
+        if self.random_start:
+            x_adv = self._nearest_allowed(x, self.draw_start(x, generator) if start is None else start)
         ascent = -self.step_size if self.targeted else self.step_size
         loss = _LOSSES[self.loss]
         reference = loss.reference(model, x, labels)
@@ -93,7 +103,8 @@ class PGD:
             x_adv = self._nearest_allowed(x, x_adv + step - x)
         return x_adv
 
-    def _start(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+    def draw_start(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The random start of examples like `x`, `(B, *)`, as a perturbation: only the shape, type and device of `x` count."""
         if self.start_std is None:
             return self.threat.random_start(x, generator)
         device = torch.device("cpu") if generator is None else generator.device
