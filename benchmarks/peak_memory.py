@@ -27,7 +27,7 @@ def rows(quick: bool) -> list[Row]:
     if not RESET.exists():
         return [Row(NAME, BAR, skipped="The system does not tell a process its peak memory in /proc.")]
     grown: dict[str, list[float]] = {form: [] for form in FORMS}
-    for _ in range(1 if quick else 3):
+    for _ in range(1 if quick else 2):
         for form, sizes in grown.items():
             sizes.append(_in_process_of_its_own(form, quick))
     told = ", ".join(f"{form} {spread(sizes)['median'] / 1e6:,.0f} MB" for form, sizes in grown.items())

@@ -7,7 +7,6 @@ Everything is in the system's file cache.
     python benchmarks/reading_targets.py [--quick]
 """
 
-import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +23,12 @@ BATCH, SHARD = 64, 2048  # CIFAR-10's, of params.yaml
 STEP_BATCH = 16
 BARS = {"disk": Bar(at_least=0.5), "preloaded": Bar(at_least=0.9)}
 LOST = Bar(at_most=0.01)
-WHY: Mapping[str, str] = {"disk": "", "preloaded": ""}
+WHY = {  # by cProfile
+    "disk": "Half of the time goes to tensorstore, which decompresses a chunk for each image while the reader waits; a quarter to "
+    "turning channels-last float16 into channels-first float32 in NumPy, a tenth to the check that all is finite.",
+    "preloaded": "Four fifths of the time go to turning channels-last float16 into channels-first float32 in NumPy; the memory map "
+    "lies channels first, and torch converts it.",
+}
 
 Reader = Callable[[Tensor, Tensor], Tensor]  # rows (B,), classes (B, k) to targets (B, k, ch, H, W)
 
@@ -68,11 +72,11 @@ def _gather(store: TargetStore) -> Reader:
 
 
 def _epoch(read: Reader, images: int) -> Step:
-    """Up to 32 batches of all classes in training order: a random permutation of the rows."""
+    """All batches of an epoch with all classes, in training order: a random permutation of the rows."""
     classes = torch.arange(CLASSES)
 
     def epoch() -> None:
-        for index in itertools.islice(torch.randperm(images).split(BATCH), 32):
+        for index in torch.randperm(images).split(BATCH):
             read(index, classes.expand(len(index), -1))
 
     return epoch
