@@ -1,10 +1,10 @@
-# `make repro` runs the whole pipeline and `make test` all tests; both set up `.venv` first.
+# `make repro` runs the whole pipeline, `make test` all tests, `make bench` all benchmarks; each sets up `.venv` first.
 PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := true
 
-.PHONY: repro test lint lock clean
+.PHONY: repro test bench lint lock clean
 
 repro: $(VENV)/.installed
 	dvc repro
@@ -12,6 +12,9 @@ repro: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	pytest
+
+bench: $(VENV)/.installed
+	python benchmarks
 
 lint: $(VENV)/.installed
 	ruff format --check

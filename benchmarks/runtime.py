@@ -10,45 +10,23 @@ on all of them alike. What counts are ratios, each of two steps of the same roun
 
 import platform
 import re
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import torch
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from pag.architectures import build
-from pag.attacks.pgd import PGD
-from pag.attacks.threats import Threat
+from measuring import ratios, spread, timed
 from pag.files import write_json
-from pag.objectives import AdversarialTraining, Alignment, Batch, CrossEntropy, Objective, draw_classes
-from pag.progress import progress
-from pag.randomness import torch_stream
+from pag.objectives import Objective
+from steps import adversarial, aligned, plain, training_step
 
-SHAPE, CLASSES = (3, 32, 32), 10
-EPS = 0.5
 ALIGNED = {"aligned, k = 1": 1, "aligned, k = 2": 2, "aligned, k = 10": 10}
 ADVERSARIAL = {"AT, PGD-7": 7, "AT, PGD-20": 20}
-WARM_UP = 2  # rounds that are not counted
 OUTPUT = Path(__file__).with_suffix(".json")
-
-Step = Callable[[], None]
-Spread = dict[str, float]
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Median and quartiles."""
-    low, median, high = np.quantile(np.asarray(values, dtype=np.float64), [0.25, 0.5, 0.75]).tolist()
-    return {"median": median, "low": low, "high": high}
-
-
-def ratios(numerator: Sequence[float], denominator: Sequence[float]) -> Spread:
-    """The spread of the ratio of two steps of the same round."""
-    return spread([a / b for a, b in zip(numerator, denominator, strict=True)])
 
 
 def compared(seconds: Mapping[str, Sequence[float]]) -> list[dict[str, object]]:
@@ -74,50 +52,9 @@ def compared(seconds: Mapping[str, Sequence[float]]) -> list[dict[str, object]]:
 
 def objectives() -> dict[str, tuple[Objective, int]]:
     """What is timed: the objectives by name, with the number k of classes that they align."""
-    timed: dict[str, tuple[Objective, int]] = {"plain": (CrossEntropy(), 0)}
-    timed |= {name: (Alignment(weight=1.0, num_classes=CLASSES, of="log_softmax"), k) for name, k in ALIGNED.items()}
-    attacks = {
-        name: PGD(Threat("l2", EPS), steps, 1.5 * EPS / steps, random_start=True) for name, steps in ADVERSARIAL.items()
-    }
-    return timed | {name: (AdversarialTraining(attack), 0) for name, attack in attacks.items()}
-
-
-def training_step(objective: Objective, k: int, batch_size: int, width: int, device: torch.device) -> Step:
-    """A step of training a ResNet-18 of its own on random pixels: loss, gradients, SGD."""
-    channels = tuple(width * factor for factor in (1, 2, 4, 8))
-    torch.manual_seed(0)
-    model = build("resnet", SHAPE, CLASSES, channels=channels, blocks=(2, 2, 2, 2), norm="batch", activation="relu")
-    model.to(device).train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
-    generator = torch_stream(0, "benchmark", batch_size)
-    x = torch.rand(batch_size, *SHAPE, generator=generator).to(device)
-    labels = torch.randint(CLASSES, (batch_size,), generator=generator).to(device)
-    classes = draw_classes(batch_size, CLASSES, k, generator).to(device) if k else None
-    targets = torch.randn(batch_size, k, *SHAPE, generator=generator).to(device) if k else None
-    batch = Batch(x, labels, classes, targets)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        objective(model, batch, generator)["loss"].backward()
-        optimizer.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-
-    return step
-
-
-def timed(steps: Mapping[str, Step], repeats: int, description: str) -> dict[str, list[float]]:
-    """Seconds of each step, by round; in each round every step runs once."""
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    with progress(description, repeats + WARM_UP) as meter:
-        for turn in range(repeats + WARM_UP):
-            for name, step in steps.items():
-                started = time.perf_counter()
-                step()
-                if turn >= WARM_UP:
-                    seconds[name].append(time.perf_counter() - started)
-            meter.advance()
-    return seconds
+    methods: dict[str, tuple[Objective, int]] = {"plain": (plain(), 0)}
+    methods |= {name: (aligned(), k) for name, k in ALIGNED.items()}
+    return methods | {name: (adversarial(steps), 0) for name, steps in ADVERSARIAL.items()}
 
 
 def shown(batch_size: int, rows: Sequence[dict[str, object]]) -> Table:

@@ -1,0 +1,109 @@
+"""Training steps that benchmarks time: plain, adversarial, aligned, and aligned in the repeated-batch form."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from measuring import Step
+from pag.alignment import cosine
+from pag.architectures import build
+from pag.attacks.pgd import PGD
+from pag.attacks.threats import Threat
+from pag.objectives import AdversarialTraining, Alignment, Batch, CrossEntropy, Objective, draw_classes
+from pag.randomness import torch_stream
+
+__all__ = [
+    "CLASSES",
+    "SHAPE",
+    "RepeatedBatch",
+    "adversarial",
+    "aligned",
+    "plain",
+    "random_batch",
+    "resnet18",
+    "training_step",
+]
+
+SHAPE, CLASSES = (3, 32, 32), 10
+EPS = 0.5
+
+
+def plain() -> Objective:
+    """Standard training."""
+    return CrossEntropy()
+
+
+def aligned(num_classes: int = CLASSES) -> Alignment:
+    """Our alignment training."""
+    return Alignment(weight=1.0, num_classes=num_classes, of="log_softmax")
+
+
+def adversarial(steps: int) -> Objective:
+    """Adversarial training by PGD."""
+    return AdversarialTraining(PGD(Threat("l2", EPS), steps, 1.5 * EPS / steps, random_start=True))
+
+
+@dataclass(frozen=True)
+class RepeatedBatch:
+    """Alignment as the paper's authors compute it: every image k times in one batch, one forward pass and one gradient.
+
+    The cross-entropy is taken from the same pass (the authors make another), so this is the form at its cheapest. Where examples do
+    not mix, loss and gradients are those of `Alignment`.
+
+    Attributes:
+        weight: λ.
+        num_classes: C.
+    """
+
+    weight: float
+    num_classes: int
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        assert batch.classes is not None
+        assert batch.targets is not None
+        size, k = batch.classes.shape
+        x = batch.x.repeat_interleave(k, dim=0).requires_grad_()
+        logits = model(x)
+        selected = functional.log_softmax(logits, dim=1).gather(1, batch.classes.reshape(-1, 1)).sum()
+        (gradients,) = torch.autograd.grad(selected, x, create_graph=True)
+        cos = cosine(gradients.reshape(size, k, *x.shape[1:]), batch.targets).mean()
+        cross_entropy = functional.cross_entropy(logits[::k], batch.labels)
+        return {"loss": cross_entropy + self.weight * self.num_classes * (1 - cos)}
+
+
+def resnet18(width: int, num_classes: int, device: torch.device) -> nn.Module:
+    """An untrained ResNet-18 in training mode; 64 is its `width`, smaller ones are for a quick look."""
+    channels = tuple(width * factor for factor in (1, 2, 4, 8))
+    torch.manual_seed(0)
+    model = build("resnet", SHAPE, num_classes, channels=channels, blocks=(2, 2, 2, 2), norm="batch", activation="relu")
+    return model.to(device).train()
+
+
+def random_batch(batch_size: int, num_classes: int, k: int, device: torch.device) -> tuple[Batch, torch.Generator]:
+    """Random pixels, labels, and k classes an image with targets (k = 0: none), and the generator for what is drawn next."""
+    generator = torch_stream(0, "benchmark", batch_size)
+    x = torch.rand(batch_size, *SHAPE, generator=generator).to(device)
+    labels = torch.randint(num_classes, (batch_size,), generator=generator).to(device)
+    classes = draw_classes(batch_size, num_classes, k, generator).to(device) if k else None
+    targets = torch.randn(batch_size, k, *SHAPE, generator=generator).to(device) if k else None
+    return Batch(x, labels, classes, targets), generator
+
+
+def training_step(
+    objective: Objective, k: int, batch_size: int, width: int, device: torch.device, num_classes: int = CLASSES
+) -> Step:
+    """A step of training a ResNet-18 of its own on random pixels: loss, gradients, SGD."""
+    model = resnet18(width, num_classes, device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    batch, generator = random_batch(batch_size, num_classes, k, device)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        objective(model, batch, generator)["loss"].backward()
+        optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return step
