@@ -22,6 +22,8 @@ __all__ = [
 Interval = tuple[float, float, float]
 """An estimate with the lower and the upper end of its confidence interval."""
 
+Box = tuple[float, float, float, float]  # left, lower, right and upper edge
+
 WIDTH = 4.8  # inches: at a phone's width a 10-point letter is then about 10 pixels high
 LINE_STYLES = {"vanilla": ":", "heuristic": "-", "own-class heuristic": "-.", "score-based": "-", "adversarial": "--"}
 SERIES = (
@@ -122,15 +124,17 @@ def _family_legend(ax: Axes, methods: Sequence[str]) -> None:
 
 
 def _label_points(ax: Axes, names: Sequence[str], points: Sequence[tuple[float, float]]) -> None:
-    """Writes each name beside its point, at the first of a few places that hides neither a point nor another name."""
+    """Writes each name beside its point, at the first of a few places right of the axis that hides neither point nor name."""
     pixels_per_point = ax.figure.dpi / 72
+    left, right = (edge / pixels_per_point for edge in (ax.bbox.x0, ax.figure.bbox.x1))
     at = ax.transData.transform(points) / pixels_per_point  # in points, 1/72 inch
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in at]
     for name, (x, y) in zip(names, at, strict=True):
         width, height = 5.8 * len(name), 10.0
         places = [(dx, dy) for r in (8, 16, 26, 38, 52) for dx, dy in _places(r, width, height)]
         boxes = [(x + dx, y + dy, x + dx + width, y + dy + height) for dx, dy in places]
-        chosen = next((i for i, box in enumerate(boxes) if not any(_overlap(box, other) for other in taken)), 0)
+        free = (i for i, box in enumerate(boxes) if left < box[0] and box[2] < right and not _hides(box, taken))
+        chosen = next(free, 0)
         taken.append(boxes[chosen])
         arrow = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.5, "shrinkB": 4} if chosen > 5 else None
         anchor_x, anchor_y = ax.transData.inverted().transform((x * pixels_per_point, y * pixels_per_point))
@@ -152,8 +156,8 @@ def _places(r: float, width: float, height: float) -> list[tuple[float, float]]:
     ]
 
 
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+def _hides(a: Box, others: Sequence[Box]) -> bool:
+    return any(a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3] for b in others)
 
 
 @styled

@@ -18,8 +18,8 @@ _METHODS = {
     "trades": "TRADES",
     "published": "published SBG",
     "ramped": "ramped λ",
-    "frozen": "frozen statistics",
-    "batch_statistics": "batch statistics",
+    "frozen": "frozen stats",
+    "batch_statistics": "batch stats",
 }
 _OWN_CLASS = "_own_class"
 _NORMS = {"l0": "L₀", "l1": "L₁", "l2": "L₂", "linf": "L∞"}
@@ -68,13 +68,16 @@ def attack_name(attack: str) -> str:
 
 def family(method: str) -> Family:
     """The kind of training that a method belongs to; with adversarial examples it is adversarial, whatever joins it."""
-    if method == "vanilla":
+    source = method.split("+")[
+        -1
+    ]  # `frozen+score_based`: what comes before says how, the last part what is aligned with
+    if source == "vanilla":
         return "vanilla"
     if method.startswith(_ADVERSARIAL):
         return "adversarial"
-    if method.startswith("score_based"):
+    if source.startswith("score_based"):
         return "score-based"
-    return "own-class heuristic" if method.endswith(_OWN_CLASS) else "heuristic"
+    return "own-class heuristic" if source.endswith(_OWN_CLASS) else "heuristic"
 
 
 def eps_text(eps: float) -> str:

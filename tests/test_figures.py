@@ -109,7 +109,7 @@ def test_names():
         "new_one",
     ]
     assert [family(m) for m in METHODS] == ["vanilla", "heuristic", "own-class heuristic", "score-based", "adversarial"]
-    assert family("trades+score_based") == "adversarial"
+    assert [family(m) for m in ("trades+score_based", "frozen+score_based")] == ["adversarial", "score-based"]
     assert [eps_text(e) for e in (0.5, 8 / 255, 0.175, 1.0, 15.0)] == ["0.5", "8/255", "0.175", "1", "15"]
     assert percent(0.5539) == "55.4%"
     assert [attack_name(a) for a in ("l0_fmn", "gaussian_blur", "new")] == ["L₀-FMN", "Gaussian blur", "new"]
