@@ -47,10 +47,9 @@ def adversarial(steps: int) -> Objective:
 
 @dataclass(frozen=True)
 class RepeatedBatch:
-    """Alignment as the paper's authors compute it: every image k times in one batch, one forward pass and one gradient.
+    """Alignment as the paper's authors compute it: one pass for the cross-entropy, and one with every image k times for the gradients.
 
-    The cross-entropy is taken from the same pass (the authors make another), so this is the form at its cheapest. Where examples do
-    not mix, loss and gradients are those of `Alignment`.
+    Where examples do not mix, loss and gradients are those of `Alignment`.
 
     Attributes:
         weight: λ.
@@ -69,7 +68,7 @@ class RepeatedBatch:
         selected = functional.log_softmax(logits, dim=1).gather(1, batch.classes.reshape(-1, 1)).sum()
         (gradients,) = torch.autograd.grad(selected, x, create_graph=True)
         cos = cosine(gradients.reshape(size, k, *x.shape[1:]), batch.targets).mean()
-        cross_entropy = functional.cross_entropy(logits[::k], batch.labels)
+        cross_entropy = functional.cross_entropy(model(batch.x), batch.labels)
         return {"loss": cross_entropy + self.weight * self.num_classes * (1 - cos)}
 
 
