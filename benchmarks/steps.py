@@ -47,7 +47,7 @@ def adversarial(steps: int) -> Objective:
 
 @dataclass(frozen=True)
 class RepeatedBatch:
-    """Alignment as the paper's authors compute it: one pass for the cross-entropy, and one with every image k times for the gradients.
+    """Alignment as the paper's authors compute it: a pass for the cross-entropy, and one of every image k times for the gradients.
 
     Where examples do not mix, loss and gradients are those of `Alignment`.
 
