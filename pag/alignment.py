@@ -67,23 +67,19 @@ def cosine(u: Tensor, v: Tensor, eps: float = 1e-12) -> Tensor:
     return (u * v).sum(dim=2) / squares.clamp_min(eps**2).sqrt()
 
 
-def alignment(model: nn.Module, images: Tensor, targets: Tensor, of: GradientOf, batch_size: int = 256) -> Tensor:
-    """The mean over the C classes of the cosine between a classifier's input-gradients and target gradients.
+def alignment(model: nn.Module, x: Tensor, classes: Tensor, targets: Tensor, of: GradientOf) -> Tensor:
+    """The mean over classes of the cosine between a classifier's input-gradients and target gradients.
 
     Args:
         model: a classifier, usually in evaluation mode.
-        images: `(N, *)`.
-        targets: target gradients g(x, c), `(N, C, *)`.
+        x: images `(B, *)`.
+        classes: `(B, m)` int64, of which there are targets.
+        targets: target gradients g(x, c) of those, `(B, m, *)`.
         of: which gradient, see `input_gradients`.
-        batch_size: examples at a time; the result does not depend on it beyond rounding.
 
     Returns:
-        `(N,)`, on the CPU.
+        `(B,)`, on the CPU.
     """
     device = next(model.parameters()).device
-    means = []
-    for x, g in zip(torch.split(images, batch_size), torch.split(targets, batch_size), strict=True):
-        classes = torch.arange(g.shape[1], device=device).expand(len(x), -1)
-        gradients, _ = input_gradients(model, x.to(device), classes, of, create_graph=False)
-        means.append(cosine(gradients, g.to(device)).mean(dim=1).cpu())
-    return torch.cat(means)
+    gradients, _ = input_gradients(model, x.to(device), classes.to(device), of, create_graph=False)
+    return cosine(gradients, targets.to(device)).mean(dim=1).cpu()

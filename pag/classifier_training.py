@@ -50,7 +50,7 @@ def train_classifier(
         objective: what is minimised (`pag.objectives`).
         targets: where the target gradients g(x, c) come from, with the rows of the training set; None for a baseline.
         gradient: which gradient is aligned, for the monitor.
-        classes_per_step: k of the C classes, drawn per image and step.
+        classes_per_step: k of the classes that an image has targets of, drawn per image and step.
         epochs, batch_size: of the run.
         optimizer: `{"name": …, options}` of `pag.training.OPTIMIZERS`.
         augmentation: drawn per image, applied to the image and its targets alike.
@@ -80,9 +80,10 @@ def train_classifier(
         x, y = images[own.to(device)], labels[own.to(device)]
         classes = g = None
         if targets is not None:
-            drawn = draw_classes(len(index), targets.num_classes, classes_per_step, generator, classes_shared)
-            g = targets.gather(rows[own], drawn[share.rows], x)
-            classes = drawn[share.rows].to(device)
+            drawn = draw_classes(len(index), targets.classes_per_image, classes_per_step, generator, classes_shared)
+            classes = targets.stored_classes(rows[own]).gather(1, drawn[share.rows])
+            g = targets.gather(rows[own], classes, x)
+            classes = classes.to(device)
         views = augmentation.draw(len(index), generator)
         if views is not None:
             views = views.of(share.rows)
@@ -103,7 +104,7 @@ def train_classifier(
 def _monitor(
     model: nn.Module, validation: Split, targets: TargetStore | None, gradient: GradientOf, device: torch.device
 ) -> Callable[[], dict[str, float]]:
-    """Measures the validation part in evaluation mode: accuracy, and the cosine of all C gradients with their targets."""
+    """Measures the validation part in evaluation mode: accuracy, and the cosine of all gradients that there are targets of."""
     x, y = pixels(validation.images).to(device), validation.labels.to(device)
 
     def measure() -> dict[str, float]:
@@ -121,7 +122,7 @@ def _monitor(
 def _mean_cosine(model: nn.Module, x: Tensor, rows: Tensor, targets: TargetStore, gradient: GradientOf) -> float:
     cosines = []
     for part, row in zip(x.split(EVALUATION_BATCH), rows.split(EVALUATION_BATCH), strict=True):
-        classes = torch.arange(targets.num_classes).expand(len(part), -1)
+        classes = targets.stored_classes(row)
         g = targets.gather(row, classes, part)
         v, _ = input_gradients(model, part, classes.to(part.device), gradient, create_graph=False)
         cosines.append(cosine(v, g))

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
+import torch
 
 from pag.errors import InputError
 
-__all__ = ["require_disk", "require_memory"]
+__all__ = ["fits", "require_disk", "require_memory"]
 
 
 def require_disk(needed: Mapping[Path, int]) -> None:
@@ -40,6 +41,13 @@ def require_memory(needed: int) -> None:
     available = psutil.virtual_memory().available
     if available < needed:
         raise InputError(f"{_size(needed)} of memory are needed, and {_size(available)} are available.")
+
+
+def fits(size: int, device: torch.device) -> bool:
+    """Whether so many bytes take at most half of the memory that is free on a device, for other work needs some, too."""
+    if device.type == "cuda":
+        return 2 * size <= int(torch.cuda.mem_get_info(device)[0])
+    return 2 * size <= int(psutil.virtual_memory().available)
 
 
 def _existing(folder: Path) -> Path:

@@ -72,6 +72,10 @@ class ReadOnlyStore:
             raise self.damaged(f"has no attribute {name!r}")
         return self._group.attrs[name]
 
+    def has(self, name: str) -> bool:
+        """Whether there is such an array."""
+        return name in self._group
+
     def array(self, name: str, dtype: str, ndim: int) -> "zarr.Array[Any]":
         """Looks up an array of this type and number of axes, without reading it."""
         try:

@@ -1,13 +1,15 @@
 """Target stores: where the target gradients g(x, c) of eq. (4) are kept, no more of them than is needed.
 
 A representative source keeps its representatives r_c, or a pool and who is nearest in it: kilobytes. The score-based source keeps
-`gradients (N, C, H, W, ch)` in float16, one image to a chunk inside shards. One reader serves all: `gather`.
+`gradients (N, m, H, W, ch)`, one image to a chunk inside shards: of all m = C classes, or of m that were drawn once for each image,
+`classes (N, m)`; in float16, or in int8 with `scales (N, m)`. One reader serves all: `gather`.
 
 Heuristic targets are relative to the image, `g(x, c) = r_c(x) − x` (section 4.1), or to the image's own class y:
 `g(x, c) = r_c(x) − r_y(x)` for c ≠ y, and `g(x, y)` minus the mean of those. The first share the term −x, which no gradient of a
 log-softmax can follow for all classes, since `Σ_c p_c ∇ log p_c = 0`; the second do not.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pag.errors import InputError
+from pag.room import fits
 from pag.stores import ReadOnlyStore, write_array
 
 __all__ = [
@@ -28,6 +31,10 @@ __all__ = [
 ]  # fmt: skip
 
 RelativeTo = Literal["image", "own_class"]
+GradientType = Literal["float16", "int8"]
+
+_LEVELS, _MISSING = 127, -128  # of int8
+_CPU = torch.device("cpu")
 
 
 def write_representatives(
@@ -72,21 +79,31 @@ def create_gradients(
     path: Path,
     shape: tuple[int, int, int, int, int],
     shard_size: int,
-    attributes: Mapping[str, str | int | float] | None = None,
+    dtype: GradientType = "float16",
+    classes: NDArray[np.int64] | None = None,
+    num_classes: int | None = None,
 ) -> None:
     """Creates an empty store of gradients, which `write_shard` fills.
 
     Args:
         path: where to; must not exist.
-        shape: `(N, C, H, W, ch)`.
-        shard_size: images a shard; an inner chunk is one image with its C gradients.
-        attributes: of the store, besides `kind`.
+        shape: `(N, m, H, W, ch)`.
+        shard_size: images a shard; an inner chunk is one image with its m gradients.
+        dtype: `"float16"`, or `"int8"`: 127ths of the largest value of each gradient, which is kept as its scale.
+        classes: `(N, m)`, whose gradients an image has, ascending; None: those of all m = C classes.
+        num_classes: C, where `classes` are given.
     """
-    group = zarr.create_group(path, attributes={**(attributes or {}), "kind": "gradients"})
-    rest, nan = shape[1:], float("nan")
+    group = zarr.create_group(path, attributes={"kind": "gradients", "num_classes": num_classes or shape[1]})
+    chunk, shard = (1, *shape[1:]), (shard_size, *shape[1:])
+    # What is so noisy does not shrink: without a compressor it is read twice as fast. What is missing is never taken for a value.
+    fill = float("nan") if dtype == "float16" else _MISSING
     group.create_array(
-        "gradients", shape=shape, dtype="float16", chunks=(1, *rest), shards=(shard_size, *rest), fill_value=nan
+        "gradients", shape=shape, dtype=dtype, chunks=chunk, shards=shard, fill_value=fill, compressors=None
     )
+    if dtype == "int8":
+        group.create_array("scales", shape=shape[:2], dtype="float32", chunks=shard[:2], fill_value=float("nan"))
+    if classes is not None:
+        write_array(group, "classes", classes)
 
 
 def shard_rows(num_images: int, shard_size: int) -> list[range]:
@@ -95,21 +112,33 @@ def shard_rows(num_images: int, shard_size: int) -> list[range]:
 
 
 def write_shard(path: Path, shard: int, gradients: NDArray[np.floating[Any]]) -> None:
-    """Writes the rows of one shard, `(rows, C, H, W, ch)`; shards may be written by different processes, in any order.
+    """Writes the rows of one shard, `(rows, m, H, W, ch)`; shards may be written by different processes, in any order.
 
     Raises:
-        InputError: the number of rows is not the shard's, or a value does not fit float16.
+        InputError: the number of rows is not the shard's, or a value does not fit the store's type.
     """
     array = zarr.open_array(path / "gradients", mode="r+", zarr_format=3)
     assert array.shards is not None  # `create_gradients` made it
     rows = shard_rows(array.shape[0], array.shards[0])[shard]
     if gradients.shape != (len(rows), *array.shape[1:]):
         raise InputError(f"{path}: shard {shard} takes {(len(rows), *array.shape[1:])}, not {gradients.shape}.")
-    with np.errstate(over="ignore"):
-        half = gradients.astype(np.float16)
-    if not np.isfinite(half).all():
-        raise InputError(f"{path}: gradients of shard {shard} are not finite in float16.")
-    array[rows.start : rows.stop] = half
+    part = slice(rows.start, rows.stop)
+    if array.dtype == np.int8:
+        scales = np.abs(gradients).max(axis=(2, 3, 4)).astype(np.float32) / np.float32(_LEVELS)
+        _require_finite(scales, path, shard, "float32")
+        scales = np.where(scales == 0, np.float32(1), scales)
+        values = np.rint(gradients / scales[:, :, None, None, None]).astype(np.int8)
+        zarr.open_array(path / "scales", mode="r+", zarr_format=3)[part] = scales
+    else:
+        with np.errstate(over="ignore"):
+            values = gradients.astype(np.float16)
+        _require_finite(values, path, shard, "float16")
+    array[part] = values
+
+
+def _require_finite(values: NDArray[Any], path: Path, shard: int, dtype: str) -> None:
+    if not np.isfinite(values).all():
+        raise InputError(f"{path}: gradients of shard {shard} are not finite in {dtype}.")
 
 
 class TargetStore(ABC):
@@ -119,13 +148,19 @@ class TargetStore(ABC):
         path: of the store.
         num_images: N, the rows that it has targets for; None where targets depend on no row.
         num_classes: C.
+        classes_per_image: m, of how many classes an image has gradients.
         image_shape: `(ch, H, W)`.
     """
 
     path: Path
     num_images: int | None
     num_classes: int
+    classes_per_image: int
     image_shape: tuple[int, int, int]
+
+    def stored_classes(self, rows: Tensor) -> Tensor:
+        """The classes that images have gradients of, ascending: `(B, m)` int64 on the CPU, for rows `(B,)`."""
+        return torch.arange(self.num_classes).expand(len(rows), -1)
 
     @abstractmethod
     def gather(self, rows: Tensor, classes: Tensor, images: Tensor) -> Tensor:
@@ -138,15 +173,20 @@ class TargetStore(ABC):
 
         Returns:
             `g(x, c)`, `(B, k, ch, H, W)` float32 on the device of `images`.
+
+        Raises:
+            InputError: an image has no gradient of one of its classes, or the store is damaged.
         """
 
     @staticmethod
-    def open(path: Path, preload: bool = True) -> "TargetStore":
+    def open(path: Path, preload: bool | None = None, device: torch.device = _CPU) -> "TargetStore":
         """Opens a store.
 
         Args:
             path: of the store.
-            preload: whether gradients are read into memory whole, or batch by batch.
+            preload: whether gradients are read into memory whole, or batch by batch; None: whole where they fit. What is
+                gathered is the same.
+            device: where to hold them then, if they fit there.
 
         Raises:
             InputError: there is no such store, it is unfinished, or its arrays do not fit each other.
@@ -155,7 +195,7 @@ class TargetStore(ABC):
         kind = store.attribute("kind")
         if not isinstance(kind, str) or kind not in _KINDS:
             raise InputError(f"{path} is no target store; run the stage that writes it.")
-        return _KINDS[kind](store, preload)
+        return _KINDS[kind](store, preload, device)
 
     def check_matches(self, num_images: int, num_classes: int, image_shape: tuple[int, int, int]) -> None:
         """Raises InputError, with both shapes, where the store does not belong to such images."""
@@ -172,7 +212,7 @@ class _Heuristic(TargetStore):
         relative_to = store.attribute("relative_to")
         if not isinstance(relative_to, str) or relative_to not in _RELATIVE:
             raise store.damaged(f"has targets relative to {relative_to!r}, not to one of {', '.join(_RELATIVE)}")
-        self.path, self.num_classes = store.path, num_classes
+        self.path, self.num_classes, self.classes_per_image = store.path, num_classes, num_classes
         self._relative = _RELATIVE[relative_to](store, num_classes)
 
     @abstractmethod
@@ -235,7 +275,7 @@ def _shape_of(images: Tensor) -> tuple[int, int, int]:
 class _Representatives(_Heuristic):
     """One representative a class, whatever the image."""
 
-    def __init__(self, store: ReadOnlyStore, preload: bool) -> None:
+    def __init__(self, store: ReadOnlyStore, preload: bool | None, device: torch.device) -> None:
         self._representatives = _channels_first(store.read("representatives", "float32", 4))
         super().__init__(store, len(self._representatives))
         self.num_images, self.image_shape = self._relative.num_rows, _shape_of(self._representatives)
@@ -247,7 +287,7 @@ class _Representatives(_Heuristic):
 class _Nearest(_Heuristic):
     """The nearest neighbours in a pool."""
 
-    def __init__(self, store: ReadOnlyStore, preload: bool) -> None:
+    def __init__(self, store: ReadOnlyStore, preload: bool | None, device: torch.device) -> None:
         self._pool = _channels_first(store.read("pool", "uint8", 4)) / 255
         nearest = store.read("nearest", "int32", 2)
         if ((nearest < 0) | (nearest >= len(self._pool))).any():
@@ -263,36 +303,83 @@ class _Nearest(_Heuristic):
 
 
 class _Gradients(TargetStore):
-    """Stored gradients: read whole, or just the rows and classes of each batch."""
+    """Stored gradients: held in memory where they fit, else just the rows and classes of each batch are read."""
 
-    def __init__(self, store: ReadOnlyStore, preload: bool) -> None:
-        self.path = store.path
-        shape = store.finished("gradients", "float16", 5).shape
-        self.num_images, self.num_classes, height, width, channels = shape
-        self.image_shape = (channels, height, width)
+    def __init__(self, store: ReadOnlyStore, preload: bool | None, device: torch.device) -> None:
+        self.path, quantized = store.path, store.has("scales")
+        shape = store.finished("gradients", "int8" if quantized else "float16", 5).shape
+        self.num_images, self.classes_per_image, height, width, channels = shape
+        self.num_classes, self.image_shape = int(store.attribute("num_classes")), (channels, height, width)
+        self._scales = self._table(store, "scales", "float32") if quantized else None
+        self._classes = self._table(store, "classes", "int64") if store.has("classes") else None
+        self._check_tables(store)
         files = {"driver": "file", "path": str((store.path / "gradients").absolute())}
         self._array = tensorstore.open({"driver": "zarr3", "kvstore": files}, open=True, read=True).result()
-        self._preloaded = self._read(self._array) if preload else None
+        size = math.prod(shape) * (1 if quantized else 2)
+        self._values: Tensor | None = None
+        if preload or (preload is None and fits(size, _CPU)):
+            values = self._whole(self._array)
+            self._values = values.to(device) if fits(size, device) else values
 
-    def _read(self, part: tensorstore.TensorStore) -> NDArray[np.float16]:
+    def _table(self, store: ReadOnlyStore, name: str, dtype: str) -> Tensor:
+        """An array `(N, m)`."""
+        table = store.read(name, dtype, 2)
+        if table.shape != (self.num_images, self.classes_per_image):
+            raise store.damaged(f"has {name!r} of shape {table.shape} for {self.num_images} images")
+        return torch.from_numpy(table)
+
+    def _check_tables(self, store: ReadOnlyStore) -> None:
+        if self._scales is not None and not self._scales.isfinite().all():
+            raise store.damaged("has scales that are not finite")
+        if self._classes is None and self.classes_per_image != self.num_classes:
+            raise store.damaged(f"has {self.classes_per_image} gradients an image, and does not say of which classes")
+        if self._classes is not None and not torch.isin(self._classes, torch.arange(self.num_classes)).all():
+            raise store.damaged(f"has classes outside 0 … {self.num_classes - 1}")
+
+    def stored_classes(self, rows: Tensor) -> Tensor:
+        return super().stored_classes(rows) if self._classes is None else self._classes[rows.cpu()]
+
+    def gather(self, rows: Tensor, classes: Tensor, images: Tensor) -> Tensor:
+        rows, columns = rows.cpu(), self._columns(rows.cpu(), classes.cpu())
+        stored = self._stored(rows[:, None], columns).to(images.device).permute(0, 1, 4, 2, 3)
+        g = stored.to(torch.float32, memory_format=torch.contiguous_format)
+        if self._scales is not None:
+            g *= self._scales[rows[:, None], columns].to(g.device)[:, :, None, None, None]
+        return g
+
+    def _columns(self, rows: Tensor, classes: Tensor) -> Tensor:
+        """Where in the store the gradients of `classes` `(B, k)` lie."""
+        if self._classes is None:
+            return classes
+        same = self._classes[rows][:, None, :] == classes[:, :, None]
+        if not same.any(dim=2).all():
+            raise InputError(f"{self.path} holds gradients of {self.classes_per_image} classes an image, not of all.")
+        return same.byte().argmax(dim=2)
+
+    def _stored(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Of rows `(B, 1)` and columns `(B, k)` what is stored, `(B, k, H, W, ch)`."""
+        if self._values is None:
+            return self._whole(self._array.vindex[rows.numpy(), columns.numpy()])
+        return self._values[rows.to(self._values.device), columns.to(self._values.device)]
+
+    def _whole(self, part: tensorstore.TensorStore) -> Tensor:
+        """A part of the array, of which nothing is missing."""
         try:
-            values: NDArray[np.float16] = part.read().result()
+            values = torch.from_numpy(part.read().result())
         except ValueError:
-            values = np.full(1, np.nan, np.float16)
-        if not np.isfinite(values).all():
+            values = None
+        if values is None or _has_gaps(values):
             raise InputError(f"{self.path} is unfinished or damaged; delete it and run the stage that writes it again.")
         return values
 
-    def gather(self, rows: Tensor, classes: Tensor, images: Tensor) -> Tensor:
-        return _channels_first(self._values(rows.cpu().numpy()[:, None], classes.cpu().numpy())).to(images.device)
 
-    def _values(self, rows: NDArray[np.int64], classes: NDArray[np.int64]) -> NDArray[np.float16]:
-        if self._preloaded is not None:
-            return self._preloaded[rows, classes]
-        return self._read(self._array.vindex[rows, classes])
+def _has_gaps(values: Tensor) -> bool:
+    if values.dtype == torch.int8:
+        return bool((values == _MISSING).any())
+    return not math.isfinite(values.sum(dtype=torch.float64))  # which any inf or nan makes one of them
 
 
-_KINDS: Mapping[str, Callable[[ReadOnlyStore, bool], TargetStore]] = {
+_KINDS: Mapping[str, Callable[[ReadOnlyStore, bool | None, torch.device], TargetStore]] = {
     "representatives": _Representatives,
     "nearest": _Nearest,
     "gradients": _Gradients,

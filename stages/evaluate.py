@@ -149,11 +149,13 @@ def _alignment_metrics(cosines: Tensor | None, confidence: float) -> dict[str, o
 
 
 def _cosines(model: nn.Module, x: Tensor, path: Path, evaluation: EvaluationParams) -> Tensor:
-    """For each test image the mean over classes of the cosine between input gradient and score-based gradient."""
-    reference = TargetStore.open(path)
-    classes = torch.arange(reference.num_classes).expand(len(x), -1)
-    targets = reference.gather(torch.arange(len(x)), classes, x)
-    return alignment(model, x, targets, evaluation.alignment.gradient, BATCH)
+    """For each test image the mean over its classes of the cosine between input gradient and score-based gradient."""
+    reference, cosines = TargetStore.open(path), []
+    for part, rows in zip(x.split(BATCH), torch.arange(len(x)).split(BATCH), strict=True):
+        classes = reference.stored_classes(rows)
+        g = reference.gather(rows, classes, part)
+        cosines.append(alignment(model, part, classes, g, evaluation.alignment.gradient))
+    return torch.cat(cosines)
 
 
 def _outcomes(correct: Tensor, cosines: Tensor | None, attacked: _Attacked) -> dict[str, Tensor]:

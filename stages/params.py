@@ -237,10 +237,17 @@ class NearestNeighborParams(Section):
     pool_per_class: Count
 
 
-class ScoreBasedParams(Section):
-    source: Literal["score_based"]
+class DistilledParams(Section):
+    """Score-based gradients: at which t, of how many draws of noise, towards how many classes (None: all), kept as what type."""
+
     timestep: Annotated[int, Field(ge=0)]
     draws: Count
+    classes_per_image: Count | None = None
+    dtype: Literal["float16", "int8"] = "float16"
+
+
+class ScoreBasedParams(DistilledParams):
+    source: Literal["score_based"]
     shard_size: Count
 
 
@@ -386,10 +393,8 @@ Method = CrossEntropyParams | AdversarialParams | TradesParams | AlignmentParams
 MethodParams = Annotated[Method, Field(discriminator="objective")]
 
 
-class ReferenceParams(Section):
+class ReferenceParams(DistilledParams):
     gradient: Gradient
-    timestep: Annotated[int, Field(ge=0)]
-    draws: Count
 
 
 class TargetedParams(Section):
@@ -501,6 +506,15 @@ class DatasetParams(Section):
             source = self.source(name)
             if source is not None:
                 _require(source, self.targets, f"methods.{name}", "targets")
+        return self
+
+    @model_validator(mode="after")
+    def _shared_classes_are_everywhere(self) -> Self:
+        for name, method in self.methods.items():
+            shared = method.alignment is not None and method.alignment.classes_shared
+            target = self.targets.get(self.source(name) or "")
+            if shared and isinstance(target, ScoreBasedParams) and target.classes_per_image is not None:
+                raise ValueError(f"methods.{name}.classes_shared needs targets of all classes: classes_per_image null")
         return self
 
     @model_validator(mode="after")

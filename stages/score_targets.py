@@ -3,24 +3,26 @@
 `--split test` writes those at the test images, a reference that `evaluate` alone reads, to measure how aligned a classifier is.
 """
 
-from collections.abc import Callable
+import math
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from pag.diffusion import load_diffusion
 from pag.errors import InputError
 from pag.files import replace, written_whole
 from pag.progress import progress
 from pag.ranks import barrier, deal, first, from_first
+from pag.room import require_disk, require_memory
 from pag.stores import ImageStore, Split, pixels
 from pag.target_stores import create_gradients, shard_rows, write_shard
-from pag.targets.score_based import score_based_gradients
+from pag.targets.score_based import image_classes, score_based_gradients
 from stages.execution import device, stage_run
-from stages.params import FiguresParams, Params, ScoreBasedParams
+from stages.params import DistilledParams, FiguresParams, Params, ScoreBasedParams
 from stages.paths import DatasetPaths
 
 __all__ = ["SOURCE", "run"]
@@ -28,7 +30,7 @@ __all__ = ["SOURCE", "run"]
 SOURCE = "score_based"
 REFERENCE_SHARD = 1024
 
-Distiller = Callable[..., torch.Tensor]  # (pixels, rows, timestep=…) → gradients (N, C, ch, H, W)
+Distiller = partial[Tensor]  # (pixels, rows, timestep=…, classes=…) → gradients (N, m, ch, H, W)
 
 
 def run(params: Params, dataset: str, split: Literal["train", "test"]) -> None:
@@ -46,8 +48,9 @@ def _train_targets(params: Params, dataset: str) -> None:
     inputs, values, threads = _inputs(paths), [params.seed, target, figures], params.dataset(dataset).diffusion.threads
     with stage_run(f"score_targets@{dataset}", values=values, inputs=inputs, threads=threads) as checkpoints:
         store = ImageStore.open(paths.images)
-        distill = _distiller(paths, "train", target.timestep, target.draws, params.seed)
-        _write(paths.targets(SOURCE), store.all_training(), store.num_classes, distill, target.shard_size, checkpoints)
+        distill = _distiller(paths, "train", target, params.seed)
+        size = target.shard_size
+        _write(paths.targets(SOURCE), store.all_training(), store.num_classes, distill, target, size, checkpoints)
         if first():
             with written_whole(paths.target_examples) as partial_file:
                 save_file(_by_timestep(distill, store.split("train"), figures), partial_file)
@@ -58,27 +61,40 @@ def _test_targets(params: Params, dataset: str) -> None:
     inputs, values, threads = _inputs(paths), [params.seed, reference], params.dataset(dataset).diffusion.threads
     with stage_run(f"test_targets@{dataset}", values=values, inputs=inputs, threads=threads) as checkpoints:
         store = ImageStore.open(paths.images)
-        distill = _distiller(paths, "test", reference.timestep, reference.draws, params.seed)
-        _write(paths.test_targets, store.split("test"), store.num_classes, distill, REFERENCE_SHARD, checkpoints)
+        distill = _distiller(paths, "test", reference, params.seed)
+        size = REFERENCE_SHARD
+        _write(paths.test_targets, store.split("test"), store.num_classes, distill, reference, size, checkpoints)
 
 
 def _inputs(paths: DatasetPaths) -> list[Path]:
     return [paths.images, paths.diffusion]
 
 
-def _distiller(paths: DatasetPaths, split: str, timestep: int, draws: int, seed: int) -> Distiller:
+def _distiller(paths: DatasetPaths, split: str, how: DistilledParams, seed: int) -> Distiller:
     model = load_diffusion(paths.diffusion, device())
-    return partial(score_based_gradients, model, split=split, timestep=timestep, draws=draws, seed=seed)
+    return partial(score_based_gradients, model, split=split, timestep=how.timestep, draws=how.draws, seed=seed)
 
 
-def _write(destination: Path, part: Split, classes: int, distill: Distiller, shard_size: int, kept: Path) -> None:
+def _write(
+    destination: Path,
+    part: Split,
+    num_classes: int,
+    distill: Distiller,
+    how: DistilledParams,
+    shard_size: int,
+    kept: Path,
+) -> None:
     """Fills a store under `kept`, each rank its shards of those that an earlier run left, then puts it in its place."""
     unfinished, shards = kept / "store.zarr", shard_rows(len(part.rows), shard_size)
+    classes = _classes(part, num_classes, distill, how)
+    _, channels, height, width = part.images.shape
+    shape = (len(part.rows), classes.shape[1], height, width, channels)
 
     def left() -> list[int]:
         if not (kept / "created").exists():
-            _, channels, height, width = part.images.shape
-            create_gradients(unfinished, (len(part.rows), classes, height, width, channels), shard_size)
+            _require_room(shape, how, shard_size, kept)
+            chosen = None if how.classes_per_image is None else classes.numpy()
+            create_gradients(unfinished, shape, shard_size, how.dtype, chosen, num_classes)
             (kept / "created").touch()
         return [number for number in range(len(shards)) if not _done(kept, number).exists()]
 
@@ -86,7 +102,7 @@ def _write(destination: Path, part: Split, classes: int, distill: Distiller, sha
     with progress(destination.name, sum(len(shards[number]) for number in mine)) as meter:
         for number in mine:
             index = torch.tensor(shards[number])
-            g = distill(pixels(part.images[index]), part.rows[index])
+            g = distill(pixels(part.images[index]), part.rows[index], classes=classes[index])
             write_shard(unfinished, number, g.permute(0, 1, 3, 4, 2).numpy())
             _done(kept, number).touch()
             meter.advance(len(index))
@@ -95,11 +111,29 @@ def _write(destination: Path, part: Split, classes: int, distill: Distiller, sha
         replace(unfinished, destination)
 
 
+def _classes(part: Split, num_classes: int, distill: Distiller, how: DistilledParams) -> Tensor:
+    """Towards which classes each image has gradients, `(N, m)`."""
+    if how.classes_per_image is None:
+        return torch.arange(num_classes).expand(len(part.rows), -1)
+    if how.classes_per_image > num_classes:
+        raise InputError(
+            f"params.yaml: classes_per_image is {how.classes_per_image}, and there are {num_classes} classes."
+        )
+    given = distill.keywords
+    return image_classes(given["seed"], given["split"], part.rows, num_classes, how.classes_per_image)
+
+
+def _require_room(shape: tuple[int, ...], how: DistilledParams, shard_size: int, kept: Path) -> None:
+    """For the store on the disk, and in memory for a shard's gradients in float32, with a copy to write."""
+    require_disk({kept: math.prod(shape) * (2 if how.dtype == "float16" else 1)})
+    require_memory(2 * 4 * min(shard_size, shape[0]) * math.prod(shape[1:]))
+
+
 def _done(kept: Path, shard: int) -> Path:
     return kept / f"shard-{shard}.done"
 
 
-def _by_timestep(distill: Distiller, train: Split, figures: FiguresParams) -> dict[str, torch.Tensor]:
+def _by_timestep(distill: Distiller, train: Split, figures: FiguresParams) -> dict[str, Tensor]:
     """Gradients of the first training image of each of the first classes at several t (figure 8)."""
     first = torch.stack([(train.labels == c).nonzero()[0, 0] for c in train.labels.unique()[: figures.images]])
     x, rows = pixels(train.images[first]), train.rows[first]

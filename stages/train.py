@@ -111,7 +111,7 @@ def _lambda(params: Params, cell: Cell) -> float:
 
 
 def _targets(paths: DatasetPaths, source: str, store: ImageStore) -> TargetStore:
-    targets = TargetStore.open(paths.targets(source))
+    targets = TargetStore.open(paths.targets(source), device=device())
     targets.check_matches(len(store.all_training().rows), store.num_classes, store.image_shape)
     return targets
 

@@ -98,10 +98,14 @@ def _targets(params: Params, paths: DatasetPaths, store: ImageStore) -> Iterator
     classes = train.labels.unique()[: dataset.figures.images]
     first = torch.stack([(train.labels == c).nonzero()[0, 0] for c in classes])
     x, columns = pixels(train.images[first]), torch.arange(min(COLUMNS, store.num_classes)).expand(len(first), -1)
-    stores = [TargetStore.open(paths.targets(name), preload=False) for name in sources]
-    g = torch.stack([targets.gather(train.rows[first], columns, x) for targets in stores]).numpy()
+    opened = {name: TargetStore.open(paths.targets(name), preload=False) for name in sources}
+    # Stores of a few classes an image miss most of the columns.
+    stores = {name: s for name, s in opened.items() if s.classes_per_image == s.num_classes}
+    if not stores:
+        return
+    g = torch.stack([targets.gather(train.rows[first], columns, x) for targets in stores.values()]).numpy()
     for i, label in enumerate(train.labels[first].tolist()):
-        names, class_names = [method_name(name) for name in sources], store.class_names
+        names, class_names = [method_name(name) for name in stores], store.class_names
         figure = targets_by_source(x[i].numpy(), class_names[label], g[:, i], names, class_names[:COLUMNS])
         yield f"targets-by-source-{i}", figure
 

@@ -43,8 +43,8 @@ def _bytes(path):
     return {str(f.relative_to(path)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 
-def _fresh(tmp_path):
-    path = tmp_path / "store.zarr"
+def _fresh(tmp_path, name="store.zarr"):
+    path = tmp_path / name
     shutil.rmtree(path, ignore_errors=True)
     return path
 
@@ -237,8 +237,8 @@ def _gradients(seed=0, shape=(N, C, H, W, CH)):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def _write_gradients(path, gradients, shard_size, order=None):
-    create_gradients(path, gradients.shape, shard_size, {"source": "test"})
+def _write_gradients(path, gradients, shard_size, order=None, **kept_as):
+    create_gradients(path, gradients.shape, shard_size, **kept_as)
     shards = shard_rows(len(gradients), shard_size)
     for shard in range(len(shards)) if order is None else order:
         rows = shards[shard]
@@ -325,7 +325,7 @@ def test_one_image_a_chunk_inside_shards(tmp_path):
     array = zarr.open_array(tmp_path / "g.zarr" / "gradients", mode="r")
     assert array.chunks == (1, C, H, W, CH)
     assert array.shards == (3, C, H, W, CH)
-    assert zarr.open_group(tmp_path / "g.zarr", mode="r").attrs.asdict() == {"kind": "gradients", "source": "test"}
+    assert zarr.open_group(tmp_path / "g.zarr", mode="r").attrs.asdict() == {"kind": "gradients", "num_classes": C}
 
 
 @given(st.integers(0, 50), st.integers(1, 20))
@@ -343,6 +343,65 @@ def test_order_of_shards_changes_no_byte(tmp_path, order, again):
         _write_gradients(reference, _gradients(), 2)
     _write_gradients(path, _gradients(), 2, order if again is None else [*order, again])
     assert _bytes(path) == _bytes(reference)
+
+
+@on_disk
+@given(seed=st.integers(0, 10**6), shard_size=st.integers(1, 9), size=st.integers(1, 6), m=st.integers(1, C))
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_gradients_of_some_classes_are_those_of_the_store_of_all(tmp_path, dtype, seed, shard_size, size, m):
+    whole, some, gradients = _fresh(tmp_path), _fresh(tmp_path, "some.zarr"), _gradients(seed)
+    rng = np.random.default_rng(seed)
+    chosen = np.sort(np.stack([rng.permutation(C)[:m] for _ in range(N)]), axis=1)
+    _write_gradients(whole, gradients, shard_size, dtype=dtype)
+    _write_gradients(
+        some, gradients[np.arange(N)[:, None], chosen], shard_size, dtype=dtype, classes=chosen, num_classes=C
+    )
+    rows, _, images = _batch(seed, size, 1)
+    for preload in (True, False):
+        store = TargetStore.open(some, preload=preload)
+        assert (store.num_images, store.num_classes, store.classes_per_image) == (N, C, m)
+        classes = store.stored_classes(rows)
+        assert torch.equal(classes, torch.from_numpy(chosen)[rows])
+        for wanted in (classes, classes.flip(1), classes[:, :1]):
+            expected = TargetStore.open(whole, preload=preload).gather(rows, wanted, images)
+            assert torch.equal(store.gather(rows, wanted, images), expected)
+    if m < C:
+        other = torch.tensor([[next(c for c in range(C) if c not in row)] for row in chosen])[rows]
+        with pytest.raises(InputError, match=f"holds gradients of {m} classes"):
+            store.gather(rows, other, images)
+
+
+@given(seed=st.integers(0, 10**6), exponent=st.integers(-20, 20))
+def test_int8_is_within_half_a_level_of_the_largest_value(tmp_path_factory, seed, exponent):
+    path, gradients = tmp_path_factory.mktemp("int8") / "g.zarr", _gradients(seed) * np.float32(10.0**exponent)
+    gradients[0, 0] = 0
+    _write_gradients(path, gradients, 3, dtype="int8")
+    rows, classes = torch.arange(N), torch.arange(C).expand(N, -1)
+    g = TargetStore.open(path).gather(rows, classes, torch.empty(0))
+    wanted = _channels_first(gradients)
+    level = wanted.abs().amax(dim=(2, 3, 4), keepdim=True) / 127
+    assert ((g - wanted).abs() <= 0.5001 * level).all()
+    assert torch.equal(g[0, 0], wanted[0, 0])
+
+
+GRADIENT_DAMAGES = {
+    "no scales": _remove_array("scales"),
+    "infinite scale": _replace_array("scales", np.full((N, 2), np.inf, np.float32)),
+    "scales of fewer": _replace_array("scales", np.ones((N, 1), np.float32)),
+    "no classes": _remove_array("classes"),
+    "classes outside": _replace_array("classes", np.full((N, 2), C)),
+    "classes of fewer": _replace_array("classes", np.zeros((N - 1, 2), np.int64)),
+}
+
+
+@pytest.mark.parametrize("damage", GRADIENT_DAMAGES)
+def test_damaged_store_of_some_classes_is_named(tmp_path, damage):
+    path, classes = tmp_path / "g.zarr", np.tile([0, C - 1], (N, 1))
+    _write_gradients(path, _gradients()[:, :2], N, dtype="int8", classes=classes, num_classes=C)
+    GRADIENT_DAMAGES[damage](path)
+    with pytest.raises(InputError) as caught:
+        TargetStore.open(path)
+    _one_sentence(caught.value, path)
 
 
 @pytest.mark.parametrize("relative_to", ["image", "own_class"])
@@ -365,10 +424,11 @@ def test_write_shard_refuses_other_shapes_and_overflow(tmp_path):
 
 
 @pytest.mark.parametrize("written", [[], [0], [0, 2], [1, 2]])
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
 @pytest.mark.parametrize("preload", [True, False])
-def test_unfinished_gradients_are_named(tmp_path, written, preload):
+def test_unfinished_gradients_are_named(tmp_path, written, dtype, preload):
     path = tmp_path / "g.zarr"
-    _write_gradients(path, _gradients(), 3, written)
+    _write_gradients(path, _gradients(), 3, written, dtype=dtype)
     with pytest.raises(InputError, match="unfinished") as caught:
         TargetStore.open(path, preload)
     _one_sentence(caught.value, path)
