@@ -45,14 +45,13 @@ def rows(quick: bool) -> list[Row]:
 
 def _readers(folder: Path, images: int) -> dict[str, Reader]:
     """A store and a memory map of the same random gradients, and how each is read."""
-    channels, height, width = SHAPE
-    create_gradients(folder / "g.zarr", (images, CLASSES, height, width, channels), SHARD)
+    create_gradients(folder / "g.zarr", (images, CLASSES, *SHAPE), SHARD)
     mapped = np.lib.format.open_memmap(folder / "g.npy", "w+", np.float16, (images, CLASSES, *SHAPE))
     rng = np.random.default_rng(0)
     for number, shard in enumerate(shard_rows(images, SHARD)):
         g = rng.standard_normal((len(shard), CLASSES, *SHAPE), dtype=np.float32).astype(np.float16)
         mapped[shard.start : shard.stop] = g
-        write_shard(folder / "g.zarr", number, np.moveaxis(g, 2, -1))
+        write_shard(folder / "g.zarr", number, g)
     mapped.flush()
     npy = np.load(folder / "g.npy", mmap_mode="r")
 

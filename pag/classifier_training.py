@@ -1,6 +1,8 @@
 """Training of a classifier on an image store, with a target store where gradients are aligned (section 3)."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ from pag.augmentation import Augmentation
 from pag.modes import evaluating, train_with_statistics
 from pag.objectives import Batch, Objective, draw_classes
 from pag.parallel_training import Together
+from pag.prefetch import prefetched
 from pag.randomness import torch_stream
+from pag.ranks import share
 from pag.stores import Split, pixels
 from pag.target_stores import TargetStore
 from pag.training import OPTIMIZERS, fit
@@ -44,6 +48,9 @@ def train_classifier(
 ) -> list[dict[str, float]]:
     """Trains `model` in place, by all ranks together, and leaves it in evaluation mode.
 
+    A batch is a function of the step alone. Where targets come from the disk, or from another device than `device`, the next one is
+    made while the model trains on this one.
+
     Args:
         model: an untrained classifier.
         train, validation: the two parts of the training set; the validation part only monitors.
@@ -70,33 +77,44 @@ def train_classifier(
     steps = epochs * steps_per_epoch
     together = Together(model)
 
-    def loss_of_step(step: int) -> Mapping[str, Tensor]:
+    @lru_cache(1)
+    def order(epoch: int) -> Tensor:
+        return torch.randperm(len(labels), generator=torch_stream(seed, "order", epoch))
+
+    def batch_of_step(step: int) -> tuple[Batch, torch.Generator]:
+        """This rank's part of the batch, and the generator for what the objective draws; draws are for the whole batch."""
         epoch, position = divmod(step, steps_per_epoch)
-        train_with_statistics(model, frozen=frozen_from is not None and step / steps >= frozen_from)
-        order = torch.randperm(len(labels), generator=torch_stream(seed, "order", epoch))
-        index = order[position * batch_size : (position + 1) * batch_size]
-        generator, share = torch_stream(seed, "step", step), together.share(len(index))
-        own = index[share.rows]  # draws are for the whole batch, the rest for this rank's rows
+        index = order(epoch)[position * batch_size : (position + 1) * batch_size]
+        generator, part = torch_stream(seed, "step", step), share(len(index))
+        own = index[part.rows]
         x, y = images[own.to(device)], labels[own.to(device)]
         classes = g = None
         if targets is not None:
             drawn = draw_classes(len(index), targets.classes_per_image, classes_per_step, generator, classes_shared)
-            classes = targets.stored_classes(rows[own]).gather(1, drawn[share.rows])
-            g = targets.gather(rows[own], classes, x)
-            classes = classes.to(device)
+            classes = targets.stored_classes(rows[own]).gather(1, drawn[part.rows])
+            g, classes = targets.gather(rows[own], classes, x), classes.to(device)
         views = augmentation.draw(len(index), generator)
         if views is not None:
-            views = views.of(share.rows)
+            views = views.of(part.rows)
             x, g = views(x), None if g is None else views(g)
-        batch = Batch(x, y, classes, g, progress=step / steps, share=share)
+        return Batch(x, y, classes, g, progress=step / steps, share=part), generator
+
+    def loss_of_step(step: int) -> Mapping[str, Tensor]:
+        batch, generator = batch_of(step)
+        train_with_statistics(model, frozen=frozen_from is not None and step / steps >= frozen_from)
+        assert batch.share is not None
+        together.share(batch.share.total)
         return together.weighted(objective(together.network, batch, generator))
 
     options = {key: value for key, value in optimizer.items() if key != "name"}
-    curves = fit(
-        model, loss_of_step, OPTIMIZERS[optimizer["name"]](model.parameters(), steps, **options), steps=steps,
-        report_every=steps_per_epoch, seed=seed, description=description, checkpoint=checkpoint,
-        monitor=_monitor(model, validation, targets, gradient, device),
-    )  # fmt: skip
+    # On one device a thread would take its time from the step that it runs beside.
+    elsewhere = targets is not None and (targets.device is None or targets.device.type != device.type)
+    with prefetched(batch_of_step, steps) if elsewhere else nullcontext(batch_of_step) as batch_of:
+        curves = fit(
+            model, loss_of_step, OPTIMIZERS[optimizer["name"]](model.parameters(), steps, **options), steps=steps,
+            report_every=steps_per_epoch, seed=seed, description=description, checkpoint=checkpoint,
+            monitor=_monitor(model, validation, targets, gradient, device),
+        )  # fmt: skip
     model.eval()
     return curves
 

@@ -19,8 +19,8 @@ from torch.distributed.rendezvous import rendezvous
 from pag.errors import InputError
 
 __all__ = [
-    "Share", "barrier", "deal", "device", "fails_first", "first", "from_first", "gather", "joined", "mean", "part", "rank",
-    "share", "size",
+    "Share", "barrier", "deal", "device", "fails_first", "first", "from_first", "gather", "joined", "local_size", "mean", "part",
+    "rank", "share", "size",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ def joined() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
-    gpus, here = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    gpus, here = torch.cuda.device_count(), local_size()
     if 0 < gpus < here:
         raise InputError(f"torchrun started {here} processes on a host with {gpus} GPUs; start one for each.")
     if gpus:
@@ -78,6 +78,11 @@ def rank() -> int:
 def size() -> int:
     """The number R of ranks."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def local_size() -> int:
+    """The number of ranks on this host."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def first() -> bool:

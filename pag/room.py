@@ -8,6 +8,7 @@ import psutil
 import torch
 
 from pag.errors import InputError
+from pag.ranks import local_size
 
 __all__ = ["fits", "require_disk", "require_memory"]
 
@@ -44,10 +45,10 @@ def require_memory(needed: int) -> None:
 
 
 def fits(size: int, device: torch.device) -> bool:
-    """Whether so many bytes take at most half of the memory that is free on a device, for other work needs some, too."""
+    """Whether so many bytes take at most half of a device's free memory; main memory is for all ranks on this host."""
     if device.type == "cuda":
         return 2 * size <= int(torch.cuda.mem_get_info(device)[0])
-    return 2 * size <= int(psutil.virtual_memory().available)
+    return 2 * size * local_size() <= int(psutil.virtual_memory().available)
 
 
 def _existing(folder: Path) -> Path:

@@ -1,7 +1,7 @@
 """Target stores: where the target gradients g(x, c) of eq. (4) are kept, no more of them than is needed.
 
 A representative source keeps its representatives r_c, or a pool and who is nearest in it: kilobytes. The score-based source keeps
-`gradients (N, m, H, W, ch)`, one image to a chunk inside shards: of all m = C classes, or of m that were drawn once for each image,
+`gradients (N, m, ch, H, W)`, one image to a chunk inside shards: of all m = C classes, or of m that were drawn once for each image,
 `classes (N, m)`; in float16, or in int8 with `scales (N, m)`. One reader serves all: `gather`.
 
 Heuristic targets are relative to the image, `g(x, c) = r_c(x) − x` (section 4.1), or to the image's own class y:
@@ -87,7 +87,7 @@ def create_gradients(
 
     Args:
         path: where to; must not exist.
-        shape: `(N, m, H, W, ch)`.
+        shape: `(N, m, ch, H, W)`.
         shard_size: images a shard; an inner chunk is one image with its m gradients.
         dtype: `"float16"`, or `"int8"`: 127ths of the largest value of each gradient, which is kept as its scale.
         classes: `(N, m)`, whose gradients an image has, ascending; None: those of all m = C classes.
@@ -112,7 +112,7 @@ def shard_rows(num_images: int, shard_size: int) -> list[range]:
 
 
 def write_shard(path: Path, shard: int, gradients: NDArray[np.floating[Any]]) -> None:
-    """Writes the rows of one shard, `(rows, m, H, W, ch)`; shards may be written by different processes, in any order.
+    """Writes the rows of one shard, `(rows, m, ch, H, W)`; shards may be written by different processes, in any order.
 
     Raises:
         InputError: the number of rows is not the shard's, or a value does not fit the store's type.
@@ -150,6 +150,7 @@ class TargetStore(ABC):
         num_classes: C.
         classes_per_image: m, of how many classes an image has gradients.
         image_shape: `(ch, H, W)`.
+        device: where what is gathered lies before; None: on the disk.
     """
 
     path: Path
@@ -157,6 +158,7 @@ class TargetStore(ABC):
     num_classes: int
     classes_per_image: int
     image_shape: tuple[int, int, int]
+    device: torch.device | None
 
     def stored_classes(self, rows: Tensor) -> Tensor:
         """The classes that images have gradients of, ascending: `(B, m)` int64 on the CPU, for rows `(B,)`."""
@@ -213,6 +215,7 @@ class _Heuristic(TargetStore):
         if not isinstance(relative_to, str) or relative_to not in _RELATIVE:
             raise store.damaged(f"has targets relative to {relative_to!r}, not to one of {', '.join(_RELATIVE)}")
         self.path, self.num_classes, self.classes_per_image = store.path, num_classes, num_classes
+        self.device = _CPU
         self._relative = _RELATIVE[relative_to](store, num_classes)
 
     @abstractmethod
@@ -308,8 +311,8 @@ class _Gradients(TargetStore):
     def __init__(self, store: ReadOnlyStore, preload: bool | None, device: torch.device) -> None:
         self.path, quantized = store.path, store.has("scales")
         shape = store.finished("gradients", "int8" if quantized else "float16", 5).shape
-        self.num_images, self.classes_per_image, height, width, channels = shape
-        self.num_classes, self.image_shape = int(store.attribute("num_classes")), (channels, height, width)
+        self.num_images, self.classes_per_image, *_ = shape
+        self.num_classes, self.image_shape = int(store.attribute("num_classes")), (shape[2], shape[3], shape[4])
         self._scales = self._table(store, "scales", "float32") if quantized else None
         self._classes = self._table(store, "classes", "int64") if store.has("classes") else None
         self._check_tables(store)
@@ -318,8 +321,9 @@ class _Gradients(TargetStore):
         size = math.prod(shape) * (1 if quantized else 2)
         self._values: Tensor | None = None
         if preload or (preload is None and fits(size, _CPU)):
-            values = self._whole(self._array)
+            values = self._read(self._array)
             self._values = values.to(device) if fits(size, device) else values
+        self.device = None if self._values is None else self._values.device
 
     def _table(self, store: ReadOnlyStore, name: str, dtype: str) -> Tensor:
         """An array `(N, m)`."""
@@ -341,8 +345,7 @@ class _Gradients(TargetStore):
 
     def gather(self, rows: Tensor, classes: Tensor, images: Tensor) -> Tensor:
         rows, columns = rows.cpu(), self._columns(rows.cpu(), classes.cpu())
-        stored = self._stored(rows[:, None], columns).to(images.device).permute(0, 1, 4, 2, 3)
-        g = stored.to(torch.float32, memory_format=torch.contiguous_format)
+        g = self._stored(rows, columns).to(images.device).to(torch.float32)
         if self._scales is not None:
             g *= self._scales[rows[:, None], columns].to(g.device)[:, :, None, None, None]
         return g
@@ -357,26 +360,25 @@ class _Gradients(TargetStore):
         return same.byte().argmax(dim=2)
 
     def _stored(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Of rows `(B, 1)` and columns `(B, k)` what is stored, `(B, k, H, W, ch)`."""
-        if self._values is None:
-            return self._whole(self._array.vindex[rows.numpy(), columns.numpy()])
-        return self._values[rows.to(self._values.device), columns.to(self._values.device)]
+        """Of rows `(B,)` and columns `(B, k)` what is stored, `(B, k, ch, H, W)`."""
+        if self._values is None:  # a chunk is read whole, whatever is wanted of it
+            return self._read(self._array[rows.numpy()])[torch.arange(len(rows))[:, None], columns]
+        device = self._values.device
+        return self._values[rows.to(device)[:, None], columns.to(device)]
 
-    def _whole(self, part: tensorstore.TensorStore) -> Tensor:
-        """A part of the array, of which nothing is missing."""
+    def _read(self, images: tensorstore.TensorStore) -> Tensor:
+        """Some images' gradients, of which none is missing: a chunk, an image, is there or not as a whole."""
         try:
-            values = torch.from_numpy(part.read().result())
+            values = torch.from_numpy(images.read().result())
         except ValueError:
             values = None
-        if values is None or _has_gaps(values):
+        if values is None or _is_missing(values[:, 0, 0, 0, 0]).any():
             raise InputError(f"{self.path} is unfinished or damaged; delete it and run the stage that writes it again.")
         return values
 
 
-def _has_gaps(values: Tensor) -> bool:
-    if values.dtype == torch.int8:
-        return bool((values == _MISSING).any())
-    return not math.isfinite(values.sum(dtype=torch.float64))  # which any inf or nan makes one of them
+def _is_missing(values: Tensor) -> Tensor:
+    return values == _MISSING if values.dtype == torch.int8 else values.isnan()
 
 
 _KINDS: Mapping[str, Callable[[ReadOnlyStore, bool | None, torch.device], TargetStore]] = {

@@ -33,10 +33,9 @@ def run(params: Params, dataset: str, name: str, file: Path, labels: Path) -> No
         published, training = read_published_targets(file, labels), store.all_training()
         published.check_matches(store.num_classes, store.image_shape)
         rows = published.rows_of(training)
-        channels, height, width = store.image_shape
         with written_whole(paths.targets(name)) as partial, progress(f"{name}.zarr", len(rows)) as meter:
-            create_gradients(partial, (len(rows), store.num_classes, height, width, channels), target.shard_size)
+            create_gradients(partial, (len(rows), store.num_classes, *store.image_shape), target.shard_size)
             for number, shard in enumerate(shard_rows(len(rows), target.shard_size)):
                 gradients = published.gradients(rows[shard.start : shard.stop])
-                write_shard(partial, number, gradients.permute(0, 1, 3, 4, 2).numpy())
+                write_shard(partial, number, gradients.numpy())
                 meter.advance(len(shard))

@@ -4,6 +4,7 @@
 """
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,7 @@ from pag.diffusion import load_diffusion
 from pag.errors import InputError
 from pag.files import replace, written_whole
 from pag.progress import progress
-from pag.ranks import barrier, deal, first, from_first
+from pag.ranks import barrier, deal, first, from_first, local_size
 from pag.room import require_disk, require_memory
 from pag.stores import ImageStore, Split, pixels
 from pag.target_stores import create_gradients, shard_rows, write_shard
@@ -29,6 +30,7 @@ __all__ = ["SOURCE", "run"]
 
 SOURCE = "score_based"
 REFERENCE_SHARD = 1024
+SHARD_COPIES = 4  # of a shard in float32 in memory at once, at most: its parts, their sum, and what it is stored as
 
 Distiller = partial[Tensor]  # (pixels, rows, timestep=…, classes=…) → gradients (N, m, ch, H, W)
 
@@ -87,23 +89,23 @@ def _write(
     """Fills a store under `kept`, each rank its shards of those that an earlier run left, then puts it in its place."""
     unfinished, shards = kept / "store.zarr", shard_rows(len(part.rows), shard_size)
     classes = _classes(part, num_classes, distill, how)
-    _, channels, height, width = part.images.shape
-    shape = (len(part.rows), classes.shape[1], height, width, channels)
+    shape = (*classes.shape, *part.images.shape[1:])
 
     def left() -> list[int]:
+        missing = [number for number in range(len(shards)) if not _done(kept, number).exists()]
+        _require_room(shape[1:], how, [len(shards[number]) for number in missing], kept)
         if not (kept / "created").exists():
-            _require_room(shape, how, shard_size, kept)
             chosen = None if how.classes_per_image is None else classes.numpy()
             create_gradients(unfinished, shape, shard_size, how.dtype, chosen, num_classes)
             (kept / "created").touch()
-        return [number for number in range(len(shards)) if not _done(kept, number).exists()]
+        return missing
 
     mine = deal(from_first(left))
     with progress(destination.name, sum(len(shards[number]) for number in mine)) as meter:
         for number in mine:
             index = torch.tensor(shards[number])
             g = distill(pixels(part.images[index]), part.rows[index], classes=classes[index])
-            write_shard(unfinished, number, g.permute(0, 1, 3, 4, 2).numpy())
+            write_shard(unfinished, number, g.numpy())
             _done(kept, number).touch()
             meter.advance(len(index))
     barrier()
@@ -123,10 +125,11 @@ def _classes(part: Split, num_classes: int, distill: Distiller, how: DistilledPa
     return image_classes(given["seed"], given["split"], part.rows, num_classes, how.classes_per_image)
 
 
-def _require_room(shape: tuple[int, ...], how: DistilledParams, shard_size: int, kept: Path) -> None:
-    """For the store on the disk, and in memory for a shard's gradients in float32, with a copy to write."""
-    require_disk({kept: math.prod(shape) * (2 if how.dtype == "float16" else 1)})
-    require_memory(2 * 4 * min(shard_size, shape[0]) * math.prod(shape[1:]))
+def _require_room(shape: tuple[int, ...], how: DistilledParams, images: Sequence[int], kept: Path) -> None:
+    """On the disk for shards of so many images, with gradients `(m, ch, H, W)` each; in memory for those that ranks work on."""
+    values = math.prod(shape)
+    require_disk({kept: sum(images) * values * (2 if how.dtype == "float16" else 1)})
+    require_memory(SHARD_COPIES * 4 * max(images, default=0) * values * local_size())
 
 
 def _done(kept: Path, shard: int) -> Path:

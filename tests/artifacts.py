@@ -89,8 +89,8 @@ def _write_dataset(params, paths, rng, channels, class_names):
         path, relative_to = paths.targets(name), "own_class" if "own_class" in name else "image"
         path.parent.mkdir(exist_ok=True)
         if name == "score_based":
-            create_gradients(path, (n, CLASSES, *shape), n)
-            write_shard(path, 0, rng.normal(size=(n, CLASSES, *shape)))
+            create_gradients(path, (n, CLASSES, channels, SIDE, SIDE), n)
+            write_shard(path, 0, rng.normal(size=(n, CLASSES, channels, SIDE, SIDE)))
         elif name.startswith("nearest"):
             nearest = rng.integers(0, n, (n, CLASSES), dtype=np.int32)
             write_nearest(path, images, nearest, relative_to, labels)

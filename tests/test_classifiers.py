@@ -20,7 +20,7 @@ from pag.errors import InputError
 from pag.modes import train_with_statistics
 from pag.objectives import AdversarialTraining, Alignment, CrossEntropy, Ramp, Trades
 from pag.stores import Split
-from pag.target_stores import TargetStore, write_representatives
+from pag.target_stores import TargetStore, create_gradients, write_representatives, write_shard
 
 OPTIONS = {"family": "resnet", "channels": [4, 8], "blocks": [1, 1], "norm": "none", "activation": "silu"}
 OPTIONS["normalization"] = {"mean": 0.5, "std": 0.5}
@@ -150,6 +150,34 @@ def test_interrupted_training_ends_with_the_same_weights(data, name, tmp_path):
         assert torch.equal(value, resumed.state_dict()[key])
     assert curves == resumed_curves
     assert not whole.training
+
+
+def test_training_from_disk_with_batches_made_ahead_is_training_from_memory(data, tmp_path):
+    g = np.random.default_rng(1).normal(size=(36, C, 1, 8, 8)).astype(np.float32)
+    create_gradients(tmp_path / "g.zarr", g.shape, 36)
+    write_shard(tmp_path / "g.zarr", 0, g)
+    stores = [TargetStore.open(tmp_path / "g.zarr", preload) for preload in (True, False)]
+    assert [store.device for store in stores] == [torch.device("cpu"), None]
+    (memory, curves), (disk, disk_curves) = (_train((*data[:2], store), "aligned") for store in stores)
+    assert all(torch.equal(value, disk.state_dict()[key]) for key, value in memory.state_dict().items())
+    assert curves == disk_curves
+
+
+def test_training_draws_among_the_classes_that_an_image_has_targets_of(data, tmp_path):
+    classes = np.stack([np.delete(np.arange(C), row % C) for row in range(36)])
+    g = np.random.default_rng(1).normal(size=(36, C, 1, 8, 8)).astype(np.float32)
+    create_gradients(tmp_path / "g.zarr", (36, C - 1, 1, 8, 8), 36, classes=classes, num_classes=C)
+    write_shard(tmp_path / "g.zarr", 0, g[np.arange(36)[:, None], classes])
+    store, seen = TargetStore.open(tmp_path / "g.zarr"), []
+
+    def watch(model, batch, generator):
+        seen.append((batch.x, batch.classes))
+
+    _, curves = _train((*data[:2], store), "aligned", watch=watch)
+    assert {c.shape[1] for _, c in seen} == {C - 1}  # k = 2 of the two that there are
+    counts = torch.cat([c.flatten() for _, c in seen]).bincount(minlength=C)
+    assert (counts == counts[0]).all()
+    assert all("validation_cosine" in row for row in curves)
 
 
 STEPS, FREEZE = 12, 0.5  # 3 epochs of 4 steps: the statistics freeze in the middle of the second

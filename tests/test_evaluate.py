@@ -52,7 +52,7 @@ def made(params, tmp_path, monkeypatch):
     few = load_params(PARAMS_FILE, ["grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]"])
     artifacts.write_all(few, "digits", "resnet8")
     store = ImageStore.open(PATHS.images)
-    shape = (len(store.split("test").labels), 4, 8, 8, 1)
+    shape = (len(store.split("test").labels), 4, 1, 8, 8)
     create_gradients(PATHS.test_targets, shape, shape[0])
     write_shard(PATHS.test_targets, 0, np.random.default_rng(0).normal(size=shape))
     shutil.rmtree(CELL.classifier)

@@ -7,7 +7,7 @@ import torch
 
 from pag.improved_diffusion.gaussian_diffusion import GaussianDiffusion
 from pag.resizing import resize
-from pag.targets.score_based import image_noise, score_based_gradients
+from pag.targets.score_based import image_classes, image_noise, score_based_gradients
 
 C, T, SIGMA = 3, 100, 0.5
 SHAPE = (1, 2, 2)
@@ -66,6 +66,22 @@ def test_an_image_has_the_same_targets_in_any_company(model):
     together = _gradients(model, pixels, rows)
     some = torch.tensor([149, 3, 70])
     torch.testing.assert_close(_gradients(model, pixels[some], rows[some]), together[some], rtol=1e-4, atol=1e-6)
+
+
+def test_gradients_towards_some_classes_are_columns_of_all(model):
+    pixels, rows, classes = torch.rand(60, *SHAPE), torch.arange(60), torch.tensor([[0, 2], [2, 1]] * 30)
+    some, every = _gradients(model, pixels, rows, classes=classes), _gradients(model, pixels, rows)
+    torch.testing.assert_close(some, every[torch.arange(60)[:, None], classes], rtol=1e-4, atol=1e-6)
+
+
+def test_classes_of_an_image_are_drawn_uniformly_by_its_row_alone():
+    drawn = image_classes(3, "train", torch.arange(2000), 8, 3)
+    assert (drawn.diff(dim=1) > 0).all()  # ascending, none twice
+    torch.testing.assert_close(image_classes(3, "train", torch.tensor([7, 1999]), 8, 3), drawn[[7, 1999]])
+    counts = drawn.flatten().bincount(minlength=8)  # 750 expected, with a standard deviation of 22
+    assert (counts - 750).abs().max() < 5 * 22
+    assert not torch.equal(image_classes(3, "test", torch.arange(2000), 8, 3), drawn)
+    assert torch.equal(image_classes(3, "train", torch.arange(4), 8, 8), torch.arange(8).expand(4, -1))
 
 
 def test_draws_average_and_splits_and_rows_have_noise_of_their_own(model):

@@ -233,7 +233,7 @@ def _one_sentence(error, path):
 # Target stores
 
 
-def _gradients(seed=0, shape=(N, C, H, W, CH)):
+def _gradients(seed=0, shape=(N, C, CH, H, W)):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
@@ -311,7 +311,7 @@ def test_gradients_are_what_was_written_read_whole_or_not(tmp_path, seed, shard_
     path, gradients = _fresh(tmp_path), _gradients(seed)
     _write_gradients(path, gradients, shard_size)
     rows, classes, images = _batch(seed, size, k)
-    expected = _channels_first(gradients.astype(np.float16).astype(np.float32)[rows.numpy()[:, None], classes.numpy()])
+    expected = torch.from_numpy(gradients.astype(np.float16).astype(np.float32))[rows[:, None], classes]
     for preload in (True, False):
         store = TargetStore.open(path, preload=preload)
         assert (store.num_images, store.num_classes, store.image_shape) == (N, C, (CH, H, W))
@@ -323,8 +323,8 @@ def test_gradients_are_what_was_written_read_whole_or_not(tmp_path, seed, shard_
 def test_one_image_a_chunk_inside_shards(tmp_path):
     _write_gradients(tmp_path / "g.zarr", _gradients(), 3)
     array = zarr.open_array(tmp_path / "g.zarr" / "gradients", mode="r")
-    assert array.chunks == (1, C, H, W, CH)
-    assert array.shards == (3, C, H, W, CH)
+    assert array.chunks == (1, C, CH, H, W)
+    assert array.shards == (3, C, CH, H, W)
     assert zarr.open_group(tmp_path / "g.zarr", mode="r").attrs.asdict() == {"kind": "gradients", "num_classes": C}
 
 
@@ -378,7 +378,7 @@ def test_int8_is_within_half_a_level_of_the_largest_value(tmp_path_factory, seed
     _write_gradients(path, gradients, 3, dtype="int8")
     rows, classes = torch.arange(N), torch.arange(C).expand(N, -1)
     g = TargetStore.open(path).gather(rows, classes, torch.empty(0))
-    wanted = _channels_first(gradients)
+    wanted = torch.from_numpy(gradients)
     level = wanted.abs().amax(dim=(2, 3, 4), keepdim=True) / 127
     assert ((g - wanted).abs() <= 0.5001 * level).all()
     assert torch.equal(g[0, 0], wanted[0, 0])
@@ -414,12 +414,12 @@ def test_heuristic_stores_rewritten_are_the_same_bytes(tmp_path, kind, relative_
 
 def test_write_shard_refuses_other_shapes_and_overflow(tmp_path):
     path = tmp_path / "g.zarr"
-    create_gradients(path, (N, C, H, W, CH), 3)
+    create_gradients(path, (N, C, CH, H, W), 3)
     with pytest.raises(InputError, match="shard 2"):
-        write_shard(path, 2, np.zeros((3, C, H, W, CH)))  # the last shard has one row
+        write_shard(path, 2, np.zeros((3, C, CH, H, W)))  # the last shard has one row
     for value in (1e6, np.nan, -np.inf):
         with pytest.raises(InputError, match="shard 0 are not finite"):
-            write_shard(path, 0, np.full((3, C, H, W, CH), value))
+            write_shard(path, 0, np.full((3, C, CH, H, W), value))
     assert _bytes(path).keys() == {"zarr.json", "gradients/zarr.json"}
 
 
