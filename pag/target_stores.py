@@ -361,10 +361,12 @@ class _Gradients(TargetStore):
 
     def _stored(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Of rows `(B,)` and columns `(B, k)` what is stored, `(B, k, ch, H, W)`."""
-        if self._values is None:  # a chunk is read whole, whatever is wanted of it
-            return self._read(self._array[rows.numpy()])[torch.arange(len(rows))[:, None], columns]
-        device = self._values.device
-        return self._values[rows.to(device)[:, None], columns.to(device)]
+        values, place = self._values, rows
+        if values is None:  # a chunk is read whole, whatever is wanted of it
+            values, place = self._read(self._array[rows.numpy()]), torch.arange(len(rows))
+        index = (place[:, None] * self.classes_per_image + columns).flatten()
+        gradients = values.reshape(-1, math.prod(self.image_shape))
+        return gradients.index_select(0, index.to(values.device)).reshape(*columns.shape, *self.image_shape)
 
     def _read(self, images: tensorstore.TensorStore) -> Tensor:
         """Some images' gradients, of which none is missing: a chunk, an image, is there or not as a whole."""

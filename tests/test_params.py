@@ -11,6 +11,13 @@ from stages.params import load_params
 from stages.paths import Cell, grid_cells
 
 MISTAKES = {
+    "datasets.digits.targets.score_based={source: score_based, timestep: 5, draws: 1, shard_size: 9, dtype: int4}": (
+        "datasets.digits.targets.score_based.dtype"
+    ),
+    "datasets.tiny_imagenet.targets.score_based.classes_per_image=0": "tiny_imagenet.targets.score_based.classes_per_image",
+    "datasets.tiny_imagenet.methods.score_based={objective: alignment, gradient: logit, classes_per_step: 5, classes_shared: on}": (
+        "methods.score_based.classes_shared needs targets of all classes"
+    ),
     "datasets.digits.evaluation.threats.l2.eps=-1": "datasets.digits.evaluation.threats.l2.eps: input should be greater than 0",
     "datasets.digits.evaluation.threats={l3: {norm: l3, eps: 1.0}}": "datasets.digits.evaluation.threats.l3.norm",
     "datasets.digits.evaluation.threats={a: {norm: l2, eps: 1.0}, b: {norm: l2, eps: 1.0}}": "threats.b is the same as threats.a",
