@@ -28,8 +28,9 @@ from pag.ranks import first
 from pag.stores import ImageStore, pixels
 from pag.target_stores import TargetStore
 from stages.execution import stage_run
-from stages.params import EvaluationParams, Params, PGDParams, TargetedParams
+from stages.params import Params
 from stages.paths import Cell, DatasetPaths
+from stages.schema.evaluation import EvaluationParams, PGDParams, TargetedParams
 
 __all__ = ["FILES", "run", "write_evaluation"]
 

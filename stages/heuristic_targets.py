@@ -12,8 +12,9 @@ from pag.stores import ImageStore
 from pag.target_stores import write_nearest, write_representatives
 from pag.targets.representatives import class_mean, nearest_neighbor, one_image
 from stages.execution import stage_run
-from stages.params import ClassMeanParams, NearestNeighborParams, OneImageParams, Params
+from stages.params import Params
 from stages.paths import DatasetPaths
+from stages.schema.targets import ClassMeanParams, NearestNeighborParams, OneImageParams
 
 __all__ = ["run"]
 

@@ -9,8 +9,9 @@ from pag.published_targets import read_published_targets
 from pag.stores import ImageStore
 from pag.target_stores import create_gradients, shard_rows, write_shard
 from stages.execution import stage_run
-from stages.params import ImportedParams, Params
+from stages.params import Params
 from stages.paths import DatasetPaths
+from stages.schema.targets import ImportedParams
 
 __all__ = ["run"]
 

@@ -9,7 +9,8 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from pag.errors import InputError
-from stages.params import GridParams, Positive, Section
+from stages.params import GridParams
+from stages.schema.section import Positive, Section
 
 __all__ = ["Block", "PaperEntry", "Row", "commands", "read_paper"]
 

@@ -23,8 +23,10 @@ from pag.stores import ImageStore, Split, pixels
 from pag.target_stores import create_gradients, shard_rows, write_shard
 from pag.targets.score_based import image_classes, score_based_gradients
 from stages.execution import device, stage_run
-from stages.params import DistilledParams, FiguresParams, Params, ScoreBasedParams
+from stages.params import Params
 from stages.paths import DatasetPaths
+from stages.schema.evaluation import FiguresParams
+from stages.schema.targets import DistilledParams, ScoreBasedParams
 
 __all__ = ["SOURCE", "run"]
 

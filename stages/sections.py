@@ -6,9 +6,10 @@ from pathlib import Path
 from pag.errors import InputError
 from pag.names import attack_name, eps_text, method_name, norm_name, percent
 from pag.report import Column, Entry, FigureEntry, Section, Table
-from stages.params import DatasetParams, EvaluationParams, Params
+from stages.params import DatasetParams, Params
 from stages.paths import DatasetPaths
 from stages.results import Bounded, CellResult, Evaluation, GridResults, Measure
+from stages.schema.evaluation import EvaluationParams
 
 __all__ = ["grid_sections", "lambda_section", "toy_table"]
 

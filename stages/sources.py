@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pag.errors import InputError
 from pag.files import read_json
-from stages.params import NonNegative, Section
 from stages.results import GridResults
+from stages.schema.section import NonNegative, Section
 
 __all__ = ["KEPT", "Found", "KeptRun", "Measured", "Source", "read_kept", "todays"]
 

@@ -23,8 +23,9 @@ from pag.ranks import first
 from pag.stores import ImageStore, Split, pixels
 from pag.target_stores import TargetStore
 from stages.execution import device, stage_run
-from stages.params import AdversarialParams, AlignmentOptions, Method, Params, TradesParams, ValidationAttackParams
+from stages.params import Params
 from stages.paths import Cell, DatasetPaths
+from stages.schema.training import AdversarialParams, AlignmentOptions, Method, TradesParams, ValidationAttackParams
 
 __all__ = ["run"]
 

@@ -15,8 +15,9 @@ from pag.ranks import first
 from pag.resizing import resize
 from pag.stores import ImageStore, pixels
 from stages.execution import device, stage_run
-from stages.params import DiffusionParams, Params, SamplesParams
+from stages.params import Params
 from stages.paths import DatasetPaths
+from stages.schema.targets import DiffusionParams, SamplesParams
 
 __all__ = ["diffusion_config", "run", "write_diffusion"]
 

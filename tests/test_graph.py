@@ -10,6 +10,7 @@ ROOT = Path.cwd()
 STAGES = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
 # What carries values, messages and times, but decides nothing of a result: parameters are tracked key by key.
 PLUMBING = {Path(f"{name}.py") for name in ("stages/params", "stages/paths", "stages/execution", "stages/cli")}
+PLUMBING |= {*(path.relative_to(ROOT) for path in (ROOT / "stages/schema").glob("*.py"))}
 PLUMBING |= {
     Path(f"{name}.py")
     for name in ("pag/__init__", "pag/errors", "pag/progress", "pag/processes", "pag/ranks", "pag/room")

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from pag.errors import InputError
-from stages import params
 from stages.params import load_params
 from stages.paths import Cell, grid_cells
+from stages.schema import evaluation
 
 MISTAKES = {
     "datasets.digits.targets.score_based={source: score_based, timestep: 5, draws: 1, shard_size: 9, dtype: int4}": (
@@ -193,10 +193,10 @@ def test_paper_numbers():
 def test_foolbox_options_are_those_of_its_attacks():
     from pag.attacks.foolbox import FOOLBOX
 
-    assert {name: set(kind.options) for name, kind in FOOLBOX.items()} == params._FOOLBOX_OPTIONS
+    assert {name: set(kind.options) for name, kind in FOOLBOX.items()} == evaluation._FOOLBOX_OPTIONS
     for kind in FOOLBOX.values():
         options = dict.fromkeys(kind.options, 3)
-        assert params.FoolboxAttackParams(eps=1.0, **options).options == options
+        assert evaluation.FoolboxAttackParams(eps=1.0, **options).options == options
         kind.make(options)  # Foolbox knows them
 
 

@@ -66,7 +66,9 @@ def made(tmp_path_factory):
     names = {"dataset": "digits", "method": "vanilla", "lambda": None, "seed": 0, "class_names": ["0", "1", "2", "3"]}
     save_classifier(CELL.classifier, build(**shape, **options), {"architecture": options, **shape, **names})
     model = DiffusionConfig((1, 8, 8), 4, UNET, "cosine", 1000, learned_variance=False).build()
-    torch.nn.init.normal_(model.network.out[-1].weight)
+    for parameter in model.network.parameters():
+        if not parameter.any():  # a network before training gives all labels the same
+            torch.nn.init.normal_(parameter, std=0.1)
     save_diffusion(PATHS.diffusion, model)
     os.chdir(before)
     return root
