@@ -162,7 +162,7 @@ def _run_rest(
             task = tasks[rest[position]]
             store.keep(task, result)
             flags[rest[position]] = result
-            meter.advance(len(task.labels), f"({task.name}, block {task.index} done)")
+            meter.advance(len(task.labels), lambda: f"({task.name}, block {task.index} done)")
 
         run_tasks(_BlockWorker(model_loader), [tasks[index] for index in rest], workers, finished)
 

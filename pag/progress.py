@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -14,6 +14,7 @@ from pag.ranks import first
 __all__ = ["Meter", "progress"]
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_NOTES = 0.2  # on a terminal
 
 
 class _Rate(ProgressColumn):
@@ -22,30 +23,33 @@ class _Rate(ProgressColumn):
 
 
 class Meter:
-    """Counts finished units and shows them; `note` is a short text beside the count (a loss, say)."""
+    """Counts finished units and shows them, with a short text beside the count (a loss, say)."""
 
     def __init__(self, description: str, total: int, done: int, bar: Progress | None) -> None:
         self.description, self.total, self.done = description, total, done
         self._bar = bar
-        self._started = self._last_line = time.monotonic()
+        self._started = self._last_told = time.monotonic()
         self._done_before = done
         if bar is not None:
             self._task = bar.add_task(description, total=total, completed=done, note="")
 
-    def advance(self, units: int = 1, note: str = "") -> None:
-        """Reports `units` more units as finished."""
+    def advance(self, units: int = 1, note: Callable[[], str] = str) -> None:
+        """Reports `units` more units as finished; `note` gives the text, and is called only where it is shown."""
         self.done += units
-        if self._bar is not None:
-            self._bar.update(self._task, advance=units, note=note)
-            return
         if not first():
             return
-        now = time.monotonic()
-        if now - self._last_line >= SECONDS_BETWEEN_LINES or self.done == self.total:
-            self._last_line = now
+        now, pause = time.monotonic(), SECONDS_BETWEEN_LINES if self._bar is None else SECONDS_BETWEEN_NOTES
+        due = now - self._last_told >= pause or self.done == self.total
+        if due:
+            self._last_told = now
+        if self._bar is not None:
+            self._bar.advance(self._task, units)
+            if due:
+                self._bar.update(self._task, note=note())
+        elif due:
             rate = (self.done - self._done_before) / max(now - self._started, 1e-9)
             left = (self.total - self.done) / max(rate, 1e-9)
-            line = f"{self.description}: {self.done}/{self.total}, {rate:.1f}/s, {left:.0f} s left {note}"
+            line = f"{self.description}: {self.done}/{self.total}, {rate:.1f}/s, {left:.0f} s left {note()}"
             print(line.rstrip(), file=sys.stderr, flush=True)
 
 

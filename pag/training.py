@@ -7,6 +7,7 @@ run that was interrupted and resumed ends with the same bytes as one that was no
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,10 @@ def _device(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
+def _loss(total: Tensor, steps: int) -> str:
+    return f"loss {float(total) / steps:.3f}"
+
+
 def fit(
     model: nn.Module,
     loss_of_step: Callable[[int], Mapping[str, Tensor]],
@@ -174,7 +179,7 @@ def fit(
     with progress(description, steps, run.step) as meter:
         while run.step < steps:
             end = min(run.step + report_every, steps)
-            sums: dict[str, float] = {}
+            sums: dict[str, Tensor] = {}  # on the device: to read them at each step would make it wait
             for step in range(run.step, end):
                 torch.manual_seed(torch_stream(seed, "global", step).initial_seed())
                 parts = loss_of_step(step)
@@ -182,9 +187,9 @@ def fit(
                 if ema is not None:
                     ema.update(model)
                 for name, value in parts.items():
-                    sums[name] = sums.get(name, 0.0) + float(value.detach())
-                meter.advance(note=f"loss {sums['loss'] / (step + 1 - run.step):.3f}")
-            row = mean({name: total / (end - run.step) for name, total in sums.items()})
+                    sums[name] = sums.get(name, 0.0) + value.detach().double()
+                meter.advance(note=partial(_loss, sums["loss"], step + 1 - run.step))
+            row = mean({name: float(total) / (end - run.step) for name, total in sums.items()})
             if not math.isfinite(row["loss"]):
                 raise FloatingPointError(
                     f"{description}: the loss is {row['loss']} at step {end}; lower the learning rate."

@@ -7,6 +7,7 @@ Times go to `data/times.jsonl`, outside the cached artifacts: an artifact is a f
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ import torch
 from pydantic import BaseModel
 
 from pag.errors import InputError
+from pag.precision import Precision, computing_in
 from pag.ranks import barrier, device, first, from_first
 from stages.paths import TIMES
 
@@ -53,7 +55,13 @@ def _checkpoint_folder(name: str, values: Iterable[object], inputs: Iterable[Pat
 
 @contextmanager
 def stage_run(
-    name: str, *, values: Iterable[object] = (), inputs: Iterable[Path] = (), threads: int = 1, timed: bool = True
+    name: str,
+    *,
+    values: Iterable[object] = (),
+    inputs: Iterable[Path] = (),
+    threads: int = 1,
+    precision: Precision = "float32",
+    timed: bool = True,
 ) -> Iterator[Path]:
     """Runs one stage: yields its checkpoint folder, which an interrupted run finds again and a finished one deletes.
 
@@ -62,14 +70,17 @@ def stage_run(
         values: the parameters that the result depends on.
         inputs: the artifacts that it reads.
         threads: of torch on the CPU. Sums are taken in another order with another number, so it is no matter of the machine.
+        precision: of networks.
         timed: whether its time is logged: not that of work outside the pipeline.
     """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(threads)
     started = time.monotonic()
     checkpoints = from_first(lambda: _checkpoint_folder(name, values, inputs))
     try:
-        yield checkpoints
+        with computing_in(precision, device()):
+            yield checkpoints
     except BaseException:
         if first():
             with suppress(OSError):

@@ -5,6 +5,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -26,7 +27,7 @@ from stages.execution import device, stage_run
 from stages.params import Params
 from stages.paths import DatasetPaths
 from stages.schema.evaluation import FiguresParams
-from stages.schema.targets import DistilledParams, ScoreBasedParams
+from stages.schema.targets import DiffusionParams, DistilledParams, ScoreBasedParams
 
 __all__ = ["SOURCE", "run"]
 
@@ -49,8 +50,8 @@ def _train_targets(params: Params, dataset: str) -> None:
     paths, target, figures = DatasetPaths(dataset), params.target(dataset, SOURCE), params.dataset(dataset).figures
     if not isinstance(target, ScoreBasedParams):
         raise InputError(f"params.yaml: datasets.{dataset}.targets.{SOURCE}.source must be score_based.")
-    inputs, values, threads = _inputs(paths), [params.seed, target, figures], params.dataset(dataset).diffusion.threads
-    with stage_run(f"score_targets@{dataset}", values=values, inputs=inputs, threads=threads) as checkpoints:
+    diffusion, values = params.dataset(dataset).diffusion, [params.seed, target, figures]
+    with _stage_run(f"score_targets@{dataset}", paths, diffusion, values) as checkpoints:
         store = ImageStore.open(paths.images)
         distill = _distiller(paths, "train", target, params.seed)
         size = target.shard_size
@@ -62,16 +63,19 @@ def _train_targets(params: Params, dataset: str) -> None:
 
 def _test_targets(params: Params, dataset: str) -> None:
     paths, reference = DatasetPaths(dataset), params.dataset(dataset).evaluation.alignment
-    inputs, values, threads = _inputs(paths), [params.seed, reference], params.dataset(dataset).diffusion.threads
-    with stage_run(f"test_targets@{dataset}", values=values, inputs=inputs, threads=threads) as checkpoints:
+    diffusion, values = params.dataset(dataset).diffusion, [params.seed, reference]
+    with _stage_run(f"test_targets@{dataset}", paths, diffusion, values) as checkpoints:
         store = ImageStore.open(paths.images)
         distill = _distiller(paths, "test", reference, params.seed)
         size = REFERENCE_SHARD
         _write(paths.test_targets, store.split("test"), store.num_classes, distill, reference, size, checkpoints)
 
 
-def _inputs(paths: DatasetPaths) -> list[Path]:
-    return [paths.images, paths.diffusion]
+def _stage_run(
+    name: str, paths: DatasetPaths, diffusion: DiffusionParams, values: Sequence[object]
+) -> AbstractContextManager[Path]:
+    inputs, precision = [paths.images, paths.diffusion], diffusion.precision
+    return stage_run(name, values=[*values, precision], inputs=inputs, threads=diffusion.threads, precision=precision)
 
 
 def _distiller(paths: DatasetPaths, split: str, how: DistilledParams, seed: int) -> Distiller:

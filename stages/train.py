@@ -43,7 +43,11 @@ def run(params: Params, cell: Cell) -> None:
     inputs = [paths.images, *([] if source is None else [paths.targets(source)])]
     values = [params.seed, training, architecture, method, lambda_]
     with stage_run(
-        f"train@{cell.dataset}-{cell.name}", values=values, inputs=inputs, threads=training.threads
+        f"train@{cell.dataset}-{cell.name}",
+        values=values,
+        inputs=inputs,
+        threads=training.threads,
+        precision=training.precision,
     ) as checkpoints:
         store = ImageStore.open(paths.images)
         targets = None if source is None else _targets(paths, source, store)

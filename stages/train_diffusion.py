@@ -26,7 +26,9 @@ def run(params: Params, dataset: str) -> None:
     """Writes `data/<dataset>/diffusion/`: EMA weights, configuration, loss curve, samples."""
     paths, diffusion = DatasetPaths(dataset), params.dataset(dataset).diffusion
     values, inputs, threads = [params.seed, diffusion], [paths.images], diffusion.threads
-    with stage_run(f"train_diffusion@{dataset}", values=values, inputs=inputs, threads=threads) as checkpoints:
+    with stage_run(
+        f"train_diffusion@{dataset}", values=values, inputs=inputs, threads=threads, precision=diffusion.precision
+    ) as checkpoints:
         store = ImageStore.open(paths.images)
         train, config = store.split("train"), diffusion_config(store, diffusion)
         _, height, width = config.image_shape

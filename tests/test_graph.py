@@ -13,7 +13,15 @@ PLUMBING = {Path(f"{name}.py") for name in ("stages/params", "stages/paths", "st
 PLUMBING |= {*(path.relative_to(ROOT) for path in (ROOT / "stages/schema").glob("*.py"))}
 PLUMBING |= {
     Path(f"{name}.py")
-    for name in ("pag/__init__", "pag/errors", "pag/progress", "pag/processes", "pag/ranks", "pag/room")
+    for name in (
+        "pag/__init__",
+        "pag/errors",
+        "pag/progress",
+        "pag/precision",
+        "pag/processes",
+        "pag/ranks",
+        "pag/room",
+    )
 }
 
 

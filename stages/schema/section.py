@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "Count", "Decay", "Finite", "Fraction", "Gradient", "Name", "NonNegative", "Norm", "OptimizerParams", "Positive",
-    "Section",
+    "Precision", "Section",
 ]  # fmt: skip
 
 Count = Annotated[int, Field(gt=0)]
@@ -17,6 +17,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Gradient = Literal["log_softmax", "logit"]
 Norm = Literal["l2", "linf"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_+]+$")]
 
 

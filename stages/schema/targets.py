@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.schema.section import Count, Decay, OptimizerParams, Positive, Section
+from stages.schema.section import Count, Decay, OptimizerParams, Positive, Precision, Section
 
 __all__ = [
     "ClassMeanParams", "DiffusionParams", "DistilledParams", "ImportedParams", "NearestNeighborParams", "OneImageParams",
@@ -39,6 +39,7 @@ class DiffusionParams(Section):
     ema_decay: Decay
     samples: SamplesParams
     threads: Count
+    precision: Precision = "float32"
 
 
 class OneImageParams(Section):

@@ -4,7 +4,18 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.schema.section import Count, Fraction, Gradient, Name, NonNegative, Norm, OptimizerParams, Positive, Section
+from stages.schema.section import (
+    Count,
+    Fraction,
+    Gradient,
+    Name,
+    NonNegative,
+    Norm,
+    OptimizerParams,
+    Positive,
+    Precision,
+    Section,
+)
 
 __all__ = [
     "AdversarialParams", "AlignmentOptions", "Method", "MethodParams", "TradesParams", "TrainingParams",
@@ -48,6 +59,7 @@ BatchNormParams = Annotated[BatchStatisticsParams | FrozenStatisticsParams, Fiel
 
 class TrainingParams(Section):
     threads: Count
+    precision: Precision = "float32"
     epochs: Count
     batch_size: Count
     optimizer: OptimizerParams
