@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pag.alignment import GradientOf, cosine, input_gradients
 from pag.augmentation import Augmentation
+from pag.layout import placed
 from pag.modes import evaluating, train_with_statistics
 from pag.objectives import Batch, Objective, draw_classes
 from pag.parallel_training import Together
@@ -71,7 +72,7 @@ def train_classifier(
     Returns:
         One row an epoch: `step`, `loss` and its parts, `validation_accuracy`, and with targets `validation_cosine`.
     """
-    model.to(device)
+    placed(model, device)
     images, labels, rows = pixels(train.images).to(device), train.labels.to(device), train.rows
     steps_per_epoch = -(-len(labels) // batch_size)
     steps = epochs * steps_per_epoch

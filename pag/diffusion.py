@@ -18,6 +18,7 @@ from pag.errors import InputError
 from pag.files import read_json, write_json
 from pag.improved_diffusion.gaussian_diffusion import GaussianDiffusion
 from pag.improved_diffusion.unet import UNet
+from pag.layout import placed
 
 __all__ = ["DiffusionConfig", "DiffusionModel", "load_diffusion", "save_diffusion"]
 
@@ -99,5 +100,5 @@ def load_diffusion(folder: Path, device: torch.device) -> DiffusionModel:
     except (TypeError, KeyError) as error:
         raise InputError(f"{folder / 'config.json'} does not describe a diffusion model ({error}).") from None
     load_checkpoint(weights, model.network)
-    model.network.to(device).eval()
+    placed(model.network, device).eval()
     return model

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pag.diffusion import DiffusionConfig, DiffusionModel
+from pag.layout import placed
 from pag.parallel_training import Together
 from pag.randomness import torch_stream
 from pag.training import OPTIMIZERS, Ema, fit
@@ -47,7 +48,7 @@ def train_diffusion(
     """
     torch.manual_seed(seed)
     model = config.build()
-    model.network.to(device).train()
+    placed(model.network, device).train()
     x = (2 * pixels - 1).to(device)
     y = labels.to(device)
     times = torch.arange(config.timesteps) if train_at is None else torch.tensor(list(train_at))

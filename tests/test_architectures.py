@@ -8,6 +8,7 @@ from torch import nn
 from pag.architectures import build
 from pag.classifiers import load_weights
 from pag.errors import InputError
+from pag.layout import placed
 from pag.objectives import Alignment, Batch
 from stages.params import load_params
 
@@ -60,6 +61,17 @@ def alignment_loss(model):
     classes, labels = torch.tensor([[0], [1], [2], [0]]), torch.tensor([0, 1, 2, 1])
     targets = torch.randn(4, 1, 1, 32, 32, generator=generator, dtype=torch.float64)
     return Alignment(1.0, 3, "log_softmax")(model, Batch(x, labels, classes, targets), generator)["loss"]
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_order_of_the_weights_in_memory_changes_nothing(family):
+    results = []
+    for channels_last in (False, True):
+        model = placed(small(family).double().eval(), torch.device("cpu"), channels_last)
+        loss = alignment_loss(model)
+        results.append((loss, *torch.autograd.grad(loss, list(model.parameters()))))
+    for there, here in zip(*results, strict=True):
+        torch.testing.assert_close(there, here, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,13 @@ import pytest
 import torch
 from torch import nn
 
+import cifar10_row
 import classes_per_step
 import distillation
 import measuring
 import nearest_neighbors
 from measuring import Bar, Row, ratios, shown, spread, timed
+from pag.files import read_json
 from pag.objectives import Alignment, Batch, draw_classes
 from steps import RepeatedBatch
 
@@ -158,3 +160,20 @@ def test_every_benchmark_is_among_those_of_make_bench():
     assert names == scripts
     assert set(CHEAP) <= names
     assert not names & set(sys.stdlib_module_names)
+
+
+def test_row_of_table_1_runs_and_goes_on_from_what_is_there(tmp_path):
+    settings = [
+        "datasets.digits.diffusion.steps=2",
+        "datasets.digits.training.epochs=1",
+        "datasets.digits.evaluation.examples=2",
+    ]
+    for ks in ("1", "1,2"):
+        cifar10_row.cifar10_row(tmp_path, ks, set_=settings, peak=1.0, quick=True)
+    row = read_json(tmp_path / "row.json")
+    assert [run["k"] for run in row["runs"]] == [1, 2]
+    one, two = row["runs"]
+    assert one["flop"]["train"] * 9 == two["flop"]["train"] * 6  # 3 + 3k
+    assert one["seconds"]["score_targets"] == two["seconds"]["score_targets"]
+    assert one["share_of_peak"]["train"] == pytest.approx(one["flop"]["train"] / one["seconds"]["train"] / 1e12)
+    assert set(one["robust"]) == {"l2", "linf"}
