@@ -22,9 +22,9 @@ TINY = CIFAR | {"base_channels": 32, "channel_mult": [1, 1], "num_res_blocks": 1
 SHAPE, CLASSES, TIMESTEPS, TIMESTEP = (3, 32, 32), 10, 4000, 2000
 COSINE = 0.999  # to float32, of what reduced precision may do to the targets
 WHY = (
-    "By torch.profiler four fifths of ours are float32 convolutions, of as many operations as the other side's. Tried on this network: "
-    "channels-last 1.1 times, compiled 1.1 times (after 84 s), one image a pass 1.1 to 1.2 times. bfloat16 is slower on this CPU, and "
-    "leaves too little of the targets."
+    "By torch.profiler four fifths of ours are float32 convolutions, of as many operations as the other side's. Tried on this "
+    "network: channels-last 1.1 times, compiled 1.1 times (after 84 s), one image a pass 1.1 to 1.2 times. bfloat16 is slower on "
+    "this CPU, and leaves too little of the targets."
 )
 
 
