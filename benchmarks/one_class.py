@@ -15,8 +15,11 @@ from steps import adversarial, aligned, plain, training_step
 
 BATCH_SIZES = {1: 6, 16: 3}  # with the rounds of each
 WHY = (
-    "By torch.profiler (one thread, batch of 16) some 40 % of the step are forward-type convolutions, most of them of the double "
-    "backward pass: 60 calls of 14 ms, where a plain step has 20 of 9 ms. Counted operations are 2.04 times a plain step's."
+    "Counted operations are 2.04 times a plain step's. By torch.profiler some 40 % of the step are forward-type "
+    "convolutions, most of them of the double backward pass: 60 calls of 14 ms, where a plain step has 20 of 9 ms (one "
+    "thread, batch of 16). torch makes the weights' gradient there by a convolution with batch and channels exchanged. A "
+    "prototype with torch's own kernel for that gradient took a quarter off the step at a batch of 1, a tenth at 16. "
+    "Channels-last is slower."
 )
 BARS = {"plain": Bar(at_most=2.3), "PGD-7": Bar(at_least=2.1), "PGD-20": Bar(at_least=6.0)}
 
