@@ -79,11 +79,14 @@ def write_evaluation(
     evaluation = params.dataset(paths.dataset).evaluation
     model, test = loader(), ImageStore.open(paths.images).split("test")
     x, labels = pixels(test.images), test.labels
+    aligned_with = (
+        None if reference is None else TargetStore.open(reference)
+    )  # a store that is missing is told before the attacks
     attacked = _attacked(loader, x, labels, evaluation, params.seed, workers, kept)
     if not first():
         return
     correct = predictions(model, x, BATCH) == labels
-    cosines = None if reference is None else _cosines(model, x, reference, evaluation)
+    cosines = None if aligned_with is None else _cosines(model, x, aligned_with, evaluation)
     metrics = {
         **identity, "seed": params.seed,
         "clean": proportion(correct, evaluation.confidence).as_dict(),
@@ -149,9 +152,9 @@ def _alignment_metrics(cosines: Tensor | None, confidence: float) -> dict[str, o
     return {"alignment": mean_estimate(cosines, confidence).as_dict()}
 
 
-def _cosines(model: nn.Module, x: Tensor, path: Path, evaluation: EvaluationParams) -> Tensor:
+def _cosines(model: nn.Module, x: Tensor, reference: TargetStore, evaluation: EvaluationParams) -> Tensor:
     """For each test image the mean over its classes of the cosine between input gradient and score-based gradient."""
-    reference, cosines = TargetStore.open(path), []
+    cosines = []
     for part, rows in zip(x.split(BATCH), torch.arange(len(x)).split(BATCH), strict=True):
         classes = reference.stored_classes(rows)
         g = reference.gather(rows, classes, part)

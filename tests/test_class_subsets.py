@@ -104,8 +104,8 @@ def test_classifiers_are_trained_measured_and_drawn_with_some_classes(tmp_path, 
     train.run(params, Cell("digits", "resnet8", "score_based"))
     model = train.build(image_shape=(1, 8, 8), num_classes=4, **params.architecture("resnet8").model_dump()).eval()
     x = torch.rand(len(rows), 1, 8, 8)
-    cosines = evaluate._cosines(model, x, PATHS.test_targets, params.dataset("digits").evaluation)
     reference = TargetStore.open(PATHS.test_targets)
+    cosines = evaluate._cosines(model, x, reference, params.dataset("digits").evaluation)
     expected = classifier_training._mean_cosine(model, x, rows, reference, "log_softmax")
     assert float(cosines.double().mean()) == pytest.approx(expected, rel=1e-5)
     assert dict(visualize._targets(params, PATHS, images)) == {}  # figure 7 has no store of all classes

@@ -112,6 +112,13 @@ def test_weights_from_anywhere_have_the_numbers_of_the_cell(params, made):
     assert (TIMES.read_text(encoding="utf-8"), sorted(Path("data").rglob("*"))) == (times, data)
 
 
+def test_reference_that_is_missing_is_told_before_the_attacks(params, made, monkeypatch):
+    shutil.rmtree(PATHS.test_targets)
+    monkeypatch.setattr(evaluate, "_attacked", lambda *arguments: pytest.fail("attacks were begun"))
+    with pytest.raises(InputError, match="test_targets"):
+        evaluate.run(params, CELL, 1)
+
+
 def test_alignment_is_left_out_where_there_is_no_reference(params, made):
     shutil.rmtree(PATHS.test_targets)
     evaluate_checkpoint.run(params, CELL.classifier / "model.safetensors", "digits", "resnet8", made / "there", 1)
