@@ -4,11 +4,14 @@ Training (`pag.objectives`) and evaluation share these functions.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from pag.double_backward import CheapDoubleBackward
 
 __all__ = ["GradientOf", "alignment", "cosine", "input_gradients"]
 
@@ -42,9 +45,11 @@ def input_gradients(
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        logits = model(x)
+        with CheapDoubleBackward() if create_graph else nullcontext() as cheap:
+            logits = model(x)
         sums = _FUNCTIONS[of](logits).gather(1, classes).sum(dim=0)
-        columns = [torch.autograd.grad(s, x, retain_graph=True, create_graph=create_graph)[0] for s in sums]
+        with nullcontext() if cheap is None else cheap.differentiating_inputs():
+            columns = [torch.autograd.grad(s, x, retain_graph=True, create_graph=create_graph)[0] for s in sums]
         gradients = torch.stack(columns, dim=1)
     return gradients, logits if create_graph else logits.detach()
 
