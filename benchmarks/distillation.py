@@ -1,5 +1,5 @@
-"""Distillation of score-based targets: `pag.targets.score_based`, all C + 1 labels of an image side by side, against the same
-CIFAR-10 U-Net run plainly in float32, one label a batch.
+"""Distillation of score-based targets: as the stage does it, all C + 1 labels of an image side by side, against the same CIFAR-10
+U-Net run plainly in float32, one label a batch.
 
     python benchmarks/distillation.py [--quick]
 """
@@ -12,6 +12,7 @@ from torch import Tensor
 from measuring import Bar, Row, command, same_round, spread, timed
 from pag.diffusion import DiffusionConfig, DiffusionModel
 from pag.targets.score_based import image_noise, score_based_gradients
+from pag.winograd import by_winograd
 
 BARS = {"cpu": Bar(at_least=1.4), "cuda": Bar(at_least=4.0)}
 CIFAR = {
@@ -66,9 +67,11 @@ def _rows(kind: str, quick: bool) -> list[Row]:
     name, of_cosine = f"distillation: faster than one label a batch in float32 ({kind})", Bar(at_least=COSINE)
     if kind == "cuda" and not torch.cuda.is_available():
         return [Row(name, BARS[kind], skipped="There is no GPU.")]
-    model = network(quick, torch.device(kind))
+    device = torch.device(kind)
+    model, sped_up = network(quick, device), network(quick, device)
+    by_winograd(sped_up.network)
     pixels = torch.rand(4 if kind == "cpu" else 64, *SHAPE, generator=torch.Generator().manual_seed(0))
-    sides = {"ours": lambda: ours(model, pixels), "plain": lambda: one_label_a_batch(model, pixels)}
+    sides = {"ours": lambda: ours(sped_up, pixels), "plain": lambda: one_label_a_batch(model, pixels)}
     seconds = timed(sides, 2 if quick else 3, f"distillation, {kind}", warm_up=1)
     cosines = torch.nn.functional.cosine_similarity(sides["ours"]().flatten(2), sides["plain"]().flatten(2), dim=2)
     medians = {side: spread(values)["median"] for side, values in seconds.items()}

@@ -23,6 +23,7 @@ from pag.room import require_disk, require_memory
 from pag.stores import ImageStore, Split, pixels
 from pag.target_stores import create_gradients, shard_rows, write_shard
 from pag.targets.score_based import image_classes, score_based_gradients
+from pag.winograd import by_winograd
 from stages.execution import device, stage_run
 from stages.params import Params
 from stages.paths import DatasetPaths
@@ -80,6 +81,7 @@ def _stage_run(
 
 def _distiller(paths: DatasetPaths, split: str, how: DistilledParams, seed: int) -> Distiller:
     model = load_diffusion(paths.diffusion, device())
+    by_winograd(model.network)
     return partial(score_based_gradients, model, split=split, timestep=how.timestep, draws=how.draws, seed=seed)
 
 

@@ -115,7 +115,8 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(B, ch, H, W)` to the same shape."""
         flat = x.flatten(2)
-        qkv = self.qkv(self.norm(flat)).unflatten(1, (self.num_heads, -1)).transpose(2, 3)
+        # Torch's fused kernels take only what lies together in memory along its channels.
+        qkv = self.qkv(self.norm(flat)).unflatten(1, (self.num_heads, -1)).transpose(2, 3).contiguous()
         q, k, v = qkv.chunk(3, dim=3)  # each (B, heads, H·W, ch / heads)
         h = functional.scaled_dot_product_attention(q, k, v)
         return x + self.proj_out(h.transpose(2, 3).reshape(flat.shape)).reshape(x.shape)  # type: ignore[no-any-return]
