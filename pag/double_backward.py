@@ -121,7 +121,7 @@ class _Conv2d(torch.autograd.Function):
         of_x, of_w, of_b, *_ = ctx.needs_input_grad
         of_w, of_b = of_w and not ctx.mode.inputs_alone, of_b and not ctx.mode.inputs_alone
         return (
-            _ConvInputGradient.apply(gy, w, x.shape, ctx.options) if of_x else None,
+            _ConvInputGradient.apply(gy, w, x.detach(), ctx.options) if of_x else None,
             _conv_gradient(gy, x, w, ctx.options, of_w=True) if of_w else None,
             gy.sum((0, 2, 3)) if of_b else None,
             None,
@@ -130,13 +130,13 @@ class _Conv2d(torch.autograd.Function):
 
 
 class _ConvInputGradient(torch.autograd.Function):
-    """`gx = convᵀ(gy, w)`, for x of a given shape."""
+    """`gx = convᵀ(gy, w)`; of x only the shape matters."""
 
     @staticmethod
-    def forward(ctx: Any, gy: Tensor, w: Tensor, shape: torch.Size, options: _Options) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Any, gy: Tensor, w: Tensor, x: Tensor, options: _Options) -> Tensor:  # noqa: ANN401
         ctx.save_for_backward(gy, w)
         ctx.options = options
-        return _conv_gradient(gy, gy.new_empty(1).expand(shape), w, options, of_w=False)
+        return _conv_gradient(gy, x, w, options, of_w=False)
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
@@ -151,9 +151,9 @@ class _ConvInputGradient(torch.autograd.Function):
 
 
 def _conv_gradient(gy: Tensor, x: Tensor, w: Tensor, options: _Options, of_w: bool) -> Tensor:
-    """The gradient of `⟨gy, conv(x, w)⟩` with respect to w, or to x, whose values then do not matter.
+    """The gradient of `⟨gy, conv(x, w)⟩` with respect to w, or to x.
 
-    `torch.nn.grad` has both, but makes up a weight where it needs but its shape, and copying that costs as much as the product.
+    `torch.nn.grad` has both, but makes up a tensor where only its shape matters, and copying that costs as much as the product.
     """
     stride, padding, dilation, groups = options
     gradients = torch.ops.aten.convolution_backward(
