@@ -48,6 +48,9 @@ class Together:
             warnings.simplefilter("ignore", FutureWarning)  # from torch 2.15 on the argument has another name
             # Buffers are the same everywhere already, and to overwrite them between forward and backward would be an error.
             self.network = DistributedDataParallel(model, broadcast_buffers=False)
+        for parameter in model.parameters():
+            if parameter.requires_grad and 1 in parameter.shape:
+                parameter.register_hook(partial(_laid_out_like, parameter))
         _settle_buckets(self.network)
 
     def share(self, total: int) -> Share:
@@ -95,6 +98,13 @@ def _settle_buckets(network: DistributedDataParallel) -> None:
     del model.forward
     for p in trained:
         p.grad = None
+
+
+def _laid_out_like(parameter: nn.Parameter, gradient: Tensor) -> Tensor:
+    """The gradient with the parameter's strides: a dimension of size one can have any, and DDP warns of those that differ."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter, requires_grad=False).copy_(gradient)
 
 
 def _update_running(module: _BatchNorm, mean: Tensor, variance: Tensor) -> None:

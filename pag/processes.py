@@ -5,6 +5,7 @@ Every task runs with one torch thread, in this process or in spawned ones: sums 
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -50,9 +51,10 @@ def run_tasks(
     before = set(active_children())
     executor = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(prepare,))
     try:
-        futures = {executor.submit(_run_there, task): index for index, task in enumerate(tasks)}
-        for future in as_completed(futures):
-            finished(futures[future], future.result())
+        with _unblocked(executor):
+            futures = {executor.submit(_run_there, task): index for index, task in enumerate(tasks)}
+            for future in as_completed(futures):
+                finished(futures[future], future.result())
     except BrokenProcessPool:
         raise RuntimeError("A worker process died; is there enough memory?") from None
     except BaseException:
@@ -61,6 +63,25 @@ def run_tasks(
         raise
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _unblocked(executor: ProcessPoolExecutor) -> Iterator[None]:
+    """Lets an executor end after an error though it was sending a task that no worker will read.
+
+    It would wait for the pipe to be emptied while it holds the reading end itself. CPython 3.11.5 closes that end (gh-94777); so do
+    we in those before, whose internals no longer change.
+    """
+    if sys.version_info >= (3, 11, 5):
+        yield
+        return
+    queue = executor._call_queue  # type: ignore[attr-defined]
+    queue._ignore_epipe = True  # the thread that sends then ends in silence
+    try:
+        yield
+    except BaseException:
+        queue._reader.close()
+        raise
 
 
 def _run_here(prepare: Callable[[], Callable[[T], R]], tasks: Sequence[T], finished: Callable[[int, R], None]) -> None:

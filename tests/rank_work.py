@@ -5,6 +5,7 @@ torchrun --standalone --nproc-per-node 2 tests/rank_work.py FOLDER
 
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import torch
@@ -67,12 +68,16 @@ def stages():
 
 
 class Network(nn.Sequential):
-    """Small, with all that looks at a batch: batch norm (of images, then of features) and dropout."""
+    """Small, with all that looks at a batch: batch norm (of images, then of features) and dropout.
+
+    The gradient of a weight with one column, as the last has, comes with other strides than the weight.
+    """
 
     def __init__(self):
         super().__init__(
             nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.SiLU(), nn.Dropout(0.2), nn.Flatten(),
-            nn.Linear(4 * 16, 8), nn.GroupNorm(2, 8), nn.SiLU(), nn.Linear(8, C),
+            nn.Linear(4 * 16, 8), nn.GroupNorm(2, 8), nn.SiLU(), nn.Linear(8, 1), nn.SiLU(),
+            nn.Linear(1, C),
         )  # fmt: skip
 
 
@@ -136,6 +141,7 @@ def trainings():
 if __name__ == "__main__":
     os.chdir(sys.argv[1])
     torch.set_num_threads(1)
+    warnings.simplefilter("error")
     with joined():
         stages()
         trainings()

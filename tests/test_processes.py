@@ -28,7 +28,18 @@ def fail(how, task):
         if how == "die":
             os._exit(7)
         raise InputError("no such thing")
-    return task
+    return int(task)
+
+
+class LargeTask(int):
+    """A number that takes more than a pipe holds."""
+
+    def __reduce__(self):
+        return _large_task, (int(self), bytes(400_000))
+
+
+def _large_task(number, padding):
+    return LargeTask(number)
 
 
 def prepare_failure(how):
@@ -67,17 +78,26 @@ def test_a_workers_death_surfaces():
         results(partial(prepare_failure, "die"), range(4), 2)
 
 
-class DeadlyPrepare:
-    """Ends the worker that reads it, before its first task."""
+class Deadly:
+    """Ends the worker that reads it."""
 
     def __reduce__(self):
         return os._exit, (8,)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11, 5), reason="a pool of older Pythons hangs then (CPython's gh-94777)")
-def test_a_death_before_the_first_task_surfaces():
+def deadly_prepare():
+    os._exit(9)
+
+
+@pytest.mark.parametrize("prepare", [Deadly(), deadly_prepare, partial(prepare_failure, "die")])
+def test_a_death_surfaces_though_tasks_fill_the_pipe(prepare):
     with pytest.raises(RuntimeError, match="A worker process died"):
-        results(DeadlyPrepare(), [torch.zeros(100_000).numpy()] * 4, 2)
+        results(prepare, [LargeTask(n) for n in range(6)], 2)
+
+
+def test_an_error_surfaces_though_tasks_fill_the_pipe():
+    with pytest.raises(InputError, match="no such thing"):
+        results(partial(prepare_failure, "input"), [LargeTask(n) for n in range(6)], 2)
 
 
 SCRIPT = """
