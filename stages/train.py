@@ -21,6 +21,7 @@ from pag.objectives import AdversarialTraining, Alignment, BaseObjective, CrossE
 from pag.randomness import torch_stream
 from pag.ranks import first
 from pag.stores import ImageStore, Split, pixels
+from pag.target_kinds import open_targets
 from pag.target_stores import TargetStore
 from stages.execution import device, stage_run
 from stages.params import Params
@@ -116,7 +117,7 @@ def _lambda(params: Params, cell: Cell) -> float:
 
 
 def _targets(paths: DatasetPaths, source: str, store: ImageStore) -> TargetStore:
-    targets = TargetStore.open(paths.targets(source), device=device())
+    targets = open_targets(paths.targets(source), device=device())
     targets.check_matches(len(store.all_training().rows), store.num_classes, store.image_shape)
     return targets
 
