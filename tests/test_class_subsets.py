@@ -79,6 +79,23 @@ def test_score_targets_needs_room_before_it_begins(made, monkeypatch, scarce):
     assert not PATHS.targets("score_based").exists()
 
 
+def test_training_needs_room_for_the_images_before_it_begins(made, monkeypatch):
+    needed = 4 * 10 * 8 * 8  # ten images in float32
+    available = needed - 1
+    monkeypatch.setattr("pag.ranks.torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("pag.room.psutil.virtual_memory", lambda: type("Memory", (), {"available": available}))
+    with pytest.raises(InputError, match="of memory are needed"):
+        train.run(_params(), Cell("digits", "resnet8", "vanilla"))
+    available = needed
+    monkeypatch.setattr(train, "train_classifier", _begun)
+    with pytest.raises(KeyboardInterrupt):
+        train.run(_params(), Cell("digits", "resnet8", "vanilla"))
+
+
+def _begun(*arguments, **options):
+    raise KeyboardInterrupt
+
+
 def test_store_that_does_not_fit_into_memory_is_read_from_the_disk(tmp_path, monkeypatch):
     create_gradients(tmp_path / "g.zarr", (4, 3, 1, 2, 2), 4)
     write_shard(tmp_path / "g.zarr", 0, np.ones((4, 3, 1, 2, 2)))
