@@ -1,5 +1,5 @@
-"""Reading target gradients in training order through `pag.target_stores`, from disk and preloaded, against a `.npy` memory map of
-the same rows; and the share of training time that is spent waiting for them.
+"""Reading target gradients in training order through `pag.gradient_stores`, from disk and preloaded, against a `.npy` memory map
+of the same rows; and the share of training time that is spent waiting for them.
 
 All end with what a training step takes: float32, channels first. The memory map lies that way already and is at its fastest.
 Everything is in the system's file cache. From disk batches come through `pag.prefetch`, as in training.
@@ -18,9 +18,11 @@ import torch
 from torch import Tensor
 
 from measuring import Bar, Row, Step, command, same_round, spread, timed
+from pag.gradient_stores import create_gradients, shard_rows, write_shard
 from pag.prefetch import prefetched
 from pag.randomness import torch_stream
-from pag.target_stores import TargetStore, create_gradients, shard_rows, write_shard
+from pag.target_kinds import open_targets
+from pag.target_stores import TargetStore
 from steps import CLASSES, SHAPE, aligned, training_step
 
 BATCH, SHARD = 64, 2048  # CIFAR-10's, of params.yaml
@@ -65,8 +67,8 @@ def _readers(folder: Path, images: int) -> dict[str, Reader]:
 
     return {
         "npy": memory_map,
-        "disk": _gather(TargetStore.open(folder / "g.zarr", preload=False)),
-        "preloaded": _gather(TargetStore.open(folder / "g.zarr", preload=True)),
+        "disk": _gather(open_targets(folder / "g.zarr", preload=False)),
+        "preloaded": _gather(open_targets(folder / "g.zarr", preload=True)),
     }
 
 

@@ -12,6 +12,8 @@ from pag.ranks import local_size
 
 __all__ = ["fits", "require_disk", "require_memory"]
 
+_CPU = torch.device("cpu")
+
 
 def require_disk(needed: Mapping[Path, int]) -> None:
     """Makes sure that disks have room.
@@ -33,22 +35,27 @@ def require_disk(needed: Mapping[Path, int]) -> None:
             raise InputError(f"{_size(total)} are needed on the disk of {folder}, which has {_size(free)} free.")
 
 
-def require_memory(needed: int) -> None:
-    """Makes sure that so many bytes of memory are available.
+def require_memory(needed: int, device: torch.device = _CPU) -> None:
+    """Makes sure that so many bytes of a device's memory are available.
 
     Raises:
         InputError: there is less; the sentence says how much is needed.
     """
-    available = psutil.virtual_memory().available
+    available, where = _available(device), " on the GPU" if device.type == "cuda" else ""
     if available < needed:
-        raise InputError(f"{_size(needed)} of memory are needed, and {_size(available)} are available.")
+        raise InputError(f"{_size(needed)} of memory{where} are needed, and {_size(available)} are available.")
 
 
 def fits(size: int, device: torch.device) -> bool:
     """Whether so many bytes take at most half of a device's free memory; main memory is for all ranks on this host."""
+    ranks = 1 if device.type == "cuda" else local_size()
+    return 2 * size * ranks <= _available(device)
+
+
+def _available(device: torch.device) -> int:
     if device.type == "cuda":
-        return 2 * size <= int(torch.cuda.mem_get_info(device)[0])
-    return 2 * size * local_size() <= int(psutil.virtual_memory().available)
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
 
 
 def _existing(folder: Path) -> Path:

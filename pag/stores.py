@@ -129,12 +129,19 @@ def write_images(path: Path, dataset: Dataset, validation: NDArray[np.bool_]) ->
 
 
 class ImageStore:
-    """Reads an image store, one split at a time: reading one never touches the arrays of another."""
+    """Reads an image store, one split at a time: reading one never touches the arrays of another.
+
+    Attributes:
+        path: of the store.
+        class_names: of its C classes.
+        num_training: N, the images of the training set, those for validation among them.
+        image_shape: `(ch, H, W)`.
+    """
 
     def __init__(self, store: ReadOnlyStore) -> None:
         self.path = store.path
         self.class_names: tuple[str, ...] = tuple(str(name) for name in store.attribute("class_names"))
-        _, height, width, channels = store.array("train/images", "uint8", 4).shape
+        self.num_training, height, width, channels = store.array("train/images", "uint8", 4).shape
         self.image_shape: tuple[int, int, int] = (channels, height, width)
         self._store = store
 

@@ -26,6 +26,7 @@ from pag.intervals import mean_estimate, proportion
 from pag.randomness import torch_stream
 from pag.ranks import first
 from pag.stores import ImageStore, pixels
+from pag.target_kinds import open_targets
 from pag.target_stores import TargetStore
 from stages.execution import stage_run
 from stages.params import Params
@@ -80,7 +81,7 @@ def write_evaluation(
     model, test = loader(), ImageStore.open(paths.images).split("test")
     x, labels = pixels(test.images), test.labels
     aligned_with = (
-        None if reference is None else TargetStore.open(reference)
+        None if reference is None else open_targets(reference)
     )  # a store that is missing is told before the attacks
     attacked = _attacked(loader, x, labels, evaluation, params.seed, workers, kept)
     if not first():

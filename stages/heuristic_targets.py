@@ -7,9 +7,9 @@ import numpy as np
 
 from pag.errors import InputError
 from pag.files import written_whole
+from pag.heuristic_stores import write_nearest, write_representatives
 from pag.ranks import first, gather, part
 from pag.stores import ImageStore
-from pag.target_stores import write_nearest, write_representatives
 from pag.targets.representatives import class_mean, nearest_neighbor, one_image
 from stages.execution import stage_run
 from stages.params import Params

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pag.errors import InputError
 from pag.files import written_whole
+from pag.gradient_stores import create_gradients, shard_rows, write_shard
 from pag.progress import progress
 from pag.published_targets import read_published_targets
 from pag.stores import ImageStore
-from pag.target_stores import create_gradients, shard_rows, write_shard
 from stages.execution import stage_run
 from stages.params import Params
 from stages.paths import DatasetPaths

@@ -17,11 +17,11 @@ from torch import Tensor
 from pag.diffusion import load_diffusion
 from pag.errors import InputError
 from pag.files import replace, written_whole
+from pag.gradient_stores import create_gradients, shard_rows, write_shard
 from pag.progress import progress
 from pag.ranks import barrier, deal, first, from_first, local_size
 from pag.room import require_disk, require_memory
 from pag.stores import ImageStore, Split, pixels
-from pag.target_stores import create_gradients, shard_rows, write_shard
 from pag.targets.score_based import image_classes, score_based_gradients
 from pag.winograd import by_winograd
 from stages.execution import device, stage_run

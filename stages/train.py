@@ -2,6 +2,7 @@
 gradient alignment (section 3) or without it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from pag.curves import write_curves
 from pag.files import write_json, written_whole
 from pag.objectives import AdversarialTraining, Alignment, BaseObjective, CrossEntropy, Objective, Ramp, Trades
 from pag.randomness import torch_stream
-from pag.ranks import first
+from pag.ranks import first, from_first, local_size
+from pag.room import require_memory
 from pag.stores import ImageStore, Split, pixels
+from pag.target_kinds import open_targets
 from pag.target_stores import TargetStore
 from stages.execution import device, stage_run
 from stages.params import Params
@@ -50,6 +53,7 @@ def run(params: Params, cell: Cell) -> None:
         precision=training.precision,
     ) as checkpoints:
         store = ImageStore.open(paths.images)
+        from_first(lambda: _require_room(store, device()))
         targets = None if source is None else _targets(paths, source, store)
         torch.manual_seed(params.seed)
         options = architecture.model_dump()
@@ -115,9 +119,15 @@ def _lambda(params: Params, cell: Cell) -> float:
     return params.lambda_of(cell.dataset, cell.architecture, cell.method) if cell.lambda_ is None else cell.lambda_
 
 
+def _require_room(store: ImageStore, device: torch.device) -> None:
+    """For the training set in float32, which lies on the device; the ranks of a host share its memory, and each has a GPU."""
+    size = 4 * store.num_training * math.prod(store.image_shape)
+    require_memory(size if device.type == "cuda" else size * local_size(), device)
+
+
 def _targets(paths: DatasetPaths, source: str, store: ImageStore) -> TargetStore:
-    targets = TargetStore.open(paths.targets(source), device=device())
-    targets.check_matches(len(store.all_training().rows), store.num_classes, store.image_shape)
+    targets = open_targets(paths.targets(source), device=device())
+    targets.check_matches(store.num_training, store.num_classes, store.image_shape)
     return targets
 
 

@@ -15,7 +15,7 @@ from pag.figures import Array, enlarged, targeted_grid, targets_by_source, targe
 from pag.files import write_json, written_whole
 from pag.names import eps_text, method_name, norm_name, percent
 from pag.stores import ImageStore, pixels
-from pag.target_stores import TargetStore
+from pag.target_kinds import open_targets
 from stages.execution import stage_run
 from stages.params import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
@@ -98,7 +98,7 @@ def _targets(params: Params, paths: DatasetPaths, store: ImageStore) -> Iterator
     classes = train.labels.unique()[: dataset.figures.images]
     first = torch.stack([(train.labels == c).nonzero()[0, 0] for c in classes])
     x, columns = pixels(train.images[first]), torch.arange(min(COLUMNS, store.num_classes)).expand(len(first), -1)
-    opened = {name: TargetStore.open(paths.targets(name), preload=False) for name in sources}
+    opened = {name: open_targets(paths.targets(name), preload=False) for name in sources}
     # Stores of a few classes an image miss most of the columns.
     stores = {name: s for name, s in opened.items() if s.classes_per_image == s.num_classes}
     if not stores:

@@ -8,8 +8,9 @@ from safetensors.numpy import save_file
 from pag.curves import write_curves
 from pag.datasets import Dataset, LabelledImages
 from pag.files import write_json
+from pag.gradient_stores import create_gradients, write_shard
+from pag.heuristic_stores import write_nearest, write_representatives
 from pag.stores import write_images
-from pag.target_stores import create_gradients, write_nearest, write_representatives, write_shard
 from stages.paths import TIMES, TOY, DatasetPaths, grid_cells, sweep_cells
 
 __all__ = ["CLASSES", "evaluation_metrics", "with_other_attacks", "write_all", "write_cell"]

@@ -18,10 +18,11 @@ from pag.augmentation import Augmentation
 from pag.classifier_training import train_classifier
 from pag.diffusion import DiffusionConfig
 from pag.diffusion_training import train_diffusion
+from pag.heuristic_stores import write_representatives
 from pag.objectives import AdversarialTraining, Alignment, CrossEntropy, Trades
 from pag.ranks import barrier, first, joined
 from pag.stores import Split
-from pag.target_stores import TargetStore, write_representatives
+from pag.target_kinds import open_targets
 from stages import evaluate, heuristic_targets, score_targets
 from stages.params import load_params
 from stages.paths import Cell
@@ -130,7 +131,7 @@ def trainings():
         representatives = torch.rand(C, 6, 6, 1, generator=generator, dtype=torch.float32).numpy()
         write_representatives(Path("means.zarr"), representatives, "image", (torch.arange(N) % C).numpy())
     barrier()
-    targets = TargetStore.open(Path("means.zarr"))
+    targets = open_targets(Path("means.zarr"))
     results = {name: _classifier(name, targets) for name in OBJECTIVES}
     results["resumed"] = _resumed(targets, Path("state.pt"))
     results["diffusion"] = _diffusion()

@@ -13,8 +13,9 @@ from test_resizing import _write_store
 from pag import classifier_training
 from pag.diffusion import DiffusionConfig, save_diffusion
 from pag.errors import InputError
+from pag.gradient_stores import create_gradients, write_shard
 from pag.stores import ImageStore
-from pag.target_stores import TargetStore, create_gradients, write_shard
+from pag.target_kinds import open_targets
 from pag.targets.score_based import image_classes
 from stages import evaluate, score_targets, train, visualize
 from stages.params import load_params
@@ -48,7 +49,7 @@ def made(tmp_path, monkeypatch):
 
 def _stored(params):
     score_targets.run(params, "digits", "train")
-    return TargetStore.open(PATHS.targets("score_based"))
+    return open_targets(PATHS.targets("score_based"))
 
 
 def test_score_targets_distils_the_classes_of_each_image_whatever_the_shards(made):
@@ -78,13 +79,30 @@ def test_score_targets_needs_room_before_it_begins(made, monkeypatch, scarce):
     assert not PATHS.targets("score_based").exists()
 
 
+def test_training_needs_room_for_the_images_before_it_begins(made, monkeypatch):
+    needed = 4 * 10 * 8 * 8  # ten images in float32
+    available = needed - 1
+    monkeypatch.setattr("pag.ranks.torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("pag.room.psutil.virtual_memory", lambda: type("Memory", (), {"available": available}))
+    with pytest.raises(InputError, match="of memory are needed"):
+        train.run(_params(), Cell("digits", "resnet8", "vanilla"))
+    available = needed
+    monkeypatch.setattr(train, "train_classifier", _begun)
+    with pytest.raises(KeyboardInterrupt):
+        train.run(_params(), Cell("digits", "resnet8", "vanilla"))
+
+
+def _begun(*arguments, **options):
+    raise KeyboardInterrupt
+
+
 def test_store_that_does_not_fit_into_memory_is_read_from_the_disk(tmp_path, monkeypatch):
     create_gradients(tmp_path / "g.zarr", (4, 3, 1, 2, 2), 4)
     write_shard(tmp_path / "g.zarr", 0, np.ones((4, 3, 1, 2, 2)))
     size = 4 * 3 * 4 * 2
     for available, device in ((2 * size, torch.device("cpu")), (2 * size - 1, None)):
         monkeypatch.setattr("pag.room.psutil.virtual_memory", lambda a=available: type("Memory", (), {"available": a}))
-        assert TargetStore.open(tmp_path / "g.zarr").device == device
+        assert open_targets(tmp_path / "g.zarr").device == device
 
 
 def test_classifiers_are_trained_measured_and_drawn_with_some_classes(tmp_path, monkeypatch):
@@ -104,7 +122,7 @@ def test_classifiers_are_trained_measured_and_drawn_with_some_classes(tmp_path, 
     train.run(params, Cell("digits", "resnet8", "score_based"))
     model = train.build(image_shape=(1, 8, 8), num_classes=4, **params.architecture("resnet8").model_dump()).eval()
     x = torch.rand(len(rows), 1, 8, 8)
-    reference = TargetStore.open(PATHS.test_targets)
+    reference = open_targets(PATHS.test_targets)
     cosines = evaluate._cosines(model, x, reference, params.dataset("digits").evaluation)
     expected = classifier_training._mean_cosine(model, x, rows, reference, "log_softmax")
     assert float(cosines.double().mean()) == pytest.approx(expected, rel=1e-5)

@@ -17,10 +17,12 @@ from pag.augmentation import Augmentation
 from pag.classifier_training import train_classifier
 from pag.classifiers import load_classifier, save_classifier
 from pag.errors import InputError
+from pag.gradient_stores import create_gradients, write_shard
+from pag.heuristic_stores import write_representatives
 from pag.modes import train_with_statistics
 from pag.objectives import AdversarialTraining, Alignment, CrossEntropy, Ramp, Trades
 from pag.stores import Split
-from pag.target_stores import TargetStore, create_gradients, write_representatives, write_shard
+from pag.target_kinds import open_targets
 
 OPTIONS = {"family": "resnet", "channels": [4, 8], "blocks": [1, 1], "norm": "none", "activation": "silu"}
 OPTIONS["normalization"] = {"mean": 0.5, "std": 0.5}
@@ -114,7 +116,7 @@ def data(tmp_path_factory):
     x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
     rows = torch.arange(36)
     parts = [Split(x[part], torch.from_numpy(labels)[part], rows[part]) for part in (slice(0, 30), slice(30, 36))]
-    return *parts, TargetStore.open(path)
+    return *parts, open_targets(path)
 
 
 def _train(data, name, checkpoint=None, epochs=3, stop_after=None, norm="none", frozen_from=None, watch=None):
@@ -156,7 +158,7 @@ def test_training_from_disk_with_batches_made_ahead_is_training_from_memory(data
     g = np.random.default_rng(1).normal(size=(36, C, 1, 8, 8)).astype(np.float32)
     create_gradients(tmp_path / "g.zarr", g.shape, 36)
     write_shard(tmp_path / "g.zarr", 0, g)
-    stores = [TargetStore.open(tmp_path / "g.zarr", preload) for preload in (True, False)]
+    stores = [open_targets(tmp_path / "g.zarr", preload) for preload in (True, False)]
     assert [store.device for store in stores] == [torch.device("cpu"), None]
     (memory, curves), (disk, disk_curves) = (_train((*data[:2], store), "aligned") for store in stores)
     assert all(torch.equal(value, disk.state_dict()[key]) for key, value in memory.state_dict().items())
@@ -168,7 +170,7 @@ def test_training_draws_among_the_classes_that_an_image_has_targets_of(data, tmp
     g = np.random.default_rng(1).normal(size=(36, C, 1, 8, 8)).astype(np.float32)
     create_gradients(tmp_path / "g.zarr", (36, C - 1, 1, 8, 8), 36, classes=classes, num_classes=C)
     write_shard(tmp_path / "g.zarr", 0, g[np.arange(36)[:, None], classes])
-    store, seen = TargetStore.open(tmp_path / "g.zarr"), []
+    store, seen = open_targets(tmp_path / "g.zarr"), []
 
     def watch(model, batch, generator):
         seen.append((batch.x, batch.classes))

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from pag.architectures import build
 from pag.classifiers import save_classifier
 from pag.errors import InputError
+from pag.gradient_stores import create_gradients, write_shard
 from pag.stores import ImageStore
-from pag.target_stores import create_gradients, write_shard
 from stages import evaluate, evaluate_checkpoint
 from stages.cli import app
 from stages.params import load_params

@@ -13,7 +13,7 @@ from pag.diffusion import save_diffusion
 from pag.errors import InputError
 from pag.published_targets import read_published_targets
 from pag.stores import ImageStore, pixels, write_images
-from pag.target_stores import TargetStore
+from pag.target_kinds import open_targets
 from stages import import_diffusion, import_targets
 from stages.params import load_params
 from stages.paths import DatasetPaths
@@ -73,7 +73,7 @@ def test_gradients_come_to_their_images_from_any_order(project, centred, dtype, 
     order = torch.arange(N) if seed is None else torch.randperm(N, generator=torch.Generator().manual_seed(seed))
     gradients = published(training, order, centred, dtype)
     run(params)
-    store = TargetStore.open(DatasetPaths("digits").targets("published"))
+    store = open_targets(DatasetPaths("digits").targets("published"))
     classes = torch.arange(C).expand(N, -1)
     assert torch.equal(store.gather(torch.arange(N), classes, pixels(training.images)), gradients)
 
@@ -91,7 +91,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_lost(project):
     params, training = project
     published(training, torch.arange(N))
     run(params)
-    before = TargetStore.open(DatasetPaths("digits").targets("published"))
+    before = open_targets(DatasetPaths("digits").targets("published"))
     torch.save((training.labels + 1) % C, "labels.pt")
     with pytest.raises(InputError, match="with other labels"):
         run(params)
@@ -116,7 +116,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_lost(project):
         read_published_targets(Path("nowhere.pt"), Path("labels.pt"))
     with pytest.raises(InputError, match=r"targets\.score_based is made by a stage"):
         import_targets.run(params, "digits", "score_based", Path("targets.pt"), Path("labels.pt"))
-    after = TargetStore.open(DatasetPaths("digits").targets("published"))
+    after = open_targets(DatasetPaths("digits").targets("published"))
     rows, classes = torch.arange(N), torch.zeros(N, 1, dtype=torch.long)
     x = pixels(training.images)
     assert torch.equal(before.gather(rows, classes, x), after.gather(rows, classes, x))

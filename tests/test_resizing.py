@@ -12,7 +12,7 @@ from PIL import Image
 from pag.datasets import Dataset, LabelledImages
 from pag.resizing import resize
 from pag.stores import write_images
-from pag.target_stores import TargetStore
+from pag.target_kinds import open_targets
 from stages import score_targets, train_diffusion
 from stages.params import load_params
 from stages.paths import DatasetPaths
@@ -74,5 +74,5 @@ def test_diffusion_stages_work_at_the_size_that_is_asked_for(tmp_path, monkeypat
     train_diffusion.run(params, "digits")
     assert json.loads((paths.diffusion / "config.json").read_text())["image_shape"] == [1, 8, 8]
     score_targets.run(params, "digits", "train")
-    targets = TargetStore.open(paths.targets("score_based"))
+    targets = open_targets(paths.targets("score_based"))
     targets.check_matches(10, 10, (1, 12, 12))

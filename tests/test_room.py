@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from pag.errors import InputError
 from pag.room import require_disk, require_memory
@@ -53,3 +54,11 @@ def test_memory(free):
     free(1_000_000)
     with pytest.raises(InputError, match=r"2\.5 MB of memory are needed, and 1\.0 MB are available"):
         require_memory(2_500_000)
+
+
+def test_memory_of_a_gpu_is_its_own(free, monkeypatch):
+    free(0)
+    monkeypatch.setattr("pag.room.torch.cuda.mem_get_info", lambda device: (1_000_000, 2_000_000))
+    require_memory(1_000_000, torch.device("cuda"))
+    with pytest.raises(InputError, match=r"2\.5 MB of memory on the GPU are needed, and 1\.0 MB are available"):
+        require_memory(2_500_000, torch.device("cuda"))

@@ -13,15 +13,10 @@ from hypothesis import strategies as st
 
 from pag.datasets import Dataset, LabelledImages
 from pag.errors import InputError
+from pag.gradient_stores import create_gradients, shard_rows, write_shard
+from pag.heuristic_stores import write_nearest, write_representatives
 from pag.stores import ImageStore, pixels, write_images
-from pag.target_stores import (
-    TargetStore,
-    create_gradients,
-    shard_rows,
-    write_nearest,
-    write_representatives,
-    write_shard,
-)  # fmt: skip
+from pag.target_kinds import open_targets
 
 N, C, H, W, CH = 7, 3, 2, 4, 3
 
@@ -158,7 +153,7 @@ def test_read_only_stores_can_be_read(image_store, tmp_path):
     for name in ("train", "validation", "test"):
         ImageStore.open(image_store).split(name)
     for preload in (True, False):
-        TargetStore.open(tmp_path / "g.zarr", preload).gather(*_batch(0, 2, 2))
+        open_targets(tmp_path / "g.zarr", preload).gather(*_batch(0, 2, 2))
     assert [_bytes(path) for path in paths] == before
 
 
@@ -283,7 +278,7 @@ def test_heuristic_targets_are_their_definition(tmp_path, kind, relative_to, see
     path = _fresh(tmp_path)
     r, labels = _heuristic(seed, kind, relative_to, path)
     rows, classes, images = _batch(seed, size, k)
-    g = TargetStore.open(path).gather(rows, classes, images)
+    g = open_targets(path).gather(rows, classes, images)
     assert g.shape == (size, k, CH, H, W)
     assert g.dtype == torch.float32
     for i in range(size):
@@ -298,10 +293,10 @@ def test_own_class_target_is_minus_the_mean_of_the_others(tmp_path, kind):
     _, labels = _heuristic(3, kind, "own_class", tmp_path / "s.zarr")
     images = torch.zeros(N, CH, H, W)
     rows, classes = torch.arange(N), torch.arange(C).expand(N, -1)
-    g = TargetStore.open(tmp_path / "s.zarr").gather(rows, classes, images)
+    g = open_targets(tmp_path / "s.zarr").gather(rows, classes, images)
     own = g[rows, torch.from_numpy(labels)]
     torch.testing.assert_close(own, -(g.sum(dim=1) - own) / (C - 1), rtol=0, atol=1e-6)
-    other_images = TargetStore.open(tmp_path / "s.zarr").gather(rows, classes, images + 0.5)
+    other_images = open_targets(tmp_path / "s.zarr").gather(rows, classes, images + 0.5)
     assert torch.equal(g, other_images)  # the image's own pixels play no part
 
 
@@ -313,7 +308,7 @@ def test_gradients_are_what_was_written_read_whole_or_not(tmp_path, seed, shard_
     rows, classes, images = _batch(seed, size, k)
     expected = torch.from_numpy(gradients.astype(np.float16).astype(np.float32))[rows[:, None], classes]
     for preload in (True, False):
-        store = TargetStore.open(path, preload=preload)
+        store = open_targets(path, preload=preload)
         assert (store.num_images, store.num_classes, store.image_shape) == (N, C, (CH, H, W))
         g = store.gather(rows, classes, images)
         assert g.dtype == torch.float32
@@ -358,12 +353,12 @@ def test_gradients_of_some_classes_are_those_of_the_store_of_all(tmp_path, dtype
     )
     rows, _, images = _batch(seed, size, 1)
     for preload in (True, False):
-        store = TargetStore.open(some, preload=preload)
+        store = open_targets(some, preload=preload)
         assert (store.num_images, store.num_classes, store.classes_per_image) == (N, C, m)
         classes = store.stored_classes(rows)
         assert torch.equal(classes, torch.from_numpy(chosen)[rows])
         for wanted in (classes, classes.flip(1), classes[:, :1]):
-            expected = TargetStore.open(whole, preload=preload).gather(rows, wanted, images)
+            expected = open_targets(whole, preload=preload).gather(rows, wanted, images)
             assert torch.equal(store.gather(rows, wanted, images), expected)
     if m < C:
         other = torch.tensor([[next(c for c in range(C) if c not in row)] for row in chosen])[rows]
@@ -377,7 +372,7 @@ def test_int8_is_within_half_a_level_of_the_largest_value(tmp_path_factory, seed
     gradients[0, 0] = 0
     _write_gradients(path, gradients, 3, dtype="int8")
     rows, classes = torch.arange(N), torch.arange(C).expand(N, -1)
-    g = TargetStore.open(path).gather(rows, classes, torch.empty(0))
+    g = open_targets(path).gather(rows, classes, torch.empty(0))
     wanted = torch.from_numpy(gradients)
     level = wanted.abs().amax(dim=(2, 3, 4), keepdim=True) / 127
     assert ((g - wanted).abs() <= 0.5001 * level).all()
@@ -400,7 +395,7 @@ def test_damaged_store_of_some_classes_is_named(tmp_path, damage):
     _write_gradients(path, _gradients()[:, :2], N, dtype="int8", classes=classes, num_classes=C)
     GRADIENT_DAMAGES[damage](path)
     with pytest.raises(InputError) as caught:
-        TargetStore.open(path)
+        open_targets(path)
     _one_sentence(caught.value, path)
 
 
@@ -430,7 +425,7 @@ def test_unfinished_gradients_are_named(tmp_path, written, dtype, preload):
     path = tmp_path / "g.zarr"
     _write_gradients(path, _gradients(), 3, written, dtype=dtype)
     with pytest.raises(InputError, match="unfinished") as caught:
-        TargetStore.open(path, preload)
+        open_targets(path, preload)
     _one_sentence(caught.value, path)
 
 
@@ -441,7 +436,7 @@ def test_cut_shard_is_named(tmp_path, preload):
     (shard,) = (p for p in (path / "gradients" / "c").rglob("*") if p.is_file())
     shard.write_bytes(shard.read_bytes()[:100])
     with pytest.raises(InputError) as caught:
-        TargetStore.open(path, preload).gather(*_batch(0, 3, 2))
+        open_targets(path, preload).gather(*_batch(0, 3, 2))
     _one_sentence(caught.value, path)
 
 
@@ -470,7 +465,7 @@ def test_damaged_target_store_is_named(tmp_path, damage):
     _heuristic(0, "nearest", "own_class", path)
     damage(path)
     with pytest.raises(InputError) as caught:
-        TargetStore.open(path)
+        open_targets(path)
     _one_sentence(caught.value, path)
 
 
@@ -479,14 +474,14 @@ def test_kind_whose_arrays_are_missing_is_named(tmp_path, kind, relative_to):
     path = tmp_path / "targets.zarr"
     zarr.create_group(path, attributes={"kind": kind, "relative_to": relative_to})
     with pytest.raises(InputError) as caught:
-        TargetStore.open(path)
+        open_targets(path)
     _one_sentence(caught.value, path)
 
 
 def test_unknown_relation_is_named(tmp_path):
     _heuristic(0, "nearest", "the moon", tmp_path / "s.zarr")
     with pytest.raises(InputError, match="the moon"):
-        TargetStore.open(tmp_path / "s.zarr")
+        open_targets(tmp_path / "s.zarr")
 
 
 @pytest.mark.parametrize(
@@ -496,7 +491,7 @@ def test_unknown_relation_is_named(tmp_path):
 def test_check_matches(tmp_path, kind, relative_to, num_images):
     path = tmp_path / "s.zarr"
     _heuristic(0, kind, relative_to, path)
-    store = TargetStore.open(path)
+    store = open_targets(path)
     assert store.num_images == num_images
     store.check_matches(N, C, (CH, H, W))
     wrong = [(N, C + 1, (CH, H, W)), (N, C, (CH, W, H))] + [(N + 1, C, (CH, H, W))] * (num_images is not None)
