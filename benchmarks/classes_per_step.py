@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from measuring import Bar, Row, command, devices, spread, timed
 from pag.alignment import cosine
+from pag.double_backward import CheapDoubleBackward
 from pag.objectives import Batch
 from steps import aligned, plain, random_batch, resnet18, training_step
 
@@ -89,23 +90,25 @@ def double_backward(network: nn.Module, batch: Batch) -> float:
     """
     assert batch.classes is not None
     assert batch.targets is not None
-    classes, targets, x = batch.classes, batch.targets, batch.x.detach().requires_grad_()
+    classes, targets, x, mode = batch.classes, batch.targets, batch.x.detach().requires_grad_(), CheapDoubleBackward()
 
     def twice(logits: Tensor) -> Tensor:
         selected = functional.log_softmax(logits, dim=1).gather(1, classes).sum()
-        (gradients,) = torch.autograd.grad(selected, x, create_graph=True)
+        with mode.differentiating_inputs():
+            (gradients,) = torch.autograd.grad(selected, x, create_graph=True)
         return -cosine(gradients[:, None], targets).mean()
 
+    with mode:
+        logits = network(x)
     once = partial(functional.cross_entropy, target=batch.labels)
-    return _backward_seconds(network, x, twice) - _backward_seconds(network, x.detach(), once)
+    return _backward_seconds(network, logits, twice) - _backward_seconds(network, network(batch.x), once)
 
 
-def _backward_seconds(network: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor]) -> float:
-    logits = network(x)
-    _synchronize(x.device)
+def _backward_seconds(network: nn.Module, logits: Tensor, loss: Callable[[Tensor], Tensor]) -> float:
+    _synchronize(logits.device)
     started = time.perf_counter()
     torch.autograd.grad(loss(logits), list(network.parameters()), allow_unused=True)
-    _synchronize(x.device)
+    _synchronize(logits.device)
     return time.perf_counter() - started
 
 
