@@ -22,8 +22,7 @@ from pag.progress import progress
 from pag.ranks import barrier, deal, first, from_first, local_size
 from pag.room import require_disk, require_memory
 from pag.stores import ImageStore, Split, pixels
-from pag.targets.score_based import image_classes, score_based_gradients
-from pag.winograd import by_winograd
+from pag.targets.score_based import accelerate, image_classes, score_based_gradients
 from stages.execution import device, stage_run
 from stages.params import Params
 from stages.paths import DatasetPaths
@@ -81,7 +80,7 @@ def _stage_run(
 
 def _distiller(paths: DatasetPaths, split: str, how: DistilledParams, seed: int) -> Distiller:
     model = load_diffusion(paths.diffusion, device())
-    by_winograd(model.network)
+    accelerate(model.network, how.compiled)
     return partial(score_based_gradients, model, split=split, timestep=how.timestep, draws=how.draws, seed=seed)
 
 

@@ -1,13 +1,15 @@
 """Score-based targets against the closed form: for Gaussian classes ∇ log p(y | x_t) is known exactly."""
 
+from functools import partialmethod
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from pag.diffusion import DiffusionConfig
 from pag.improved_diffusion.gaussian_diffusion import GaussianDiffusion
 from pag.resizing import resize
-from pag.targets.score_based import image_classes, image_noise, score_based_gradients
+from pag.targets.score_based import accelerate, image_classes, image_noise, score_based_gradients
 
 C, T, SIGMA = 3, 100, 0.5
 SHAPE = (1, 2, 2)
@@ -103,3 +105,28 @@ def test_images_of_another_size_are_resized_for_the_model_and_gradients_back(mod
     assert g.shape == (5, C, 1, 6, 4)
     of_resized = _gradients(model, resize(pixels, 2, 2).clamp(0, 1), rows)
     torch.testing.assert_close(g, resize(of_resized, 6, 4), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_an_accelerated_network_gives_the_same_targets(monkeypatch, compiled):
+    """Compiled without the generation of code, which needs a compiler and its time."""
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="eager"))
+    options = {
+        "base_channels": 128, "channel_mult": [1], "num_res_blocks": 1, "attention_downsamplings": [1], "num_heads": 4,
+        "dropout": 0.0, "scale_shift_norm": True,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    model = DiffusionConfig((1, 8, 8), C, options, "cosine", T, False).build()
+    for parameter in model.network.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.02)
+    model.network.eval()
+    pixels, rows = torch.rand(3, 1, 8, 8), torch.arange(3)
+    plain = _gradients(model, pixels, rows)
+    before = model.network._compiled_call_impl
+    accelerate(model.network, compiled)
+    assert (model.network._compiled_call_impl is not before) == compiled
+    similarity = torch.nn.functional.cosine_similarity(
+        _gradients(model, pixels, rows).flatten(2), plain.flatten(2), dim=2
+    )
+    assert float(similarity.min()) > 1 - 1e-6

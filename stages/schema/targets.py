@@ -61,12 +61,15 @@ class NearestNeighborParams(Section):
 
 
 class DistilledParams(Section):
-    """Score-based gradients: at which t, of how many draws of noise, towards how many classes (None: all), kept as what type."""
+    """Score-based gradients: at which t, of how many draws of noise, towards how many classes (None: all), kept as what type, and
+    whether torch's compiler makes the network fast.
+    """
 
     timestep: Annotated[int, Field(ge=0)]
     draws: Count
     classes_per_image: Count | None = None
     dtype: Literal["float16", "int8"] = "float16"
+    compiled: bool = False
 
 
 class ScoreBasedParams(DistilledParams):
