@@ -22,12 +22,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
-from torch.nn.modules.utils import _pair
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["CheapDoubleBackward"]
+from pag.weight_gradients import ConvOptions, Terms, collected, conv_gradient, weight_gradient
 
-_Options = tuple[Any, Any, Any, int]  # stride, padding, dilation, groups, as torch takes them
+__all__ = ["CheapDoubleBackward"]
 
 
 class CheapDoubleBackward(TorchFunctionMode):
@@ -74,7 +73,9 @@ class CheapDoubleBackward(TorchFunctionMode):
         if isinstance(padding, str) or input.ndim != 4:
             return functional.conv2d(input, weight, bias, stride, padding, dilation, groups)
         x, w, b = _autocast(input), _autocast(weight), None if bias is None else _autocast(bias)
-        return _Conv2d.apply(x, w, b, (stride, padding, dilation, groups), self)  # type: ignore[no-any-return]
+        options = stride, padding, dilation, groups
+        w, terms = collected(x, w, options)
+        return _Conv2d.apply(x, w, b, options, self, terms)  # type: ignore[no-any-return]
 
     def _batch_norm(
         self,
@@ -108,11 +109,12 @@ class _Conv2d(torch.autograd.Function):
         x: Tensor,
         w: Tensor,
         b: Tensor | None,
-        options: _Options,
+        options: ConvOptions,
         mode: CheapDoubleBackward,
+        terms: Terms | None,
     ) -> Tensor:
         ctx.save_for_backward(x, w)
-        ctx.options, ctx.mode = options, mode
+        ctx.options, ctx.mode, ctx.terms = options, mode, terms
         return functional.conv2d(x, w, b, *options)
 
     @staticmethod
@@ -121,9 +123,10 @@ class _Conv2d(torch.autograd.Function):
         of_x, of_w, of_b, *_ = ctx.needs_input_grad
         of_w, of_b = of_w and not ctx.mode.inputs_alone, of_b and not ctx.mode.inputs_alone
         return (
-            _ConvInputGradient.apply(gy, w, x.detach(), ctx.options) if of_x else None,
-            _conv_gradient(gy, x, w, ctx.options, of_w=True) if of_w else None,
+            _ConvInputGradient.apply(gy, w, x.detach(), ctx.options, ctx.terms) if of_x else None,
+            weight_gradient(gy, x, w, ctx.options, ctx.terms) if of_w else None,
             gy.sum((0, 2, 3)) if of_b else None,
+            None,
             None,
             None,
         )
@@ -133,10 +136,17 @@ class _ConvInputGradient(torch.autograd.Function):
     """`gx = convᵀ(gy, w)`; of x only the shape matters."""
 
     @staticmethod
-    def forward(ctx: Any, gy: Tensor, w: Tensor, x: Tensor, options: _Options) -> Tensor:  # noqa: ANN401
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        gy: Tensor,
+        w: Tensor,
+        x: Tensor,
+        options: ConvOptions,
+        terms: Terms | None,
+    ) -> Tensor:
         ctx.save_for_backward(gy, w)
-        ctx.options = options
-        return _conv_gradient(gy, x, w, options, of_w=False)
+        ctx.options, ctx.terms = options, terms
+        return conv_gradient(gy, x, w, options, of_w=False)
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
@@ -144,22 +154,11 @@ class _ConvInputGradient(torch.autograd.Function):
         of_gy, of_w, *_ = ctx.needs_input_grad
         return (
             functional.conv2d(v, w, None, *ctx.options) if of_gy else None,
-            _conv_gradient(gy, v, w, ctx.options, of_w=True) if of_w else None,
+            weight_gradient(gy, v, w, ctx.options, ctx.terms) if of_w else None,
+            None,
             None,
             None,
         )
-
-
-def _conv_gradient(gy: Tensor, x: Tensor, w: Tensor, options: _Options, of_w: bool) -> Tensor:
-    """The gradient of `⟨gy, conv(x, w)⟩` with respect to w, or to x.
-
-    `torch.nn.grad` has both, but makes up a tensor where only its shape matters, and copying that costs as much as the product.
-    """
-    stride, padding, dilation, groups = options
-    gradients = torch.ops.aten.convolution_backward(
-        gy, x, w, None, _pair(stride), _pair(padding), _pair(dilation), False, [0, 0], groups, [not of_w, of_w, False]
-    )
-    return gradients[1 if of_w else 0]  # type: ignore[no-any-return]
 
 
 class _BatchNorm(torch.autograd.Function):
@@ -215,17 +214,18 @@ class _BatchNormInputGradient(torch.autograd.Function):
     def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         gy, x, gamma, mean, r, sum_gy_x, sum_gy = ctx.saved_tensors
         of_gy, sum_v_x, sum_v = _batch_norm_gradients(v, x, gamma, mean, r, ctx.eps)
-        count, axes = x.numel() // x.shape[1], (0, *range(2, x.ndim))
-        gy_x, gy_1, v_x, v_1 = sum_gy_x / count, sum_gy / count, sum_v_x / count, sum_v / count
-        product = (v * gy).sum(axes, dtype=r.dtype) / count - v_1 * gy_1 - v_x * gy_x  # ⟨v, P(gy)⟩ a value
-        scale, of_normalized = -gamma * r.square(), product - 2 * v_x * gy_x
-        constant = -of_normalized * r * mean - v_x * gy_1 - gy_x * v_1
+        count = x.numel() // x.shape[1]
+        products = sum_v_x * sum_gy_x
+        v_p_gy = (v * gy).sum((0, *range(2, x.ndim)), dtype=r.dtype)  # becomes ⟨v, P(gy)⟩
+        v_p_gy.sub_(torch.addcmul(products, sum_v, sum_gy), alpha=1 / count)
+        scale = (gamma * r.square()).div_(-count)
+        by_gy, by_v = scale * sum_v_x, scale * sum_gy_x
+        by_x = torch.sub(v_p_gy, products, alpha=2 / count).mul_(scale).mul_(r)
+        by_1 = torch.addcmul(by_gy * sum_gy, by_v, sum_v).div_(-count).addcmul_(by_x, mean, value=-1)
         shape = (1, -1, *[1] * (x.ndim - 2))
-        by_gy, by_v, by_x, by_1 = (
-            (scale * factor).reshape(shape) for factor in (v_x, gy_x, of_normalized * r, constant)
-        )
-        of_x = torch.addcmul(by_1, by_gy, gy).addcmul_(by_v, v).addcmul_(by_x, x)
-        return of_gy, of_x.to(x.dtype), count * r * product, None, None, None
+        of_x = (by_gy.view(shape) * gy).add_(by_1.view(shape))
+        of_x.addcmul_(by_v.view(shape), v).addcmul_(by_x.view(shape), x)
+        return of_gy, of_x.to(x.dtype), v_p_gy.mul_(r), None, None, None
 
 
 def _batch_norm_gradients(
