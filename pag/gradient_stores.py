@@ -4,12 +4,10 @@ They are of all m = C classes, or of m that were drawn once for each image, `cla
 `scales (N, m)`.
 """
 
-import math
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import tensorstore
 import torch
 import zarr
 from numpy.typing import NDArray
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from pag.errors import InputError
 from pag.room import fits
+from pag.shards import mapped_shards
 from pag.stores import ReadOnlyStore, write_array
 from pag.target_stores import TargetStore
 
@@ -98,21 +97,17 @@ class Gradients(TargetStore):
 
     def __init__(self, store: ReadOnlyStore, preload: bool | None, device: torch.device) -> None:
         self.path, quantized = store.path, store.has("scales")
-        shape = store.finished("gradients", "int8" if quantized else "float16", 5).shape
-        self.num_images, self.classes_per_image, *_ = shape
-        self.num_classes, self.image_shape = int(store.attribute("num_classes")), (shape[2], shape[3], shape[4])
+        array = store.array("gradients", "int8" if quantized else "float16", 5)
+        self.num_images, self.classes_per_image, channels, height, width = array.shape
+        self.num_classes, self.image_shape = int(store.attribute("num_classes")), (channels, height, width)
         self._scales = self._table(store, "scales", "float32") if quantized else None
         self._classes = self._table(store, "classes", "int64") if store.has("classes") else None
         self._check_tables(store)
-        files = {"driver": "file", "path": str((store.path / "gradients").absolute())}
-        # Mapped, for what is read from a file is copied once more.
-        spec = {"driver": "zarr3", "kvstore": files, "context": {"file_io_mode": {"mode": "memmap"}}}
-        self._array = tensorstore.open(spec, open=True, read=True).result()
-        size = math.prod(shape) * (1 if quantized else 2)
+        self._shards = mapped_shards(store, array)
         self._values: Tensor | None = None
-        if preload or (preload is None and fits(size, torch.device("cpu"))):
-            values = self._read(self._array)
-            self._values = values.to(device) if fits(size, device) else values
+        if preload or (preload is None and fits(array.nbytes, torch.device("cpu"))):
+            values = torch.from_numpy(np.concatenate(self._shards))
+            self._values = values.to(device) if fits(array.nbytes, device) else values
         self.device = None if self._values is None else self._values.device
 
     def _table(self, store: ReadOnlyStore, name: str, dtype: str) -> Tensor:
@@ -151,25 +146,16 @@ class Gradients(TargetStore):
 
     def _stored(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Of rows `(B,)` and columns `(B, k)` what is stored, `(B, k, ch, H, W)`."""
-        values, place = self._values, rows
-        if values is None:  # a chunk is read whole, whatever is wanted of it
-            values, place = self._read(self._array[rows.numpy()]), torch.arange(len(rows))
-            if torch.equal(columns, torch.arange(self.classes_per_image).expand(len(rows), -1)):
-                return values
-        index = (place[:, None] * self.classes_per_image + columns).flatten()
-        gradients = values.reshape(-1, math.prod(self.image_shape))
-        return gradients.index_select(0, index.to(values.device)).reshape(*columns.shape, *self.image_shape)
+        assert 0 <= int(columns.min()) <= int(columns.max()) < self.classes_per_image
+        if self._values is None:
+            return torch.from_numpy(self._from_disk(rows.numpy(), columns.numpy()))
+        index = (rows[:, None] * self.classes_per_image + columns).flatten()
+        gradients = self._values.flatten(0, 1)
+        return gradients.index_select(0, index.to(gradients.device)).reshape(*columns.shape, *self.image_shape)
 
-    def _read(self, images: tensorstore.TensorStore) -> Tensor:
-        """Some images' gradients, of which none is missing: a chunk, an image, is there or not as a whole."""
-        try:
-            values = torch.from_numpy(images.read().result())
-        except ValueError:
-            values = None
-        if values is None or _is_missing(values[:, 0, 0, 0, 0]).any():
-            raise InputError(f"{self.path} is unfinished or damaged; delete it and run the stage that writes it again.")
-        return values
-
-
-def _is_missing(values: Tensor) -> Tensor:
-    return values == _MISSING if values.dtype == torch.int8 else values.isnan()
+    def _from_disk(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[Any]:
+        g = np.empty((*columns.shape, *self.image_shape), self._shards[0].dtype)
+        for shard, row, taken, out in zip(*np.divmod(rows, len(self._shards[0])), columns, g, strict=True):
+            # Columns are in range; to check that again numpy would copy the gradients once more.
+            np.take(self._shards[shard][row], taken, axis=0, out=out, mode="clip")
+        return g
