@@ -73,7 +73,7 @@ def train_classifier(
         One row an epoch: `step`, `loss` and its parts, `validation_accuracy`, and with targets `validation_cosine`.
     """
     placed(model, device)
-    images, labels, rows = pixels(train.images).to(device), train.labels.to(device), train.rows
+    images, labels, rows = train.images.to(device), train.labels.to(device), train.rows
     steps_per_epoch = -(-len(labels) // batch_size)
     steps = epochs * steps_per_epoch
     together = Together(model)
@@ -88,7 +88,7 @@ def train_classifier(
         index = order(epoch)[position * batch_size : (position + 1) * batch_size]
         generator, part = torch_stream(seed, "step", step), share(len(index))
         own = index[part.rows]
-        x, y = images[own.to(device)], labels[own.to(device)]
+        x, y = pixels(images[own.to(device)]), labels[own.to(device)]
         classes = g = None
         if targets is not None:
             drawn = draw_classes(len(index), targets.classes_per_image, classes_per_step, generator, classes_shared)
@@ -124,25 +124,25 @@ def _monitor(
     model: nn.Module, validation: Split, targets: TargetStore | None, gradient: GradientOf, device: torch.device
 ) -> Callable[[], dict[str, float]]:
     """Measures the validation part in evaluation mode: accuracy, and the cosine of all gradients that there are targets of."""
-    x, y = pixels(validation.images).to(device), validation.labels.to(device)
+    images, y = validation.images.to(device), validation.labels.to(device)
 
     def measure() -> dict[str, float]:
         with evaluating(model):
             with torch.no_grad():
-                hits = [model(part).argmax(1) for part in x.split(EVALUATION_BATCH)]
+                hits = [model(pixels(part)).argmax(1) for part in images.split(EVALUATION_BATCH)]
             measures = {"validation_accuracy": float((torch.cat(hits) == y).double().mean())}
             if targets is not None:
-                measures["validation_cosine"] = _mean_cosine(model, x, validation.rows, targets, gradient)
+                measures["validation_cosine"] = _mean_cosine(model, images, validation.rows, targets, gradient)
         return measures
 
     return measure
 
 
-def _mean_cosine(model: nn.Module, x: Tensor, rows: Tensor, targets: TargetStore, gradient: GradientOf) -> float:
+def _mean_cosine(model: nn.Module, images: Tensor, rows: Tensor, targets: TargetStore, gradient: GradientOf) -> float:
     cosines = []
-    for part, row in zip(x.split(EVALUATION_BATCH), rows.split(EVALUATION_BATCH), strict=True):
-        classes = targets.stored_classes(row)
-        g = targets.gather(row, classes, part)
-        v, _ = input_gradients(model, part, classes.to(part.device), gradient, create_graph=False)
+    for part, row in zip(images.split(EVALUATION_BATCH), rows.split(EVALUATION_BATCH), strict=True):
+        x, classes = pixels(part), targets.stored_classes(row)
+        g = targets.gather(row, classes, x)
+        v, _ = input_gradients(model, x, classes.to(x.device), gradient, create_graph=False)
         cosines.append(cosine(v, g))
     return float(torch.cat(cosines).double().mean())

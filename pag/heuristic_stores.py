@@ -16,7 +16,7 @@ import zarr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pag.stores import ReadOnlyStore, write_array
+from pag.stores import ReadOnlyStore, pixels, write_array
 from pag.target_stores import TargetStore
 
 __all__ = ["Nearest", "RelativeTo", "Representatives", "write_nearest", "write_representatives"]
@@ -121,8 +121,8 @@ _RELATIVE: Mapping[str, type[_Relative]] = {"image": _RelativeToImage, "own_clas
 
 
 def _channels_first(images: NDArray[Any]) -> Tensor:
-    """`(…, H, W, ch)` of any type to `(…, ch, H, W)` float32."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, -3), dtype=np.float32))
+    """`(…, H, W, ch)` to `(…, ch, H, W)`."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, -3)))
 
 
 def _shape_of(images: Tensor) -> tuple[int, int, int]:
@@ -146,7 +146,7 @@ class Nearest(_Heuristic):
     """The nearest neighbours in a pool."""
 
     def __init__(self, store: ReadOnlyStore) -> None:
-        self._pool = _channels_first(store.read("pool", "uint8", 4)) / 255
+        self._pool = _channels_first(store.read("pool", "uint8", 4))
         nearest = store.read("nearest", "int32", 2)
         if ((nearest < 0) | (nearest >= len(self._pool))).any():
             raise store.damaged(f"has neighbours outside its pool of {len(self._pool)}")
@@ -157,4 +157,4 @@ class Nearest(_Heuristic):
         self.num_images, self.image_shape = len(nearest), _shape_of(self._pool)
 
     def representatives(self, rows: Tensor, classes: Tensor) -> Tensor:
-        return self._pool[self._nearest[rows[:, None], classes]]
+        return pixels(self._pool[self._nearest[rows[:, None], classes]])

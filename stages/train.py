@@ -120,8 +120,8 @@ def _lambda(params: Params, cell: Cell) -> float:
 
 
 def _require_room(store: ImageStore, device: torch.device) -> None:
-    """For the training set in float32, which lies on the device; the ranks of a host share its memory, and each has a GPU."""
-    size = 4 * store.num_training * math.prod(store.image_shape)
+    """For the training set, a byte a value, on the device; the ranks of a host share its memory, and each has a GPU."""
+    size = store.num_training * math.prod(store.image_shape)
     require_memory(size if device.type == "cuda" else size * local_size(), device)
 
 
