@@ -18,8 +18,8 @@ from measuring import Row, machine, shown
 from pag.files import write_json
 
 NAMES = (
-    "startup", "repeated_batch", "one_class", "classes_per_step", "peak_memory", "distillation", "reading_targets",
-    "nearest_neighbors", "autoattack_blocks",
+    "startup", "repeated_batch", "one_class", "classes_per_step", "compiled_step", "peak_memory", "distillation",
+    "reading_targets", "nearest_neighbors", "autoattack_blocks",
 )  # fmt: skip
 OUTPUT = Path(__file__).with_name("results.json")
 

@@ -11,6 +11,7 @@ from pag.alignment import cosine
 from pag.architectures import build
 from pag.attacks.pgd import PGD
 from pag.attacks.threats import Threat
+from pag.compiled_network import CompiledNetwork
 from pag.objectives import AdversarialTraining, Alignment, Batch, CrossEntropy, Objective, draw_classes
 from pag.randomness import torch_stream
 
@@ -91,16 +92,23 @@ def random_batch(batch_size: int, num_classes: int, k: int, device: torch.device
 
 
 def training_step(
-    objective: Objective, k: int, batch_size: int, width: int, device: torch.device, num_classes: int = CLASSES
+    objective: Objective,
+    k: int,
+    batch_size: int,
+    width: int,
+    device: torch.device,
+    num_classes: int = CLASSES,
+    compiled: bool = False,
 ) -> Step:
     """A step of training a ResNet-18 of its own on random pixels: loss, gradients, SGD."""
     model = resnet18(width, num_classes, device)
+    network = CompiledNetwork(model) if compiled else model
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     batch, generator = random_batch(batch_size, num_classes, k, device)
 
     def step() -> None:
         optimizer.zero_grad()
-        objective(model, batch, generator)["loss"].backward()
+        objective(network, batch, generator)["loss"].backward()
         optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize()

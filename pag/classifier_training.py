@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pag.alignment import GradientOf, cosine, input_gradients
 from pag.augmentation import Augmentation
+from pag.compiled_network import CompiledNetwork
 from pag.layout import placed
 from pag.modes import evaluating, train_with_statistics
 from pag.objectives import Batch, Objective, draw_classes
@@ -46,6 +47,7 @@ def train_classifier(
     checkpoint: Path | None = None,
     classes_shared: bool = False,
     frozen_from: float | None = None,
+    compiled: bool = False,
 ) -> list[dict[str, float]]:
     """Trains `model` in place, by all ranks together, and leaves it in evaluation mode.
 
@@ -68,15 +70,21 @@ def train_classifier(
         checkpoint: file from which an interrupted run goes on.
         classes_shared: whether the k classes are drawn once for a whole batch.
         frozen_from: the fraction of the run from which batch norm keeps its running statistics (`pag.modes`); None: never.
+        compiled: whether torch compiles the passes that weights learn from (`pag.compiled_network`): those of the objective, but
+            not those of an attack, nor of the monitor.
 
     Returns:
         One row an epoch: `step`, `loss` and its parts, `validation_accuracy`, and with targets `validation_cosine`.
+
+    Raises:
+        InputError: `compiled` with several ranks.
     """
     placed(model, device)
     images, labels, rows = train.images.to(device), train.labels.to(device), train.rows
     steps_per_epoch = -(-len(labels) // batch_size)
     steps = epochs * steps_per_epoch
     together = Together(model)
+    network = CompiledNetwork(model) if compiled else together.network
 
     @lru_cache(1)
     def order(epoch: int) -> Tensor:
@@ -105,7 +113,7 @@ def train_classifier(
         train_with_statistics(model, frozen=frozen_from is not None and step / steps >= frozen_from)
         assert batch.share is not None
         together.share(batch.share.total)
-        return together.weighted(objective(together.network, batch, generator))
+        return together.weighted(objective(network, batch, generator))
 
     options = {key: value for key, value in optimizer.items() if key != "name"}
     # On one device a thread would take its time from the step that it runs beside.

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from pag.alignment import GradientOf, cosine, input_gradients
 from pag.attacks.pgd import PGD
+from pag.compiled_network import CompiledNetwork
 from pag.modes import evaluating
 from pag.parallel_training import bare
 from pag.ranks import Share
@@ -159,6 +160,12 @@ class Ramp:
         return self.factor if progress < self.until else 1.0
 
 
+def _input_gradients(model: nn.Module, x: Tensor, classes: Tensor, of: GradientOf) -> tuple[Tensor, Tensor]:
+    if isinstance(model, CompiledNetwork):
+        return model.input_gradients(x, classes, of)
+    return input_gradients(model, x, classes, of, create_graph=True)
+
+
 @dataclass(frozen=True)
 class Alignment:
     """Eq. (4): a base objective plus λ times the sum over classes of 1 − cos(∇_x f_θ(x)_c, g(x, c)), at the natural x.
@@ -184,7 +191,7 @@ class Alignment:
     def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         assert batch.classes is not None
         assert batch.targets is not None
-        gradients, logits = input_gradients(model, batch.x, batch.classes, self.of, create_graph=True)
+        gradients, logits = _input_gradients(model, batch.x, batch.classes, self.of)
         cos = cosine(gradients, batch.targets).mean()
         parts = self.base.parts(model, batch, generator, lambda: logits)
         weight = self.weight if self.ramp is None else self.weight * self.ramp(batch.progress)

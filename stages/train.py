@@ -64,7 +64,7 @@ def run(params: Params, cell: Cell) -> None:
             epochs=training.epochs, batch_size=training.batch_size, optimizer=training.optimizer.model_dump(),
             augmentation=Augmentation(**training.augmentation.model_dump()),
             seed=params.seed, device=device(), description=f"{cell.dataset} {cell.name}",
-            checkpoint=checkpoints / "state.pt", frozen_from=training.batch_norm.frozen_from,
+            checkpoint=checkpoints / "state.pt", frozen_from=training.batch_norm.frozen_from, compiled=training.compiled,
         )  # fmt: skip
         if first():
             attack, shape = (

@@ -60,6 +60,7 @@ BatchNormParams = Annotated[BatchStatisticsParams | FrozenStatisticsParams, Fiel
 class TrainingParams(Section):
     threads: Count
     precision: Precision = "float32"
+    compiled: bool = False
     epochs: Count
     batch_size: Count
     optimizer: OptimizerParams
