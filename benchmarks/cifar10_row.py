@@ -91,7 +91,8 @@ def _run(
     seconds = {stage: _of(times, stage, dataset) for stage in STAGES}
     shares = {stage: flop / seconds[stage] / tera / 1e12 for stage, flop in work.items() if tera is not None}
     robust = {name: threat["value"] for name, threat in metrics["autoattack"].items()}
-    result = {"clean": metrics["clean"]["value"], "robust": robust}
+    validation = read_json(classifier / "classifiers" / "metrics.json")["validation"]  # what k is chosen by
+    result = {"clean": metrics["clean"]["value"], "robust": robust, "validation": validation}
     return {"k": k, "seconds": seconds, "flop": work, "share_of_peak": shares, **result}
 
 
