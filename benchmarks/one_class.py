@@ -17,7 +17,7 @@ BATCH_SIZES = {1: 12, 16: 4}  # with the rounds of each
 WARM_UP = 4  # until the allocator has found how much memory to keep
 WHY = (
     "Counted operations are 2.04 times a plain step's, and a batch of 1 takes about 2.1 times its time. PGD-20 should take 14.3 "
-    "plain steps by its operations, but takes 11.5: it needs the weights' gradients just once, and at a batch of 1 these take two "
+    "plain steps by its operations, but takes 12: it needs the weights' gradients just once, and at a batch of 1 these take two "
     "fifths of a plain step, for writing and updating 11 million weights costs as much as the products."
 )
 BARS = {"plain": Bar(at_most=2.3), "PGD-7": Bar(at_least=2.1), "PGD-20": Bar(at_least=6.0)}
