@@ -80,7 +80,7 @@ def test_score_targets_needs_room_before_it_begins(made, monkeypatch, scarce):
 
 
 def test_training_needs_room_for_the_images_before_it_begins(made, monkeypatch):
-    needed = 4 * 10 * 8 * 8  # ten images in float32
+    needed = 10 * 8 * 8  # ten images, a byte a value
     available = needed - 1
     monkeypatch.setattr("pag.ranks.torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("pag.room.psutil.virtual_memory", lambda: type("Memory", (), {"available": available}))
