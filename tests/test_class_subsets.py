@@ -14,7 +14,7 @@ from pag import classifier_training
 from pag.diffusion import DiffusionConfig, save_diffusion
 from pag.errors import InputError
 from pag.gradient_stores import create_gradients, write_shard
-from pag.stores import ImageStore
+from pag.stores import ImageStore, pixels
 from pag.target_kinds import open_targets
 from pag.targets.score_based import image_classes
 from stages import evaluate, score_targets, train, visualize
@@ -121,9 +121,9 @@ def test_classifiers_are_trained_measured_and_drawn_with_some_classes(tmp_path, 
     monkeypatch.setattr(ImageStore, "split", lambda store, name: store.all_training())  # none of them is for validation
     train.run(params, Cell("digits", "resnet8", "score_based"))
     model = train.build(image_shape=(1, 8, 8), num_classes=4, **params.architecture("resnet8").model_dump()).eval()
-    x = torch.rand(len(rows), 1, 8, 8)
+    drawn = torch.randint(256, (len(rows), 1, 8, 8), dtype=torch.uint8)
     reference = open_targets(PATHS.test_targets)
-    cosines = evaluate._cosines(model, x, reference, params.dataset("digits").evaluation)
-    expected = classifier_training._mean_cosine(model, x, rows, reference, "log_softmax")
+    cosines = evaluate._cosines(model, pixels(drawn), reference, params.dataset("digits").evaluation)
+    expected = classifier_training._mean_cosine(model, drawn, rows, reference, "log_softmax")
     assert float(cosines.double().mean()) == pytest.approx(expected, rel=1e-5)
     assert dict(visualize._targets(params, PATHS, images)) == {}  # figure 7 has no store of all classes
