@@ -99,7 +99,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_lost(project):
     with pytest.raises(InputError, match=r"labels\.pt must hold one whole number"):
         run(params)
     torch.save(training.labels, "labels.pt")
-    tensor = torch.load("targets.pt")
+    tensor = torch.load("targets.pt", weights_only=True)
     for changed, told in (
         (tensor[:, :-1], r"\(3, 3, 8, 8\), and the images need \(4, 3, 8, 8\)"),
         (tensor.long(), "must hold a floating tensor"),

@@ -104,7 +104,7 @@ def test_targets_and_evaluations_have_the_same_bytes_for_any_number_of_ranks(fol
 
 @pytest.fixture(scope="module")
 def trained(folders):
-    return {count: torch.load(folder / "trainings.pt") for count, folder in folders.items()}
+    return {count: torch.load(folder / "trainings.pt", weights_only=True) for count, folder in folders.items()}
 
 
 @pytest.mark.parametrize("count", [2, 3])
