@@ -1,19 +1,14 @@
 """Laws of layers that are cheap to differentiate twice: they are torch's own, in values and in all derivatives."""
 
-from contextlib import nullcontext
-
 import pytest
 import torch
+from derivatives import draw, loss_of_input_gradients
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional
 
 from pag.double_backward import CheapDoubleBackward
 from pag.randomness import torch_stream
-
-
-def draw(*shape, index=0, dtype=torch.float64):
-    return torch.randn(shape, generator=torch_stream(0, "test", index), dtype=dtype)
 
 
 def leaf(*shape, index=0):
@@ -30,11 +25,7 @@ def network(norm):
 def differentiated_twice(model, x, cheap, k=2):
     """Gradients of a loss of the first k outputs' input-gradients and of the outputs; then the model's buffers."""
     x = x.clone().requires_grad_()
-    with CheapDoubleBackward() if cheap else nullcontext() as mode:
-        y = model(x)
-    with mode.differentiating_inputs() if cheap else nullcontext():
-        gradients = [torch.autograd.grad(y[:, i].sum(), x, create_graph=True)[0] for i in range(k)]
-    loss = sum((g.sin() * draw(*g.shape, index=i)).sum() for i, g in enumerate(gradients)) + y.square().sum()
+    loss = loss_of_input_gradients(model, x, cheap, k)
     return [*torch.autograd.grad(loss, [x, *model.parameters()]), *model.buffers()]
 
 

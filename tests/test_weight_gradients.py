@@ -2,19 +2,15 @@
 
 import pytest
 import torch
+from derivatives import draw, loss_of_input_gradients
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional
 
 from pag.double_backward import CheapDoubleBackward
-from pag.randomness import torch_stream
 from pag.weight_gradients import AT_ONCE, Terms
 
 WIDE = 3  # the layer of `network` whose weights are large beside its feature maps
-
-
-def draw(*shape, index=0, dtype=torch.float64):
-    return torch.randn(shape, generator=torch_stream(0, "test", index), dtype=dtype)
 
 
 def network():
@@ -39,19 +35,6 @@ def products(monkeypatch):
     return taken
 
 
-def loss_of(model, x, cheap, k=2):
-    """Of the first k outputs' input-gradients and of the outputs."""
-    if cheap:
-        with CheapDoubleBackward() as mode:
-            y = model(x)
-        with mode.differentiating_inputs():
-            gradients = [torch.autograd.grad(y[:, i].sum(), x, create_graph=True)[0] for i in range(k)]
-    else:
-        y = model(x)
-        gradients = [torch.autograd.grad(y[:, i].sum(), x, create_graph=True)[0] for i in range(k)]
-    return sum((g.sin() * draw(*g.shape, index=i)).sum() for i, g in enumerate(gradients)) + y.square().sum()
-
-
 def batch(size=1):
     return draw(size, 3, 4, 4).requires_grad_()
 
@@ -65,24 +48,24 @@ def assert_same(found, expected):
 def test_one_product_gives_the_derivatives_that_torch_finds(products, k):
     model, x = network(), batch()
     wanted = [x, *model.parameters()]
-    cheap = torch.autograd.grad(loss_of(model, x, True, k), wanted)
+    cheap = torch.autograd.grad(loss_of_input_gradients(model, x, True, k), wanted)
     terms = k + 1
     assert products == ([terms] if terms <= AT_ONCE else [AT_ONCE, terms - AT_ONCE])
-    assert_same(cheap, torch.autograd.grad(loss_of(model, x, False, k), wanted))
+    assert_same(cheap, torch.autograd.grad(loss_of_input_gradients(model, x, False, k), wanted))
 
 
 def test_large_feature_maps_are_left_to_torch(products):
     model, x = network(), batch(16)
     wanted = [x, *model.parameters()]
-    assert_same(*(torch.autograd.grad(loss_of(model, x, cheap), wanted) for cheap in (True, False)))
+    assert_same(*(torch.autograd.grad(loss_of_input_gradients(model, x, cheap), wanted) for cheap in (True, False)))
     assert products == []
 
 
 def test_a_pass_for_other_gradients_leaves_nothing_behind(products):
     model, x = network(), batch()
     head, every = model[-1].weight, list(model.parameters())
-    loss = loss_of(model, x, True)
-    expected = loss_of(model, x, False)
+    loss = loss_of_input_gradients(model, x, True)
+    expected = loss_of_input_gradients(model, x, False)
     partial = torch.autograd.grad(loss, head, retain_graph=True)
     assert products == []
     assert_same(partial, torch.autograd.grad(expected, head, retain_graph=True))
@@ -98,14 +81,14 @@ def test_gradients_add_up_over_steps_as_torchs_do():
     models = [network(), network()]
     for cheap, model in zip((True, False), models, strict=True):
         for _ in range(2):
-            loss_of(model, batch(), cheap).backward()
+            loss_of_input_gradients(model, batch(), cheap).backward()
     assert_same(*([p.grad for p in model.parameters()] for model in models))
 
 
 def test_a_frozen_layer_gets_none():
     model = network()
     model[WIDE].weight.requires_grad_(False)
-    loss_of(model, batch(), True).backward()
+    loss_of_input_gradients(model, batch(), True).backward()
     assert model[WIDE].weight.grad is None
     assert model[0].weight.grad is not None
 
