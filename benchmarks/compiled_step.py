@@ -1,6 +1,6 @@
 """The alignment step on ResNet-18 with its passes compiled by torch, against the same step as eager code; on a GPU.
 
-On a CPU compiling takes minutes and gains nothing (docs/cost.md): there only the quick size runs.
+On a CPU compiling this network takes minutes and gains nothing (docs/cost.md): there only the quick size runs.
 
     python benchmarks/compiled_step.py [--quick]
 """
