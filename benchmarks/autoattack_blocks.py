@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from measuring import Bar, Row, Step, command, same_round, spread, timed
-from pag.architectures import build
 from pag.attacks.autoattack import STANDARD
 from pag.attacks.threats import Threat
-from pag.evaluation import evaluate_autoattack
-from pag.randomness import numpy_stream
+from pag.base.randomness import numpy_stream
+from pag.evaluation.accuracy import evaluate_autoattack
+from pag.networks.architectures import build
 
 BLOCKS, THREAT, SEED = 4, Threat("linf", 0.02), 0
 BARS = {"one process": Bar(at_most=1.03), "two processes": Bar(at_least=1.7)}
@@ -64,7 +64,7 @@ class Evaluation:
     flags: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def ours(self, workers: int) -> None:
-        """Through `pag.evaluation`."""
+        """Through `pag.evaluation.accuracy`."""
         outcome = evaluate_autoattack(
             partial(loaded, self.state), self.x, self.labels, {"": THREAT}, self.block_size, SEED, workers, None,
             attacks=self.attacks,

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from measuring import ROOT, machine
-from pag.architectures import build
-from pag.files import read_json, write_json
-from pag.stores import ImageStore
-from stages.params import Params, load_params
-from stages.schema.targets import ScoreBasedParams
+from pag.base.files import read_json, write_json
+from pag.data.image_store import ImageStore
+from pag.networks.architectures import build
+from stages.params.params import Params, load_params
+from stages.params.targets import ScoreBasedParams
 from stages.train_diffusion import diffusion_config
 
 METHOD = "score_based"

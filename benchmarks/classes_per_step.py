@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from measuring import Bar, Row, command, devices, spread, timed
-from pag.alignment import cosine
-from pag.double_backward import CheapDoubleBackward
-from pag.objectives import Batch
+from pag.alignment.double_backward import CheapDoubleBackward
+from pag.alignment.gradients import cosine
+from pag.training.objectives import Batch
 from steps import aligned, plain, random_batch, resnet18, training_step
 
 CLASSES = 100

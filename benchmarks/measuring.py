@@ -19,8 +19,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pag.files import write_json
-from pag.progress import progress
+from pag.base.files import write_json
+from pag.machine.progress import progress
 
 __all__ = [
     "ROOT", "Bar", "Row", "Spread", "Step", "command", "devices", "machine", "ratios", "same_round", "shown", "spread", "timed",
@@ -99,7 +99,7 @@ class Row:
 
     Attributes:
         name: what is compared.
-        bar: of the median.
+        bar: of the median; None where the row is only reported.
         ratios: the measured values, usually one a round; none where the row was skipped.
         unit: of the values: `"×"`, or `"s"` where the bar is a time.
         note: what the numbers alone do not tell: sizes, and what stands in for what.
@@ -109,7 +109,7 @@ class Row:
     """
 
     name: str
-    bar: Bar
+    bar: Bar | None
     ratios: Sequence[float] = ()
     unit: str = "×"
     note: str = ""
@@ -119,20 +119,20 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """Whether the median reaches the bar; None where nothing was measured: a skipped row counts as neither."""
-        return self.bar.met_by(spread(self.ratios)["median"]) if self.ratios else None
+        """Whether the median reaches the bar; None where there is no bar or nothing was measured."""
+        return self.bar.met_by(spread(self.ratios)["median"]) if self.bar and self.ratios else None
 
     def as_dict(self) -> dict[str, object]:
         """The form it has in `results.json`; the spread are the quartiles."""
         values = spread(self.ratios) if self.ratios else None
         told = {"unit": self.unit, "note": self.note, "seconds": dict(self.seconds)}
         told |= {"why": self.why} if self.met is False else {}
-        told |= {"skipped": self.skipped} if self.met is None else {}
+        told |= {"skipped": self.skipped} if self.skipped else {}
         return {
             "name": self.name,
             "ratio": None if values is None else values.pop("median"),
             "spread": values,
-            "bar": self.bar.as_dict(),
+            "bar": None if self.bar is None else self.bar.as_dict(),
             "met": self.met,
             **{name: value for name, value in told.items() if value},
         }
@@ -145,9 +145,9 @@ def shown(rows: Sequence[Row]) -> Table:
         values = spread(row.ratios) if row.ratios else None
         ratio = "" if values is None else f"{values['median']:.3g} {row.unit}"
         quartiles = "" if values is None else f"[{values['low']:.3g}, {values['high']:.3g}]"
-        met = {True: "yes", False: "no", None: "skipped"}[row.met]
-        told = {True: row.note, False: f"{row.note} {row.why}".strip(), None: row.skipped}[row.met]
-        table.add_row(row.name, ratio, quartiles, str(row.bar), met, told)
+        met = {True: "yes", False: "no", None: "skipped" if row.skipped else ""}[row.met]
+        told = row.skipped or (f"{row.note} {row.why}".strip() if row.met is False else row.note)
+        table.add_row(row.name, ratio, quartiles, "" if row.bar is None else str(row.bar), met, told)
     return table
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from measuring import ROOT, Bar, Row, command, same_round, spread
-from pag.objectives import Objective
+from pag.training.objectives import Objective
 from steps import CLASSES, RepeatedBatch, aligned, training_step
 
 BAR = Bar(at_most=0.6)

@@ -1,8 +1,8 @@
-"""Reading target gradients in training order through `pag.gradient_stores`, from disk and preloaded, against a `.npy` memory map
-of the same rows; and the share of training time that is spent waiting for them.
+"""Reading target gradients in training order through `pag.targets`, from disk and preloaded, against a `.npy` memory map of
+the same rows; and the share of training time that is spent waiting for them.
 
 All end with what a training step takes: float32, channels first. The memory map lies that way already and is at its fastest.
-Everything is in the system's file cache. From disk batches come through `pag.prefetch`, as in training.
+Everything is in the system's file cache. From disk batches come through `pag.optimization.prefetch`, as in training.
 
     python benchmarks/reading_targets.py [--quick]
 """
@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from measuring import Bar, Row, Step, command, same_round, spread, timed
-from pag.gradient_stores import create_gradients, shard_rows, write_shard
-from pag.prefetch import prefetched
-from pag.randomness import torch_stream
-from pag.target_kinds import open_targets
-from pag.target_stores import TargetStore
+from pag.base.randomness import torch_stream
+from pag.optimization.prefetch import prefetched
+from pag.targets.gradient_store import create_gradients, shard_rows, write_shard
+from pag.targets.kinds import open_targets
+from pag.targets.store import TargetStore
 from steps import CLASSES, SHAPE, aligned, training_step
 
 BATCH, SHARD = 64, 2048  # CIFAR-10's, of params.yaml

@@ -6,7 +6,7 @@ python benchmarks/repeated_batch.py [--quick]
 import torch
 
 from measuring import Bar, Row, command, same_round, spread, timed
-from pag.objectives import Objective
+from pag.training.objectives import Objective
 from steps import CLASSES, RepeatedBatch, aligned, training_step
 
 WHY = (

@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from measuring import ratios, spread, timed
-from pag.files import write_json
-from pag.objectives import Objective
+from pag.base.files import write_json
+from pag.training.objectives import Objective
 from steps import adversarial, aligned, plain, training_step
 
 ALIGNED = {"aligned, k = 1": 1, "aligned, k = 2": 2, "aligned, k = 10": 10}

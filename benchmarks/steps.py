@@ -7,13 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from measuring import Step
-from pag.alignment import cosine
-from pag.architectures import build
+from pag.alignment.compiled import CompiledNetwork
+from pag.alignment.gradients import cosine
 from pag.attacks.pgd import PGD
 from pag.attacks.threats import Threat
-from pag.compiled_network import CompiledNetwork
-from pag.objectives import AdversarialTraining, Alignment, Batch, CrossEntropy, Objective, draw_classes
-from pag.randomness import torch_stream
+from pag.base.randomness import torch_stream
+from pag.networks.architectures import build
+from pag.training.objectives import AdversarialTraining, Alignment, Batch, CrossEntropy, Objective, draw_classes
 
 __all__ = [
     "CLASSES",

@@ -7,7 +7,7 @@ The library takes plain values: it knows nothing of DVC, `params.yaml` or the co
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pag.classifiers import load_classifier
+    from pag.networks.classifier import load_classifier
 
 __all__ = ["load_classifier"]
 
@@ -15,7 +15,7 @@ __all__ = ["load_classifier"]
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     """Imports what the package offers when it is asked for: `import pag` does not wait for torch."""
     if name == "load_classifier":
-        from pag.classifiers import load_classifier
+        from pag.networks.classifier import load_classifier
 
         return load_classifier
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

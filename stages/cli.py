@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pag.errors import InputError
+from pag.base.errors import InputError
 
 __all__ = ["app", "main"]
 
@@ -54,7 +54,7 @@ SHARED = (
     "heuristic_targets",
     "train",
     "evaluate",
-    "evaluate_checkpoint",
+    "commands.evaluate_checkpoint",
 )  # by ranks
 LAUNCHED = "PAG_LAUNCHED"  # in the environment of what the launcher starts
 
@@ -72,7 +72,7 @@ def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments:
     A long stage is run by all ranks, behind `launcher` where there is one; any other by the first rank alone. Ctrl-C ends it with
     status 130.
     """
-    from stages.params import load_params
+    from stages.params.params import load_params
 
     params = load_params(params_file, overrides or ())
     if stage in SHARED:
@@ -80,7 +80,7 @@ def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments:
     elif _one_of_many() and os.environ["RANK"] != "0":
         return
     run: Callable[..., None] = import_module(f"stages.{stage}").run
-    from pag.ranks import joined
+    from pag.machine.ranks import joined
 
     try:
         with joined() if stage in SHARED else nullcontext():
@@ -111,7 +111,7 @@ def _is_to_tell() -> bool:
     """Whether this process, which has failed, tells of it: of several ranks the first that fails."""
     if not _one_of_many():
         return True
-    from pag.ranks import fails_first
+    from pag.machine.ranks import fails_first
 
     return fails_first()
 
@@ -193,7 +193,7 @@ def evaluate(
     if method is not None and checkpoint is None and output is None:
         _run("evaluate", params, set_, Cell(dataset, architecture, method, lambda_), processes)
     elif checkpoint is not None and method is None and lambda_ is None:
-        _run("evaluate_checkpoint", params, set_, checkpoint, dataset, architecture, output, processes)
+        _run("commands.evaluate_checkpoint", params, set_, checkpoint, dataset, architecture, output, processes)
     else:
         raise InputError(
             "evaluate takes --method, with --lambda or without, or --checkpoint, with --output or without."
@@ -234,7 +234,7 @@ def keep(
     params: ParamsFile = PARAMS,
 ) -> None:
     """Write the results of today's grid to results/NAME.json, to be shown beside those of other machines."""
-    _run("keep", params, set_, name, hardware)
+    _run("commands.keep", params, set_, name, hardware)
 
 
 @imports.command("targets")
@@ -249,7 +249,7 @@ def import_targets(
     params: ParamsFile = PARAMS,
 ) -> None:
     """Turn published target gradients into a target store."""
-    _run("import_targets", params, set_, dataset, name, file, labels)
+    _run("commands.import_targets", params, set_, dataset, name, file, labels)
 
 
 @imports.command("diffusion")
@@ -260,7 +260,7 @@ def import_diffusion(
     params: ParamsFile = PARAMS,
 ) -> None:
     """Take a published diffusion model instead of training one."""
-    _run("import_diffusion", params, set_, dataset, file)
+    _run("commands.import_diffusion", params, set_, dataset, file)
 
 
 def main() -> None:

@@ -9,11 +9,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pag.alignment import alignment
+from pag.alignment.gradients import alignment
 from pag.attacks.pgd import PGD, RestartedPGD
 from pag.attacks.threats import Threat
-from pag.classifiers import load_classifier
-from pag.evaluation import (
+from pag.base.files import read_json, write_json, written_whole
+from pag.base.randomness import torch_stream
+from pag.data.image_store import ImageStore, pixels
+from pag.evaluation.accuracy import (
     AttackOutcome,
     ThreatOutcome,
     evaluate_autoattack,
@@ -21,17 +23,15 @@ from pag.evaluation import (
     evaluate_pgd,
     predictions,
 )
-from pag.files import read_json, write_json, written_whole
-from pag.intervals import mean_estimate, proportion
-from pag.randomness import torch_stream
-from pag.ranks import first
-from pag.stores import ImageStore, pixels
-from pag.target_kinds import open_targets
-from pag.target_stores import TargetStore
-from stages.execution import stage_run
-from stages.params import Params
+from pag.evaluation.intervals import mean_estimate, proportion
+from pag.machine.ranks import first
+from pag.networks.classifier import load_classifier
+from pag.targets.kinds import open_targets
+from pag.targets.store import TargetStore
+from stages.params.evaluation import EvaluationParams, PGDParams, TargetedParams
+from stages.params.params import Params
 from stages.paths import Cell, DatasetPaths
-from stages.schema.evaluation import EvaluationParams, PGDParams, TargetedParams
+from stages.run import stage_run
 
 __all__ = ["FILES", "run", "write_evaluation"]
 

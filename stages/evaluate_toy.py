@@ -4,16 +4,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pag.architectures.mlp import MLPEnsemble
 from pag.attacks.pgd import PGD
 from pag.attacks.threats import Threat
-from pag.errors import InputError
-from pag.files import write_json, written_whole
-from pag.randomness import torch_stream
-from pag.toy import sample_points
-from stages.execution import stage_run
-from stages.params import Params, ToyParams
+from pag.base.errors import InputError
+from pag.base.files import write_json, written_whole
+from pag.base.randomness import torch_stream
+from pag.toy.data import sample_points
+from pag.toy.networks import MLPEnsemble
+from stages.params.params import Params, ToyParams
 from stages.paths import TOY, TOY_NETWORKS
+from stages.run import stage_run
 
 __all__ = ["run"]
 

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pag.errors import InputError
-from pag.files import written_whole
-from pag.heuristic_stores import write_nearest, write_representatives
-from pag.ranks import first, gather, part
-from pag.stores import ImageStore
+from pag.base.errors import InputError
+from pag.base.files import written_whole
+from pag.data.image_store import ImageStore
+from pag.machine.ranks import first, gather, part
+from pag.targets.heuristic_store import write_nearest, write_representatives
 from pag.targets.representatives import class_mean, nearest_neighbor, one_image
-from stages.execution import stage_run
-from stages.params import Params
+from stages.params.params import Params
+from stages.params.targets import ClassMeanParams, NearestNeighborParams, OneImageParams
 from stages.paths import DatasetPaths
-from stages.schema.targets import ClassMeanParams, NearestNeighborParams, OneImageParams
+from stages.run import stage_run
 
 __all__ = ["run"]
 

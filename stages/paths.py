@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.params import Params
+from stages.params.params import Params
 
 __all__ = [
     "DATA",

@@ -1,13 +1,13 @@
 """`prepare`: a data set's images and labels, with the validation part of its training set, into `images.zarr`."""
 
-from pag.datasets import validation_mask
-from pag.files import written_whole
-from pag.originals import Original, Selection, open_original
-from pag.room import require_disk, require_memory
-from pag.stores import write_images
-from stages.execution import stage_run
-from stages.params import Params
+from pag.base.files import written_whole
+from pag.data.datasets import validation_mask
+from pag.data.image_store import write_images
+from pag.data.originals import Original, Selection, open_original
+from pag.machine.capacity import require_disk, require_memory
+from stages.params.params import Params
 from stages.paths import DatasetPaths, data_root
+from stages.run import stage_run
 
 __all__ = ["run"]
 

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import yaml
 
-from pag.charts import toy_boundaries, toy_seeds
-from pag.drawing import png_bytes
-from pag.files import read_json, written_whole
-from pag.names import percent
-from pag.report import FigureEntry, Report, Section, render_html, render_markdown
-from stages.execution import read_times, stage_run
-from stages.findings import findings
-from stages.paper_tables import paper_sections
-from stages.params import Params
+from pag.base.files import read_json, written_whole
+from pag.figures.charts import toy_boundaries, toy_seeds
+from pag.figures.names import percent
+from pag.figures.page import FigureEntry, Report, Section, render_html, render_markdown
+from pag.figures.style import png_bytes
+from stages.params.params import Params
 from stages.paths import REPORT, TIMES, TOY
-from stages.results import CellResult, GridResults, Measure, read_arrays, read_gathered
-from stages.sections import grid_sections, lambda_section, toy_table
+from stages.reporting.findings import findings
+from stages.reporting.paper_tables import paper_sections
+from stages.reporting.results import CellResult, GridResults, Measure, read_arrays, read_gathered
+from stages.reporting.sections import grid_sections, lambda_section, toy_table
+from stages.run import read_times, stage_run
 
 __all__ = ["run"]
 

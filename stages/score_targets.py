@@ -14,20 +14,20 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pag.diffusion import load_diffusion
-from pag.errors import InputError
-from pag.files import replace, written_whole
-from pag.gradient_stores import create_gradients, shard_rows, write_shard
-from pag.progress import progress
-from pag.ranks import barrier, deal, first, from_first, local_size
-from pag.room import require_disk, require_memory
-from pag.stores import ImageStore, Split, pixels
-from pag.targets.score_based import accelerate, image_classes, score_based_gradients
-from stages.execution import device, stage_run
-from stages.params import Params
+from pag.base.errors import InputError
+from pag.base.files import replace, written_whole
+from pag.data.image_store import ImageStore, Split, pixels
+from pag.diffusion.model import load_diffusion
+from pag.machine.capacity import require_disk, require_memory
+from pag.machine.progress import progress
+from pag.machine.ranks import barrier, deal, first, from_first, local_size
+from pag.targets.gradient_store import create_gradients, shard_rows, write_shard
+from pag.targets.score_based import image_classes, score_based_gradients
+from stages.params.evaluation import FiguresParams
+from stages.params.params import Params
+from stages.params.targets import DiffusionParams, DistilledParams, ScoreBasedParams
 from stages.paths import DatasetPaths
-from stages.schema.evaluation import FiguresParams
-from stages.schema.targets import DiffusionParams, DistilledParams, ScoreBasedParams
+from stages.run import device, stage_run
 
 __all__ = ["SOURCE", "run"]
 
@@ -80,7 +80,8 @@ def _stage_run(
 
 def _distiller(paths: DatasetPaths, split: str, how: DistilledParams, seed: int) -> Distiller:
     model = load_diffusion(paths.diffusion, device())
-    accelerate(model.network, how.compiled)
+    if how.compiled:
+        model.network.compile(dynamic=False)
     return partial(score_based_gradients, model, split=split, timestep=how.timestep, draws=how.draws, seed=seed)
 
 

@@ -10,25 +10,25 @@ from typing import Any
 import torch
 from torch import nn
 
-from pag.architectures import build
 from pag.attacks.pgd import PGD, Loss
 from pag.attacks.threats import Threat
-from pag.augmentation import Augmentation
-from pag.classifier_training import train_classifier
-from pag.classifiers import save_classifier
-from pag.curves import write_curves
-from pag.files import write_json, written_whole
-from pag.objectives import AdversarialTraining, Alignment, BaseObjective, CrossEntropy, Objective, Ramp, Trades
-from pag.randomness import torch_stream
-from pag.ranks import first, from_first, local_size
-from pag.room import require_memory
-from pag.stores import ImageStore, Split, pixels
-from pag.target_kinds import open_targets
-from pag.target_stores import TargetStore
-from stages.execution import device, stage_run
-from stages.params import Params
+from pag.base.files import write_json, written_whole
+from pag.base.randomness import torch_stream
+from pag.data.image_store import ImageStore, Split, pixels
+from pag.machine.capacity import require_memory
+from pag.machine.ranks import first, from_first, local_size
+from pag.networks.architectures import build
+from pag.networks.classifier import save_classifier
+from pag.optimization.curves import write_curves
+from pag.targets.kinds import open_targets
+from pag.targets.store import TargetStore
+from pag.training.augmentation import Augmentation
+from pag.training.classifier import train_classifier
+from pag.training.objectives import AdversarialTraining, Alignment, BaseObjective, CrossEntropy, Objective, Ramp, Trades
+from stages.params.params import Params
+from stages.params.training import AdversarialParams, AlignmentOptions, Method, TradesParams, ValidationAttackParams
 from stages.paths import Cell, DatasetPaths
-from stages.schema.training import AdversarialParams, AlignmentOptions, Method, TradesParams, ValidationAttackParams
+from stages.run import device, stage_run
 
 __all__ = ["run"]
 

@@ -6,18 +6,18 @@ from pathlib import Path
 import torch
 from torchvision.utils import save_image
 
-from pag.curves import write_curves
-from pag.diffusion import DiffusionConfig, DiffusionModel, save_diffusion
-from pag.diffusion_training import train_diffusion
-from pag.files import write_json, written_whole
-from pag.randomness import torch_stream
-from pag.ranks import first
-from pag.resizing import resize
-from pag.stores import ImageStore, pixels
-from stages.execution import device, stage_run
-from stages.params import Params
+from pag.base.files import write_json, written_whole
+from pag.base.randomness import torch_stream
+from pag.data.image_store import ImageStore, pixels
+from pag.data.resizing import resize
+from pag.diffusion.model import DiffusionConfig, DiffusionModel, save_diffusion
+from pag.diffusion.training import train_diffusion
+from pag.machine.ranks import first
+from pag.optimization.curves import write_curves
+from stages.params.params import Params
+from stages.params.targets import DiffusionParams, SamplesParams
 from stages.paths import DatasetPaths
-from stages.schema.targets import DiffusionParams, SamplesParams
+from stages.run import device, stage_run
 
 __all__ = ["diffusion_config", "run", "write_diffusion"]
 

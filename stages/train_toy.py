@@ -3,11 +3,11 @@
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pag.files import written_whole
-from pag.toy import train_toy
-from stages.execution import stage_run
-from stages.params import Params
+from pag.base.files import written_whole
+from pag.toy.training import train_toy
+from stages.params.params import Params
 from stages.paths import TOY_NETWORKS
+from stages.run import stage_run
 
 __all__ = ["run"]
 

@@ -8,18 +8,24 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from pag.charts import attack_breakdown, lambda_curves, loss_curve, robustness_against_alignment, training_curves
-from pag.drawing import save
-from pag.errors import InputError
-from pag.figures import Array, enlarged, targeted_grid, targets_by_source, targets_by_timestep
-from pag.files import write_json, written_whole
-from pag.names import eps_text, method_name, norm_name, percent
-from pag.stores import ImageStore, pixels
-from pag.target_kinds import open_targets
-from stages.execution import stage_run
-from stages.params import Params
+from pag.base.errors import InputError
+from pag.base.files import write_json, written_whole
+from pag.data.image_store import ImageStore, pixels
+from pag.figures.charts import (
+    attack_breakdown,
+    lambda_curves,
+    loss_curve,
+    robustness_against_alignment,
+    training_curves,
+)
+from pag.figures.grids import Array, enlarged, targeted_grid, targets_by_source, targets_by_timestep
+from pag.figures.names import eps_text, method_name, norm_name, percent
+from pag.figures.style import save
+from pag.targets.kinds import open_targets
+from stages.params.params import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
-from stages.results import RESULTS, CellResult, GridResults, gather, read_arrays, read_curves
+from stages.reporting.results import RESULTS, CellResult, GridResults, gather, read_arrays, read_curves
+from stages.run import stage_run
 
 __all__ = ["run"]
 

@@ -1,1 +1,3 @@
-"""Adversarial attacks and the threat models that they respect. Every attack sees pixels in [0, 1]."""
+"""Adversarial attacks on one block of examples, and the threat models that they respect: pixels in [0, 1] and labels come in,
+checked outcomes come out. Imports `base`.
+"""

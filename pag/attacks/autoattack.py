@@ -18,9 +18,9 @@ import torch
 from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
-from pag.attacks.outcomes import check_perturbed, check_pixels, checked_logits, parameters_frozen, random_state_kept
+from pag.attacks.harness import check_perturbed, check_pixels, checked_logits, parameters_frozen, random_state_kept
 from pag.attacks.threats import Threat
-from pag.errors import InputError
+from pag.base.errors import InputError
 
 __all__ = ["STANDARD", "BlockOutcome", "run_block"]
 

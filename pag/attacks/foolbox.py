@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pag.attacks.outcomes import Outcome, attack_block
-from pag.errors import InputError
+from pag.attacks.harness import Outcome, attack_block
+from pag.base.errors import InputError
 
 with warnings.catch_warnings():
     # Its blur imports gaussian_filter from SciPy's old namespace; requirements.in keeps SciPy below 2, which drops that.

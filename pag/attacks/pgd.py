@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pag.attacks.threats import Threat
-from pag.errors import InputError
+from pag.base.errors import InputError
 
 __all__ = ["PGD", "Loss", "RestartedPGD"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pag.errors import InputError
+from pag.base.errors import InputError
 
 __all__ = ["L2", "NORMS", "Linf", "Norm", "Threat"]
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pag.errors import InputError
+from pag.base.errors import InputError
 from pag.improved_diffusion.schedules import beta_schedule, space_timesteps
 
 __all__ = ["Gaussian", "GaussianDiffusion", "NoiseModel", "discretized_log_likelihood", "kl_divergence"]

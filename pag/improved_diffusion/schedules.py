@@ -14,7 +14,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from pag.errors import InputError
+from pag.base.errors import InputError
 
 __all__ = ["SCHEDULES", "beta_schedule", "cosine_betas", "linear_betas", "space_timesteps"]
 

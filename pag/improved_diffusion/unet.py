@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pag.errors import InputError
+from pag.base.errors import InputError
 
 __all__ = ["UNet", "timestep_embedding"]
 

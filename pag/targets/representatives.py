@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pag.errors import InputError
-from pag.randomness import numpy_stream
+from pag.base.errors import InputError
+from pag.base.randomness import numpy_stream
 
 __all__ = ["class_mean", "nearest_neighbor", "one_image"]
 

@@ -10,31 +10,17 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from pag.diffusion import DiffusionModel
-from pag.randomness import numpy_stream
-from pag.resizing import resize
-from pag.winograd import by_winograd
+from pag.base.randomness import numpy_stream
+from pag.data.resizing import resize
+from pag.diffusion.model import DiffusionModel
 
-__all__ = ["accelerate", "image_classes", "image_noise", "score_based_gradients"]
+__all__ = ["image_classes", "image_noise", "score_based_gradients"]
 
 # Pixels, counted once for each label, that one forward pass of the network takes at most; a processor's cache holds few.
 PIXELS_PER_FORWARD = {"cpu": 22 * 32**2, "cuda": 176 * 32**2}
-
-
-def accelerate(network: nn.Module, compiled: bool = False) -> None:
-    """Makes a network fast, in place, for distillation and nothing else.
-
-    Args:
-        network: in evaluation mode, on its device.
-        compiled: by torch's compiler, which takes its time at the first forward passes; else by Winograd's filtering on the CPU.
-    """
-    if compiled:
-        network.compile(dynamic=False)
-    else:
-        by_winograd(network)
 
 
 def image_noise(seed: int, split: str, row: int, draw: int, shape: tuple[int, ...]) -> Tensor:

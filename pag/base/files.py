@@ -1,0 +1,72 @@
+"""Outputs appear whole or not at all: written beside their place, then renamed."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pag.base.errors import InputError
+
+__all__ = ["read_json", "replace", "write_json", "written_whole"]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def replace(source: Path, destination: Path) -> None:
+    """Moves the finished file or folder `source` onto `destination`, in the place of what was there.
+
+    A folder's `.gitignore` stays: DVC keeps one beside the outputs that it tracks one by one.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        ignored = destination / ".gitignore"
+        if ignored.is_file():
+            shutil.copy(ignored, source)
+        _remove(destination)
+    source.replace(destination)
+
+
+@contextmanager
+def written_whole(destination: Path) -> Iterator[Path]:
+    """Yields a path beside `destination` for a file or folder, which takes its place when the block ends without error.
+
+    On an exception (Ctrl-C too) what was written is deleted and `destination` stays as it was.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    partial = destination.with_name(f".{destination.name}.partial")
+    _remove(partial)
+    try:
+        yield partial
+        replace(partial, destination)
+    finally:
+        _remove(partial)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes `value` as indented JSON, whole."""
+    with written_whole(path) as partial:
+        partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        InputError: the file is missing or is not a JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; run the stage that makes it.") from None
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON ({error}).") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path} holds no JSON object.")
+    return value

@@ -1,0 +1,75 @@
+"""The names that data, parameters and results use: norms, gradients, precisions, and what a method is."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = [
+    "Family",
+    "GradientOf",
+    "Method",
+    "NormName",
+    "ObjectiveName",
+    "Precision",
+    "RelativeTo",
+    "SourceKind",
+]
+
+NormName = Literal["l2", "linf"]
+"""A threat's norm; `pag.attacks.threats` has the norms themselves."""
+
+GradientOf = Literal["log_softmax", "logit"]
+"""The function of the logits whose input-gradient is aligned: what the score ∇ log p(y|x) is, or eq. (4) as written."""
+
+Precision = Literal["float32", "tf32", "bfloat16"]
+"""How exactly networks compute (`pag.machine.precision`)."""
+
+RelativeTo = Literal["image", "own_class"]
+"""What a heuristic target is relative to: r_c(x) − x (section 4.1), or r_c(x) − r_y(x) (`pag.targets.heuristic_store`)."""
+
+SourceKind = Literal["one_image", "class_mean", "nearest_neighbor", "score_based", "imported"]
+"""Where target gradients come from (section 4); `imported` ones were computed by somebody else."""
+
+ObjectiveName = Literal["cross_entropy", "adversarial", "trades", "alignment", "unknown"]
+"""What training minimised beside any alignment; `alignment` is eq. (4), `unknown` is for weights from elsewhere."""
+
+Family = Literal["vanilla", "heuristic", "own-class heuristic", "score-based", "imported", "adversarial", "unknown"]
+"""The kind of training that a method belongs to, by which figures and findings group methods."""
+
+
+class Method(BaseModel):
+    """How a classifier was trained, as results keep it. Nothing about a method is read from its name.
+
+    Attributes:
+        name: its key in params, `at_l2_with_score_based`.
+        objective: what is minimised.
+        source: the target store that it reads, by its key in params; None without alignment.
+        kind: how the targets of that store were made.
+        relative_to: what heuristic targets are relative to; None for other kinds.
+        label: what tables and figures call it, in the paper's words.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    objective: ObjectiveName
+    source: str | None = None
+    kind: SourceKind | None = None
+    relative_to: RelativeTo | None = None
+    label: str
+
+    @property
+    def family(self) -> Family:
+        """With adversarial examples a method is adversarial, whatever is aligned beside."""
+        if self.objective in ("adversarial", "trades"):
+            return "adversarial"
+        if self.objective == "unknown":
+            return "unknown"
+        match self.kind:
+            case None:
+                return "vanilla"
+            case "score_based":
+                return "score-based"
+            case "imported":
+                return "imported"
+        return "own-class heuristic" if self.relative_to == "own_class" else "heuristic"

@@ -1,0 +1,125 @@
+"""The image store: one Zarr group with the training set (and which of its rows are for validation) and the test set."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import zarr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pag.data.datasets import Dataset
+from pag.data.zarr_store import ReadOnlyStore, write_array
+
+__all__ = ["ImageStore", "Split", "pixels", "write_images"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """A part of a data set.
+
+    Attributes:
+        images: `(N, ch, H, W)` uint8.
+        labels: `(N,)` int64.
+        rows: `(N,)` int64, the images' numbers in the whole training (or test) set, by which target stores know them.
+    """
+
+    images: Tensor
+    labels: Tensor
+    rows: Tensor
+
+
+def pixels(images: Tensor) -> Tensor:
+    """uint8 images as float32 pixels in [0, 1]."""
+    return images.to(torch.float32) / 255
+
+
+def write_images(path: Path, dataset: Dataset, validation: NDArray[np.bool_]) -> None:
+    """Writes a data set as an image store.
+
+    Args:
+        path: where to; must not exist.
+        dataset: what to write.
+        validation: `(N,)` bool, the rows of the training set that are for validation.
+    """
+    group = zarr.create_group(path)
+    digest = hashlib.sha256()
+    for name, part in (("train", dataset.train), ("test", dataset.test)):
+        write_array(group, f"{name}/images", part.images)
+        write_array(group, f"{name}/labels", part.labels)
+        digest.update(np.ascontiguousarray(part.images))
+        digest.update(np.ascontiguousarray(part.labels))
+    write_array(group, "train/validation", validation)
+    attributes = {"class_names": list(dataset.class_names), "source": dataset.source, "checksum": digest.hexdigest()}
+    group.attrs.update(attributes)
+
+
+class ImageStore:
+    """Reads an image store, one split at a time: reading one never touches the arrays of another.
+
+    Attributes:
+        path: of the store.
+        class_names: of its C classes.
+        num_training: N, the images of the training set, those for validation among them.
+        image_shape: `(ch, H, W)`.
+    """
+
+    def __init__(self, store: ReadOnlyStore) -> None:
+        self.path = store.path
+        self.class_names: tuple[str, ...] = tuple(str(name) for name in store.attribute("class_names"))
+        self.num_training, height, width, channels = store.array("train/images", "uint8", 4).shape
+        self.image_shape: tuple[int, int, int] = (channels, height, width)
+        self._store = store
+
+    @classmethod
+    def open(cls, path: Path) -> "ImageStore":
+        """Opens the store and looks at its metadata; no array is read.
+
+        Raises:
+            InputError: it is missing, lacks an attribute, or its arrays do not have the shapes and types of images, labels
+                and a mask.
+        """
+        store = ReadOnlyStore(path)
+        for name in ("class_names", "checksum"):
+            store.attribute(name)
+        train, test = (_image_shape(store, part) for part in ("train", "test"))
+        if train != test:
+            raise store.damaged(f"has training images of shape {train} and test images of shape {test}")
+        if store.array("train/validation", "bool", 1).shape != store.array("train/labels", "int64", 1).shape:
+            raise store.damaged("must have one entry of train/validation a training image")
+        return cls(store)
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return len(self.class_names)
+
+    def split(self, name: Literal["train", "validation", "test"]) -> Split:
+        """The images and labels of one part; `train` is without the validation rows."""
+        if name == "test":
+            return self._read("test", None)
+        mask = self._store.read("train/validation", "bool", 1)
+        return self._read("train", mask if name == "validation" else ~mask)
+
+    def all_training(self) -> Split:
+        """The training set with its validation rows, in order: what target stores have a row for."""
+        return self._read("train", None)
+
+    def _read(self, part: str, mask: NDArray[np.bool_] | None) -> Split:
+        images, labels = self._store.read(f"{part}/images", "uint8", 4), self._store.read(f"{part}/labels", "int64", 1)
+        rows = np.arange(len(labels)) if mask is None else np.flatnonzero(mask)
+        return Split(
+            torch.from_numpy(np.ascontiguousarray(images[rows].transpose(0, 3, 1, 2))),
+            torch.from_numpy(labels[rows]),
+            torch.from_numpy(rows),
+        )
+
+
+def _image_shape(store: ReadOnlyStore, part: str) -> tuple[int, ...]:
+    images, labels = store.array(f"{part}/images", "uint8", 4), store.array(f"{part}/labels", "int64", 1)
+    if labels.shape != images.shape[:1]:
+        raise store.damaged(f"must have one entry of {part}/labels an image, not {labels.shape} for {images.shape}")
+    return images.shape[1:]

@@ -1,0 +1,80 @@
+"""Zarr groups: written by zarr-python, the same bytes each time, and opened read-only, as a DVC cache may be."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from pag.base.errors import InputError
+
+__all__ = ["ReadOnlyStore", "write_array"]
+
+CHUNK_BYTES = 2**28  # of an array of more than that
+
+# What zarr-python raises for metadata and chunks that are missing, cut short or something else.
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError)
+
+
+def write_array(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
+    """Adds an array in one chunk, or, where it is large, in chunks of some rows: Zarr's codecs take less than 2 GB each.
+
+    Chunks are written even where they are all zeros: a file that is missing is then a damage.
+    """
+    rows, *rest = (max(1, n) for n in values.shape)
+    if values.nbytes > CHUNK_BYTES:
+        rows = max(1, CHUNK_BYTES * rows // values.nbytes)
+    group.create_array(name, data=values, chunks=(rows, *rest), config={"write_empty_chunks": True})
+
+
+class ReadOnlyStore:
+    """A Zarr group opened for reading; whatever is wrong with it is an InputError that names its path."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._group = zarr.open_group(path, mode="r", zarr_format=3)
+        except _DAMAGE:
+            raise InputError(f"{path} is no Zarr store; run the stage that writes it.") from None
+        self.path = path
+
+    def attribute(self, name: str) -> Any:  # noqa: ANN401
+        """An attribute of the group."""
+        if name not in self._group.attrs:
+            raise self.damaged(f"has no attribute {name!r}")
+        return self._group.attrs[name]
+
+    def has(self, name: str) -> bool:
+        """Whether there is such an array."""
+        return name in self._group
+
+    def array(self, name: str, dtype: str, ndim: int) -> "zarr.Array[Any]":
+        """Looks up an array of this type and number of axes, without reading it."""
+        try:
+            array = self._group[name]
+        except _DAMAGE:
+            array = None
+        if not isinstance(array, zarr.Array):
+            raise self.damaged(f"has no array {name!r}")
+        if array.dtype != np.dtype(dtype) or array.ndim != ndim:
+            raise self.damaged(f"has {name!r} as {array.dtype} {array.shape}, not {dtype} with {ndim} axes")
+        return array
+
+    def finished(self, name: str, dtype: str, ndim: int) -> "zarr.Array[Any]":
+        """Looks up an array of which no part is missing: Zarr itself would read what is missing as the fill value."""
+        array = self.array(name, dtype, ndim)
+        if array.nchunks_initialized < array.nchunks:
+            raise self.damaged(f"is unfinished: parts of {name!r} are missing")
+        return array
+
+    def read(self, name: str, dtype: str, ndim: int) -> NDArray[Any]:
+        """Reads an array whole."""
+        array = self.finished(name, dtype, ndim)
+        try:
+            return np.asarray(array[:])
+        except _DAMAGE:
+            raise self.damaged(f"has parts of {name!r} that cannot be read") from None
+
+    def damaged(self, what: str) -> InputError:
+        """The error to raise; `what` goes on from the path."""
+        return InputError(f"{self.path} {what}; delete it and run the stage that writes it again.")

@@ -1,0 +1,104 @@
+"""The class-conditional diffusion model of C + 1 labels (section 4.2, appendix G.2): its configuration and its folder.
+
+Label C means "no class": it takes the place of a training image's label with probability 1/C, so that one network holds the
+conditional score ∇ log p(x_t | y) and the unconditional one ∇ log p(x_t). The network sees pixels scaled to [-1, 1].
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pag.base.errors import InputError
+from pag.base.files import read_json, write_json
+from pag.improved_diffusion.gaussian_diffusion import GaussianDiffusion
+from pag.improved_diffusion.unet import UNet
+from pag.machine.memory_format import placed
+from pag.networks.checkpoints import load_checkpoint
+
+__all__ = ["DiffusionConfig", "DiffusionModel", "load_diffusion", "save_diffusion"]
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """All that rebuilds a diffusion model but its weights.
+
+    Attributes:
+        image_shape: `(ch, H, W)`.
+        num_classes: C; the network has C + 1 labels.
+        network: options of `UNet` beyond channels and labels.
+        schedule: `"linear"` or `"cosine"`.
+        timesteps: T.
+        learned_variance: whether the network also predicts the reverse variance (twice the output channels).
+    """
+
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    network: Mapping[str, Any]
+    schedule: str
+    timesteps: int
+    learned_variance: bool
+
+    def build(self) -> "DiffusionModel":
+        """An untrained model; its weights come from torch's global generator."""
+        channels = self.image_shape[0]
+        network = UNet(
+            in_channels=channels,
+            out_channels=channels * (2 if self.learned_variance else 1),
+            num_classes=self.num_classes + 1,
+            **self.network,
+        )
+        process = GaussianDiffusion.create(
+            self.schedule, self.timesteps, learned_variance=self.learned_variance, rescale_timesteps=True
+        )
+        return DiffusionModel(self, network, process)
+
+
+@dataclass(frozen=True)
+class DiffusionModel:
+    """A network ε_θ(x_t, t, label) with the process that it reverses."""
+
+    config: DiffusionConfig
+    network: UNet
+    process: GaussianDiffusion
+
+    @property
+    def null_label(self) -> int:
+        """The label that means "no class": C."""
+        return self.config.num_classes
+
+    def sample(self, labels: Tensor, steps: int, generator: torch.Generator) -> Tensor:
+        """Samples in [-1, 1], one for each of `labels`, `(B,)`, by `steps` of the T timesteps: `(B, ch, H, W)`."""
+        process = self.process.respaced(min(steps, self.process.timesteps))
+        x_T = torch.randn((len(labels), *self.config.image_shape), generator=generator).to(labels.device)
+        return process.sample(self.network, x_T, labels, generator)
+
+
+def save_diffusion(folder: Path, model: DiffusionModel) -> None:
+    """Writes `model.safetensors` and `config.json` into an existing folder."""
+    save_file(
+        {name: value.contiguous().cpu() for name, value in model.network.state_dict().items()},
+        folder / "model.safetensors",
+    )
+    write_json(folder / "config.json", asdict(model.config))
+
+
+def load_diffusion(folder: Path, device: torch.device) -> DiffusionModel:
+    """Reads what `save_diffusion` wrote, in evaluation mode.
+
+    Raises:
+        InputError: a file is missing, damaged, or of another architecture.
+    """
+    raw = read_json(folder / "config.json")
+    weights = folder / "model.safetensors"
+    try:
+        model = DiffusionConfig(**{**raw, "image_shape": tuple(raw["image_shape"])}).build()
+    except (TypeError, KeyError) as error:
+        raise InputError(f"{folder / 'config.json'} does not describe a diffusion model ({error}).") from None
+    load_checkpoint(weights, model.network)
+    placed(model.network, device).eval()
+    return model

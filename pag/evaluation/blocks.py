@@ -1,0 +1,214 @@
+"""Attacks on a test set in blocks of a fixed number of examples, spread over ranks and processes and kept as they are done.
+
+Attacks draw for a whole batch, so a block is never split. Its seed is a function of (seed, attack, index of the block): the
+outcome depends neither on the number of ranks or processes nor on interruptions.
+"""
+
+import hashlib
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pag.base.errors import InputError
+from pag.base.files import written_whole
+from pag.base.randomness import numpy_stream
+from pag.evaluation.intervals import Flags
+from pag.machine.processes import run_tasks
+from pag.machine.progress import progress
+from pag.machine.ranks import barrier, deal, gather
+
+__all__ = ["BlockAttack", "attack_in_blocks"]
+
+
+class BlockAttack(Protocol):
+    """An attack on one block: a picklable value whose `repr` tells all that its outcome depends on, but for its arguments."""
+
+    @property
+    def stream(self) -> str:
+        """What the seeds of blocks are drawn for; attacks of the same stream start alike."""
+
+    def __call__(self, model: nn.Module, x: Tensor, labels: Tensor, seed: int) -> Mapping[str, Tensor]:
+        """Attacks a block `(B, ch, H, W)` with its labels `(B,)`; flags `(B,)` bool by name, the same names for every block."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One block under one attack; plain arrays, which every process can be sent."""
+
+    name: str
+    index: int
+    attack: BlockAttack
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    seed: int
+
+    def file_name(self, model_digest: bytes) -> str:
+        """A name that tells every input of the result apart, so that nothing else's result is ever taken for it."""
+        digest = hashlib.sha256(model_digest)
+        digest.update(repr((self.attack, self.seed, self.images.shape)).encode())
+        digest.update(self.images.tobytes())
+        digest.update(self.labels.tobytes())
+        return f"{self.name}-{self.index:05d}-{digest.hexdigest()[:16]}.npz"
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Finished blocks on disk, or nowhere when `folder` is None."""
+
+    folder: Path | None
+    model_digest: bytes = field(default=b"")
+
+    def find(self, task: _Task) -> Mapping[str, Flags] | None:
+        """What was kept of a task; None where there is nothing, or only a damaged file."""
+        if self.folder is None:
+            return None
+        try:
+            with (self.folder / task.file_name(self.model_digest)).open("rb") as file:
+                arrays = np.load(file, allow_pickle=False)
+                return {name: arrays[name] for name in arrays.files}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def keep(self, task: _Task, flags: Mapping[str, Flags]) -> None:
+        """Writes the outcome of a task, whole."""
+        if self.folder is None:
+            return
+        with written_whole(self.folder / task.file_name(self.model_digest)) as partial, partial.open("wb") as file:
+            np.savez(file, **flags)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class _BlockWorker:
+    """What a process does once: load the model."""
+
+    model_loader: Callable[[], nn.Module]
+
+    def __call__(self) -> Callable[[_Task], Mapping[str, Flags]]:
+        model = self.model_loader()
+        device = next(model.parameters()).device
+
+        def attack(task: _Task) -> Mapping[str, Flags]:
+            x, labels = torch.from_numpy(task.images).to(device), torch.from_numpy(task.labels).to(device)
+            flags = task.attack(model, x, labels, task.seed)
+            return {name: values.cpu().numpy() for name, values in flags.items()}
+
+        return attack
+
+
+def attack_in_blocks(
+    model_loader: Callable[[], nn.Module],
+    images: Tensor,
+    labels: Tensor,
+    attacks: Mapping[str, BlockAttack],
+    block_size: int,
+    seed: int,
+    workers: int,
+    kept: Path | None,
+    description: str,
+) -> dict[str, dict[str, Flags]]:
+    """Runs every attack on every block; under several ranks each does its part, and all have the whole result.
+
+    Args:
+        model_loader: gives the classifier, deterministic and in evaluation mode; picklable, for each worker calls it.
+        images: `(N, ch, H, W)` in [0, 1].
+        labels: `(N,)` int64.
+        attacks: by name, at least one.
+        block_size: examples that are attacked together; unlike `workers` it belongs to what is measured.
+        seed: non-negative.
+        workers: processes of each rank, each with one torch thread; with 1 the work is done in this process, with the same result.
+        kept: folder where finished blocks lie until the caller deletes it, and from which an interrupted run goes on.
+            Only blocks of the same weights, examples, attack and seed are found again; that the code is the same, too, the
+            caller sees to.
+        description: what the progress shows.
+
+    Returns:
+        For each attack, in the order of `attacks`, its flags over all examples, `(N,)`, by their names.
+
+    Raises:
+        InputError: an argument is out of its range, or an attack does not fit the data.
+        RuntimeError: an outcome fails a check, or a worker died.
+    """
+    _check_arguments(images, labels, attacks, block_size, workers)
+    tasks = _tasks(images, labels, attacks, block_size, seed)
+    store = _Kept(kept, b"" if kept is None else _model_digest(model_loader()))
+    flags = {index: found for index, task in enumerate(tasks) if (found := store.find(task)) is not None}
+    barrier()  # no rank looks for what is kept while another has gone on: all see the same rest
+    _run_rest(tasks, flags, store, model_loader, workers, description)
+    every = {index: found for of_rank in gather(flags) for index, found in of_rank.items()}
+    return _gathered(tasks, every, attacks)
+
+
+def _run_rest(
+    tasks: Sequence[_Task],
+    flags: dict[int, Mapping[str, Flags]],
+    store: _Kept,
+    model_loader: Callable[[], nn.Module],
+    workers: int,
+    description: str,
+) -> None:
+    """Does this rank's part of the tasks that `flags` misses, larger blocks first, and keeps each as soon as it is done."""
+    rest = deal(sorted(set(range(len(tasks))) - set(flags), key=lambda index: -len(tasks[index].labels)))
+    done, left = (sum(len(tasks[index].labels) for index in part) for part in (flags, rest))
+    with progress(description, done + left, done) as meter:
+
+        def finished(position: int, result: Mapping[str, Flags]) -> None:
+            task = tasks[rest[position]]
+            store.keep(task, result)
+            flags[rest[position]] = result
+            meter.advance(len(task.labels), lambda: f"({task.name}, block {task.index} done)")
+
+        run_tasks(_BlockWorker(model_loader), [tasks[index] for index in rest], workers, finished)
+
+
+def _check_arguments(
+    images: Tensor, labels: Tensor, attacks: Mapping[str, BlockAttack], block_size: int, workers: int
+) -> None:
+    if not attacks or block_size < 1 or workers < 1:
+        raise InputError("An evaluation needs at least one threat or attack, one example to a block, and one worker.")
+    if images.ndim != 4 or labels.shape != images.shape[:1] or len(labels) == 0:
+        shapes = f"{tuple(images.shape)} and {tuple(labels.shape)}"
+        raise InputError(f"An evaluation needs images (N, ch, H, W) with labels (N,), not {shapes}.")
+
+
+def _tasks(
+    images: Tensor, labels: Tensor, attacks: Mapping[str, BlockAttack], block_size: int, seed: int
+) -> list[_Task]:
+    """Attack by attack, the blocks in test-set order."""
+    blocks = list(zip(torch.split(images, block_size), torch.split(labels, block_size), strict=True))
+    return [
+        _Task(
+            name=name, index=index, attack=attack, images=x.float().cpu().numpy(), labels=y.cpu().numpy(),
+            seed=_block_seed(seed, attack, index),
+        )
+        for name, attack in attacks.items() for index, (x, y) in enumerate(blocks)
+    ]  # fmt: skip
+
+
+def _block_seed(seed: int, attack: BlockAttack, index: int) -> int:
+    """A seed below 2³¹; of what the attack says, not of the name that it goes by."""
+    return int(numpy_stream(seed, attack.stream, index).integers(2**31))
+
+
+def _model_digest(model: nn.Module) -> bytes:
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(repr((name, value.dtype, tuple(value.shape))).encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.digest()
+
+
+def _gathered(
+    tasks: Sequence[_Task], flags: Mapping[int, Mapping[str, Flags]], attacks: Mapping[str, BlockAttack]
+) -> dict[str, dict[str, Flags]]:
+    outcomes = {}
+    for name in attacks:
+        blocks = [flags[index] for index, task in enumerate(tasks) if task.name == name]
+        outcomes[name] = {key: np.concatenate([block[key] for block in blocks]) for key in blocks[0]}
+    return outcomes

@@ -1,0 +1,106 @@
+"""What `metrics.json` of an evaluation holds: its one definition, for those who write it and those who read it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pag.base.errors import InputError
+from pag.base.files import read_json, write_json
+from pag.base.vocabulary import Method
+
+__all__ = ["Attacked", "AutoAttacked", "Estimate", "Metrics", "read_metrics", "write_metrics"]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Estimate(_Value):
+    """A fraction or a cosine measured on a sample.
+
+    Attributes:
+        value: the estimate.
+        interval: its confidence interval, lower and upper end.
+        n: examples behind it.
+    """
+
+    value: float
+    interval: tuple[float, float]
+    n: int
+
+    @property
+    def triple(self) -> tuple[float, float, float]:
+        """Value, lower and upper end."""
+        return (self.value, *self.interval)
+
+
+class Attacked(Estimate):
+    """Accuracy under perturbations of at most ε in a norm."""
+
+    norm: str
+    eps: float
+
+
+class AutoAttacked(Attacked):
+    """Accuracy under AutoAttack, and what was left after each of its attacks, in the order of the run."""
+
+    attacks: dict[str, float]
+
+
+class Metrics(_Value):
+    """An evaluation on the test set.
+
+    Attributes:
+        dataset, architecture: by their keys in params.
+        method: how the classifier was trained.
+        lambda_: weight of the alignment term; None without alignment.
+        seed: of the evaluation.
+        clean: accuracy without an attack.
+        autoattack, pgd: robust accuracy by the threat's name; empty where the attack was not run.
+        foolbox: robust accuracy by the attack's name.
+        alignment: mean cosine with score-based gradients; None where the data set has none at its test images.
+    """
+
+    dataset: str
+    architecture: str
+    method: Method
+    lambda_: float | None = Field(alias="lambda")
+    seed: int
+    clean: Estimate
+    autoattack: dict[str, AutoAttacked]
+    pgd: dict[str, Attacked] = Field(default_factory=dict)
+    foolbox: dict[str, Attacked] = Field(default_factory=dict)
+    alignment: Estimate | None
+
+    @property
+    def measures(self) -> dict[str, Estimate]:
+        """Every measure by its dotted name: `clean`, `autoattack.l2`, `pgd.linf`, `foolbox.ead`, `alignment`."""
+        kinds: Mapping[str, Mapping[str, Attacked]] = {
+            "autoattack": self.autoattack,
+            "pgd": self.pgd,
+            "foolbox": self.foolbox,
+        }
+        attacked = {f"{kind}.{name}": value for kind, of in kinds.items() for name, value in of.items()}
+        return {"clean": self.clean, **attacked, **({"alignment": self.alignment} if self.alignment else {})}
+
+
+def write_metrics(path: Path, metrics: Metrics) -> None:
+    """Writes `metrics.json`, whole; kinds of attacks that were not run are left out."""
+    fields: dict[str, Any] = metrics.model_dump(mode="json", by_alias=True)
+    optional = ("pgd", "foolbox")
+    write_json(path, {name: value for name, value in fields.items() if value or name not in optional})
+
+
+def read_metrics(path: Path) -> Metrics:
+    """Reads what `write_metrics` wrote.
+
+    Raises:
+        InputError: the file is missing or damaged; the sentence names it and the key.
+    """
+    try:
+        return Metrics.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}.") from None

@@ -1,0 +1,184 @@
+"""The paper's figures that are grids of images: targeted examples (1, 2, 5, 9) and target gradients (7, 8).
+
+Rows are methods, sources or timesteps; columns are target classes; the first column is the input. Sizes are in inches.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from pag.figures.style import INK, MUTED, styled
+
+__all__ = ["Array", "enlarged", "targeted_grid", "targets_by_source", "targets_by_timestep"]
+
+Array = NDArray[np.floating[Any]]
+
+TILE, GAP, GROUP_GAP, MARGIN = 0.5, 0.05, 0.16, 0.08
+HEADER, NUMBER, CHARACTER, FOOTER = 0.5, 0.72, 0.085, 0.26
+DIVERGING = "RdBu_r"
+
+
+@styled
+def targeted_grid(
+    image: Array,
+    label: str,
+    adversarial: Array,
+    row_names: Sequence[str],
+    class_names: Sequence[str],
+    numbers: Mapping[str, Sequence[str]],
+    numbers_title: str = "Robust accuracy",
+) -> Figure:
+    """Large-ε targeted examples (figures 1, 2 and 9; figure 5 with a row for each λ).
+
+    Args:
+        image: the input, `(ch, H, W)` in [0, 1], ch 1 or 3.
+        label: its class.
+        adversarial: `(M, C, ch, H, W)` in [0, 1], of M classifiers towards C classes.
+        row_names: M names.
+        class_names: C names.
+        numbers: columns of M texts at the right: `{"L₂": ["55.4%", …], "L∞": […]}`.
+        numbers_title: above these columns.
+    """
+    tiles = [[_display(tile) for tile in row] for row in adversarial]
+    return _grid(_display(image), label, tiles, row_names, class_names, numbers, numbers_title)
+
+
+@styled
+def targets_by_source(
+    image: Array, label: str, targets: Array, row_names: Sequence[str], class_names: Sequence[str]
+) -> Figure:
+    """Target gradients of several sources at one image (figure 7).
+
+    Args:
+        image: `(ch, H, W)` in [0, 1].
+        label: its class.
+        targets: `g(x, c)`, `(S, C, ch, H, W)`, of S sources.
+        row_names: S names.
+        class_names: C names.
+    """
+    return _gradient_grid(image, label, targets, row_names, class_names)
+
+
+@styled
+def targets_by_timestep(
+    image: Array, label: str, targets: Array, timesteps: Sequence[int], class_names: Sequence[str]
+) -> Figure:
+    """Score-based gradients at one image by the timestep t at which they are distilled (figure 8).
+
+    Args:
+        image: `(ch, H, W)` in [0, 1].
+        label: its class.
+        targets: `(T, C, ch, H, W)`.
+        timesteps: T of them.
+        class_names: C names.
+    """
+    return _gradient_grid(image, label, targets, [f"t = {t}" for t in timesteps], class_names)
+
+
+@styled
+def enlarged(image: Array, width: float = 2.6) -> Figure:
+    """A small image, `(H, W, 3)` in [0, 1], drawn `width` inches wide with square pixels."""
+    figure = Figure(figsize=(width, width * image.shape[0] / image.shape[1]))
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.axis("off")
+    ax.imshow(image, interpolation="nearest", aspect="auto")
+    return figure
+
+
+def _gradient_grid(
+    image: Array, label: str, targets: Array, row_names: Sequence[str], class_names: Sequence[str]
+) -> Figure:
+    tiles = [[_centred(tile) for tile in row] for row in targets]
+    gray = targets.shape[2] == 1
+    note = "Red raises a pixel, blue lowers it; " if gray else "Mid-grey is zero; "
+    return _grid(_display(image), label, tiles, row_names, class_names, {}, "", note + "each tile on its own scale.")
+
+
+def _display(image: Array) -> Array:
+    """`(ch, H, W)` pixels as `(H, W, 3)`."""
+    return np.clip(np.broadcast_to(np.moveaxis(image, 0, -1), (*image.shape[1:], 3)), 0, 1)
+
+
+def _centred(gradient: Array) -> Array:
+    """A gradient `(ch, H, W)`, scaled to [−1, 1] about 0: `(H, W)` of one channel, `(H, W, 3)` in [0, 1] of three."""
+    scaled = gradient / max(float(np.abs(gradient).max()), 1e-12)
+    return scaled[0] if len(scaled) == 1 else np.moveaxis((scaled + 1) / 2, 0, -1)
+
+
+def _grid(
+    image: Array,
+    label: str,
+    tiles: Sequence[Sequence[Array]],
+    row_names: Sequence[str],
+    class_names: Sequence[str],
+    numbers: Mapping[str, Sequence[str]],
+    numbers_title: str,
+    note: str = "",
+) -> Figure:
+    """Tiles with names on the left, classes above, numbers on the right and a note below."""
+    step = TILE + GAP
+    left = MARGIN + CHARACTER * max(map(len, row_names)) + GROUP_GAP / 2
+    first = left + step + GROUP_GAP
+    right = first + step * len(class_names) + (GROUP_GAP / 2 if numbers else 0)
+    rotate = max(map(len, class_names)) > 5
+    top = MARGIN + HEADER + (CHARACTER * max(map(len, class_names)) * 0.6 if rotate else 0)
+    bottom = top + step * len(tiles)
+    figure, ax = _canvas(right + NUMBER * len(numbers) + MARGIN, bottom + (FOOTER if note else 0) + MARGIN)
+    _headers(ax, left, first, right, top, label, class_names, rotate)
+    for i, (name, row) in enumerate(zip(row_names, tiles, strict=True)):
+        y = top + i * step
+        ax.text(left - GROUP_GAP / 2, y + TILE / 2, name, ha="right", va="center")
+        _tile(ax, image, left, y)
+        for c, tile in enumerate(row):
+            _tile(ax, tile, first + c * step, y)
+    _numbers(ax, right, top, numbers, numbers_title)
+    if note:
+        ax.text(left, bottom + FOOTER / 2, note, va="center", color=MUTED, fontsize=9)
+    return figure
+
+
+def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure whose one axes has inches as units, y downwards."""
+    figure = Figure(figsize=(width, height))
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.axis("off")
+    ax.set(xlim=(0, width), ylim=(height, 0))
+    return figure, ax
+
+
+def _tile(ax: Axes, image: Array, x: float, y: float) -> None:
+    xlim, ylim = ax.get_xlim(), ax.get_ylim()
+    ax.imshow(
+        image, extent=(x, x + TILE, y + TILE, y), interpolation="nearest", aspect="auto",
+        cmap=DIVERGING if image.ndim == 2 else None, vmin=-1, vmax=1,
+    )  # fmt: skip
+    ax.add_patch(Rectangle((x, y), TILE, TILE, fill=False, edgecolor=MUTED, linewidth=0.4))
+    ax.set(xlim=xlim, ylim=ylim)  # imshow moves them
+
+
+def _headers(
+    ax: Axes, left: float, first: float, right: float, top: float, label: str, class_names: Sequence[str], rotate: bool
+) -> None:
+    ax.text(left + TILE / 2, MARGIN + HEADER / 4, "Input", ha="center", va="center", fontsize=9, color=MUTED)
+    ax.text((first + right) / 2, MARGIN + HEADER / 4, "Target class", ha="center", va="center", fontsize=9, color=MUTED)
+    names = [(left, label), *((first + c * (TILE + GAP), name) for c, name in enumerate(class_names))]
+    for x, name in names:
+        weight = "bold" if name == label else "normal"
+        angle = {"rotation": 40.0, "ha": "left", "rotation_mode": "anchor"} if rotate else {"ha": "center"}
+        at = x + TILE * (0.3 if rotate else 0.5)
+        ax.text(at, top - 0.06, name, va="bottom", fontweight=weight, **angle)
+
+
+def _numbers(ax: Axes, right: float, top: float, numbers: Mapping[str, Sequence[str]], title: str) -> None:
+    middle = right + NUMBER * len(numbers) / 2
+    ax.text(middle, MARGIN + HEADER / 4, title if numbers else "", ha="center", va="center", fontsize=9, color=MUTED)
+    for column, (name, texts) in enumerate(numbers.items()):
+        x = right + NUMBER * (column + 0.9)
+        ax.text(x, top - 0.06, name, ha="right", va="bottom")
+        for i, text in enumerate(texts):
+            ax.text(x, top + i * (TILE + GAP) + TILE / 2, text, ha="right", va="center", color=INK)

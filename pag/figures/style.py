@@ -1,0 +1,99 @@
+"""What all figures share: fonts, a colour-blind-safe palette (Okabe and Ito, 2008), and PNGs that repeat to the byte."""
+
+from collections.abc import Callable
+from functools import wraps
+from io import BytesIO
+from pathlib import Path
+from typing import Any, ParamSpec
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from pag.base.files import written_whole
+from pag.figures.names import Family
+
+__all__ = ["FAMILY_MARKERS", "INK", "MUTED", "PALETTE", "method_color", "png_bytes", "save", "styled"]
+
+P = ParamSpec("P")
+DPI = 200
+INK, MUTED = "#1a1a1a", "#666666"
+PALETTE = {
+    "orange": "#E69F00",
+    "sky": "#56B4E9",
+    "green": "#009E73",
+    "blue": "#0072B2",
+    "vermilion": "#D55E00",
+    "purple": "#CC79A7",
+    "olive": "#8A8A2B",
+    "black": "#1a1a1a",
+}
+FAMILY_MARKERS: dict[Family, str] = {
+    "vanilla": "X",
+    "heuristic": "o",
+    "own-class heuristic": "s",
+    "score-based": "D",
+    "adversarial": "^",
+}
+_METHOD_COLORS = {
+    "vanilla": "black",
+    "one_image": "orange",
+    "class_mean": "sky",
+    "nearest_neighbor": "green",
+    "nearest_neighbor_own_class": "olive",
+    "score_based": "blue",
+    "at_l2": "purple",
+    "at_linf": "vermilion",
+}
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10.0,
+    "axes.labelsize": 10.0,
+    "axes.titlesize": 10.5,
+    "xtick.labelsize": 9.0,
+    "ytick.labelsize": 9.0,
+    "legend.fontsize": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+}
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draws with the style of this module, and leaves matplotlib's own settings as they were."""
+
+    @wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def method_color(method: str) -> str:
+    """A method's colour, the same in every figure; muted for a method that has none."""
+    return PALETTE[_METHOD_COLORS[method]] if method in _METHOD_COLORS else MUTED
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """The figure as PNG, without the fields that change with the program's version."""
+    FigureCanvasAgg(figure)
+    stream = BytesIO()
+    with rc_context(_STYLE):
+        figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes the figure as PNG, whole; the same figure gives the same bytes."""
+    content = png_bytes(figure)
+    with written_whole(path) as partial:
+        partial.write_bytes(content)

@@ -1,0 +1,67 @@
+"""`evaluate --checkpoint`: weights from anywhere, measured by the same code and in the same form as a cell of the grid."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from pag.base.errors import InputError
+from pag.data.image_store import ImageStore
+from pag.networks.architectures import build
+from pag.networks.classifier import load_weights
+from stages.evaluate import FILES, write_evaluation
+from stages.params.params import Params
+from stages.paths import DATA, DatasetPaths
+from stages.run import stage_run
+
+__all__ = ["run"]
+
+
+def run(params: Params, checkpoint: Path, dataset: str, architecture: str, output: Path | None, workers: int) -> None:
+    """Writes the files of an evaluation into a folder outside `data/`; the pipeline knows nothing of it.
+
+    Alignment is measured where the data set has score-based gradients at its test images.
+
+    Args:
+        params: with the sections of the data set and the architecture.
+        checkpoint: weights (`pag.networks.classifier.load_weights`).
+        dataset: whose test set.
+        architecture: that the weights are of.
+        output: the folder; None: `<stem>-evaluation` beside the checkpoint.
+        workers: processes of each rank.
+
+    Raises:
+        InputError: a file is missing or does not fit, or the folder is in `data/` or holds other files.
+    """
+    folder = checkpoint.with_name(f"{checkpoint.stem}-evaluation") if output is None else output
+    _check_output(folder)
+    paths, evaluation = DatasetPaths(dataset), params.dataset(dataset).evaluation
+    options = params.architecture(architecture).model_dump()
+    store = ImageStore.open(paths.images)
+    loader = partial(_load, checkpoint, store.image_shape, store.num_classes, options)
+    loader()  # what does not fit is told before anything is made
+    reference = paths.test_targets if paths.test_targets.exists() else None
+    inputs = [paths.images, checkpoint, *([] if reference is None else [reference])]
+    name = f"evaluate-checkpoint@{dataset}-{architecture}-{checkpoint.stem}"
+    with stage_run(name, values=[params.seed, evaluation, options], inputs=inputs, timed=False) as kept:
+        identity = {"dataset": dataset, "architecture": architecture, "method": "checkpoint", "lambda": None}
+        write_evaluation(folder, identity, loader, params, reference, workers, kept)
+
+
+def _check_output(folder: Path) -> None:
+    """The folder is written anew as a whole, so it must hold nothing but an earlier evaluation."""
+    if folder.resolve().is_relative_to(DATA.resolve()):
+        raise InputError(f"{folder} is in {DATA}/, which belongs to the pipeline; give another folder by --output.")
+    others = [path for path in folder.iterdir() if path.name not in FILES] if folder.is_dir() else []
+    if others or folder.is_file():
+        raise InputError(f"{others[0] if others else folder} is in the way; give a new folder by --output.")
+
+
+def _load(
+    checkpoint: Path, image_shape: tuple[int, int, int], num_classes: int, options: Mapping[str, Any]
+) -> nn.Module:
+    model = build(image_shape=image_shape, num_classes=num_classes, **options)
+    load_weights(checkpoint, model)
+    return model.eval()

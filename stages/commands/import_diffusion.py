@@ -1,0 +1,52 @@
+"""`import diffusion`: a checkpoint of improved-diffusion takes the place of the model that `train_diffusion` would train."""
+
+from pathlib import Path
+
+from pag.base.errors import InputError
+from pag.data.image_store import ImageStore, pixels
+from pag.data.resizing import resize
+from pag.diffusion.model import DiffusionConfig
+from pag.diffusion.training import denoising_loss
+from pag.networks.checkpoints import load_state, read_state_dict
+from stages.params.params import Params
+from stages.paths import DatasetPaths
+from stages.run import device, stage_run
+from stages.train_diffusion import diffusion_config, write_diffusion
+
+__all__ = ["run"]
+
+LABELS = "label_emb.weight"
+EXAMPLES = 256  # validation images that the imported model is tried on
+
+
+def run(params: Params, dataset: str, file: Path) -> None:
+    """Writes `data/<dataset>/diffusion/` from the weights in `file`, of the architecture that `params.yaml` describes.
+
+    The loss that is kept with it is that on validation images: a model of other pixels, times or noise shows by a loss near 1.
+
+    Raises:
+        InputError: the file is missing, damaged, of another architecture, or of a model without the label "no class".
+    """
+    paths, diffusion = DatasetPaths(dataset), params.dataset(dataset).diffusion
+    with stage_run(f"import_diffusion@{dataset}", values=[diffusion], inputs=[paths.images], threads=diffusion.threads):
+        store, state = ImageStore.open(paths.images), read_state_dict(file)
+        config = diffusion_config(store, diffusion)
+        _check_labels(state[LABELS].shape[0] if LABELS in state else 0, config, file)
+        model = config.build()
+        load_state(state, model.network, file)
+        model.network.to(device()).eval()
+        part = store.split("validation")
+        _, height, width = config.image_shape
+        x = resize(pixels(part.images[:EXAMPLES]), height, width).clamp(0, 1)
+        loss = denoising_loss(model, x, part.labels[:EXAMPLES], params.seed)
+        write_diffusion(paths.diffusion, model, [{"step": 0, "loss": loss}], diffusion.samples, params.seed)
+    print(f"The loss on {len(x)} validation images is {loss:.4f}. Let the pipeline take the model as it is:")
+    print(f"dvc commit --force train_diffusion@{dataset}")
+
+
+def _check_labels(labels: int, config: DiffusionConfig, file: Path) -> None:
+    if labels in (0, config.num_classes):
+        raise InputError(
+            f"{file} is of a model with {labels} labels; eq. (8) needs the unconditional score too, which is label C of C + 1 = "
+            f"{config.num_classes + 1} (appendix G.2)."
+        )

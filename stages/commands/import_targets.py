@@ -1,0 +1,42 @@
+"""`import targets`: a published tensor of target gradients becomes a target store that methods can read."""
+
+from pathlib import Path
+
+from pag.base.errors import InputError
+from pag.base.files import written_whole
+from pag.data.image_store import ImageStore
+from pag.machine.progress import progress
+from pag.targets.gradient_store import create_gradients, shard_rows, write_shard
+from pag.targets.published import read_published_targets
+from stages.params.params import Params
+from stages.params.targets import ImportedParams
+from stages.paths import DatasetPaths
+from stages.run import stage_run
+
+__all__ = ["run"]
+
+
+def run(params: Params, dataset: str, name: str, file: Path, labels: Path) -> None:
+    """Writes `data/<dataset>/targets/<name>.zarr`.
+
+    No stage of `dvc.yaml` makes that store: it is an input, which the stages that read it depend on by its content.
+
+    Raises:
+        InputError: the store's name is not that of imported targets, or the file does not have a row for each training image.
+    """
+    paths, target = DatasetPaths(dataset), params.target(dataset, name)
+    if not isinstance(target, ImportedParams):
+        raise InputError(
+            f"params.yaml: datasets.{dataset}.targets.{name} is made by a stage; import under another name."
+        )
+    with stage_run(f"import_targets@{dataset}-{name}", values=[name], inputs=[paths.images]):
+        store = ImageStore.open(paths.images)
+        published, training = read_published_targets(file, labels), store.all_training()
+        published.check_matches(store.num_classes, store.image_shape)
+        rows = published.rows_of(training)
+        with written_whole(paths.targets(name)) as partial, progress(f"{name}.zarr", len(rows)) as meter:
+            create_gradients(partial, (len(rows), store.num_classes, *store.image_shape), target.shard_size)
+            for number, shard in enumerate(shard_rows(len(rows), target.shard_size)):
+                gradients = published.gradients(rows[shard.start : shard.stop])
+                write_shard(partial, number, gradients.numpy())
+                meter.advance(len(shard))

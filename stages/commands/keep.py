@@ -1,0 +1,47 @@
+"""`keep`: the results of today's grid in one file of `results/`, which goes into git and is shown wherever the report is made."""
+
+import re
+import subprocess
+from itertools import chain
+
+from pag.base.errors import InputError
+from pag.base.files import read_json, write_json
+from stages.params.params import Params
+from stages.paths import grid_cells, sweep_cells
+from stages.reporting.sources import KEPT, KeptRun
+from stages.run import read_times
+
+__all__ = ["run"]
+
+
+def run(params: Params, name: str, hardware: str) -> None:
+    """Writes `results/<name>.json` (`results/README.md`) from the evaluations of the grid and of the sweep.
+
+    Args:
+        params: those that the run was made with.
+        name: of the file; letters, digits, `-` and `_`.
+        hardware: what the run was measured on, in words.
+
+    Raises:
+        InputError: the name is no file name, a cell has no results, or the folder is no git repository with a commit.
+    """
+    if not re.fullmatch(r"[\w-]+", name):
+        raise InputError(f"--name takes letters, digits, - and _, not {name!r}.")
+    where = [(d, a) for d in params.grid.datasets for a in params.grid.architectures]
+    kept = {
+        "hardware": hardware,
+        "commit": _commit(),
+        "times": read_times(),
+        "params": params.model_dump(mode="json", by_alias=True),
+        "cells": [read_json(c.evaluation / "metrics.json") for c in chain(*(grid_cells(params, *w) for w in where))],
+        "sweep": [read_json(c.evaluation / "metrics.json") for c in chain(*(sweep_cells(params, *w) for w in where))],
+    }
+    KeptRun.model_validate(kept)
+    write_json(KEPT / f"{name}.json", kept)
+
+
+def _commit() -> str:
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InputError("The commit that the results are of is not known: git rev-parse HEAD fails here.")
+    return done.stdout.strip()

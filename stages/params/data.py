@@ -1,0 +1,39 @@
+"""Sections `data` of a data set: where its images come from."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stages.params.section import Count, Fraction, Section
+
+__all__ = ["DataParams"]
+
+
+class ImagesPerClassParams(Section):
+    train: Count
+    test: Count
+
+
+class DataSection(Section):
+    validation_fraction: Fraction
+    split_seed: Annotated[int, Field(ge=0)]
+    images_per_class: ImagesPerClassParams | None = None
+
+
+class DigitsParams(DataSection):
+    source: Literal["digits"]
+    test_fraction: Fraction
+
+
+class PublishedParams(DataSection):
+    source: Literal["cifar10", "cifar100", "stl10", "tiny_imagenet"]
+
+
+class FolderParams(DataSection):
+    source: Literal["folder"]
+    root: Annotated[str, Field(min_length=1)]
+    image_size: Count
+    grayscale: bool
+
+
+DataParams = Annotated[DigitsParams | PublishedParams | FolderParams, Field(discriminator="source")]

@@ -1,0 +1,108 @@
+"""Sections `evaluation` and `figures` of a data set: what is measured on the test set (section 5), and what is drawn."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from stages.params.section import Count, Fraction, Gradient, Name, Norm, Positive, Section
+from stages.params.targets import DistilledParams
+
+__all__ = ["EvaluationParams", "FiguresParams", "FoolboxAttackParams", "PGDParams", "TargetedParams"]
+
+FoolboxName = Literal[
+    "salt_and_pepper_noise", "binary_search_contrast_reduction", "gaussian_blur", "linear_search_blended_uniform_noise",
+    "l0_fmn", "l1_fmn", "ead",
+]  # fmt: skip
+
+
+class ReferenceParams(DistilledParams):
+    gradient: Gradient
+
+
+class TargetedParams(Section):
+    norm: Norm
+    eps: Positive
+    steps: Count
+    relative_step: Positive
+    images: Count
+
+
+class ThreatParams(Section):
+    norm: Norm
+    eps: Positive
+
+
+class PGDParams(Section):
+    steps: Count
+    restarts: Count
+    relative_step: Positive
+
+
+class FoolboxAttackParams(Section):
+    """ε in the attack's own norm; options by Foolbox's names, and what is not given is as Foolbox has it."""
+
+    eps: Positive
+    steps: Count | None = None
+    binary_search_steps: Count | None = None
+    directions: Count | None = None
+    max_sigma: Positive | None = None
+    max_stepsize: Positive | None = None
+    gamma: Positive | None = None
+    initial_stepsize: Positive | None = None
+    initial_const: Positive | None = None
+    regularization: Positive | None = None
+
+    @property
+    def options(self) -> dict[str, float]:
+        """All but ε, where given."""
+        return self.model_dump(exclude={"eps"}, exclude_none=True)
+
+
+_FOOLBOX_OPTIONS: dict[str, set[str]] = {
+    "salt_and_pepper_noise": {"steps"},
+    "binary_search_contrast_reduction": {"binary_search_steps"},
+    "gaussian_blur": {"steps", "max_sigma"},
+    "linear_search_blended_uniform_noise": {"directions", "steps"},
+    "l0_fmn": {"steps", "max_stepsize", "gamma"},
+    "l1_fmn": {"steps", "max_stepsize", "gamma"},
+    "ead": {"binary_search_steps", "steps", "initial_stepsize", "initial_const", "regularization"},
+}
+
+
+class FoolboxParams(Section):
+    attacks: Annotated[dict[FoolboxName, FoolboxAttackParams], Field(min_length=1)]
+    examples: Count | None
+    block_size: Count
+
+    @model_validator(mode="after")
+    def _options_are_of_their_attack(self) -> Self:
+        for name, attack in self.attacks.items():
+            known = _FOOLBOX_OPTIONS[name]
+            for option in attack.options:
+                if option not in known:
+                    raise ValueError(f"attacks.{name} has no option {option!r} (it has {', '.join(sorted(known))})")
+        return self
+
+
+class EvaluationParams(Section):
+    threats: Annotated[dict[Name, ThreatParams], Field(min_length=1)]
+    examples: Count | None
+    block_size: Count
+    confidence: Fraction
+    pgd: PGDParams | None = None
+    foolbox: FoolboxParams | None = None
+    alignment: ReferenceParams
+    targeted: TargetedParams
+
+    @model_validator(mode="after")
+    def _threats_differ(self) -> Self:
+        for name, threat in self.threats.items():
+            same = next(other for other, of in self.threats.items() if of == threat)
+            if same != name:
+                raise ValueError(f"threats.{name} is the same as threats.{same}")
+        return self
+
+
+class FiguresParams(Section):
+    images: Count
+    timesteps: list[Annotated[int, Field(ge=0)]]

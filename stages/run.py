@@ -1,0 +1,113 @@
+"""What every stage's run has in common: deterministic arithmetic, a checkpoint folder, and its wall-clock time.
+
+Under several ranks (`pag.machine.ranks`) all run the stage; the first alone keeps the folder and the time.
+
+Times go to `data/times.jsonl`, outside the cached artifacts: an artifact is a function of code, parameters and seed alone.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel
+
+from pag.base.errors import InputError
+from pag.machine.precision import Precision, computing_in
+from pag.machine.ranks import barrier, device, first, from_first
+from stages.paths import TIMES
+
+__all__ = ["CHECKPOINTS", "device", "read_times", "stage_run"]
+
+CHECKPOINTS = Path(".checkpoints")
+CODE = (Path(__file__).parent, Path(__file__).parent.parent / "pag")
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        yield from sorted(path.rglob("*")) if path.is_dir() else [path]
+
+
+def _key(values: Iterable[object], inputs: Iterable[Path]) -> str:
+    """Digest of the parameters, the code and the contents of the inputs: what a checkpoint is valid for."""
+    digest = hashlib.sha256()
+    for value in values:
+        plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        digest.update(json.dumps(plain, sort_keys=True).encode())
+    code = (path for path in _files(CODE) if path.suffix == ".py")
+    for path in (*code, *_files(inputs)):
+        if path.is_file():
+            digest.update(path.name.encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _checkpoint_folder(name: str, values: Iterable[object], inputs: Iterable[Path]) -> Path:
+    folder = CHECKPOINTS / f"{name}-{_key(values, inputs)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def stage_run(
+    name: str,
+    *,
+    values: Iterable[object] = (),
+    inputs: Iterable[Path] = (),
+    threads: int = 1,
+    precision: Precision = "float32",
+    timed: bool = True,
+) -> Iterator[Path]:
+    """Runs one stage: yields its checkpoint folder, which an interrupted run finds again and a finished one deletes.
+
+    Args:
+        name: the stage and its cell, as `dvc.yaml` calls them: `train_aligned@digits-resnet8-score_based`.
+        values: the parameters that the result depends on.
+        inputs: the artifacts that it reads.
+        threads: of torch on the CPU. Sums are taken in another order with another number, so it is no matter of the machine.
+        precision: of networks.
+        timed: whether its time is logged: not that of work outside the pipeline.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
+    torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(threads)
+    started = time.monotonic()
+    checkpoints = from_first(lambda: _checkpoint_folder(name, values, inputs))
+    try:
+        with computing_in(precision, device()):
+            yield checkpoints
+    except BaseException:
+        if first():
+            with suppress(OSError):
+                checkpoints.rmdir()  # nothing in it that a next run could go on from
+        raise
+    barrier()  # until no rank needs the folder
+    if not first():
+        return
+    shutil.rmtree(checkpoints)
+    if not timed:
+        return
+    TIMES.parent.mkdir(exist_ok=True)
+    with TIMES.open("a", encoding="utf-8") as log:
+        log.write(json.dumps({"stage": name, "seconds": round(time.monotonic() - started, 1)}) + "\n")
+
+
+def read_times() -> dict[str, float]:
+    """The wall-clock seconds of the last run of each stage; none where no stage has run.
+
+    Raises:
+        InputError: the file holds a line of another kind.
+    """
+    seconds: dict[str, float] = {}
+    for line in TIMES.read_text(encoding="utf-8").splitlines() if TIMES.exists() else ():
+        try:
+            entry = json.loads(line)
+            seconds[str(entry["stage"])] = float(entry["seconds"])
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{TIMES} has a line that is no stage with its seconds; delete it.") from None
+    return seconds

@@ -1,0 +1,182 @@
+"""AutoAttack on one block: the same outcome as the package's own call, and refusal of what cannot be trusted."""
+
+import logging
+from types import SimpleNamespace
+
+import pyautoattack.autoattack
+import pytest
+import torch
+from pyautoattack import AutoAttack
+from pyautoattack.square import SquareAttack
+from torch import nn
+
+from pag.attacks import autoattack
+from pag.attacks.autoattack import STANDARD, run_block
+from pag.attacks.threats import Threat
+from pag.base.errors import InputError
+
+SOME = ("apgd-ce",)
+NORMS = {"l2": "L2", "linf": "Linf"}
+
+
+def network(classes=5):
+    """Untrained, with logits centred so that every class is predicted; and 12 images with its predictions, one of them wrong."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        body = [nn.Conv2d(1, 8, 3, padding=1), nn.SiLU(), nn.Conv2d(8, 8, 3, stride=2), nn.SiLU(), nn.Flatten()]
+        model = nn.Sequential(*body, nn.Linear(32, classes)).eval()
+        x = torch.rand(12, 1, 6, 6)
+    with torch.no_grad():
+        model[-1].bias -= model(x).mean(dim=0)
+        labels = model(x).argmax(dim=1)
+    labels[0] = (labels[0] + 1) % classes
+    return model, x, labels
+
+
+@pytest.fixture
+def short_square(monkeypatch):
+    """Square with 100 queries instead of 5000, for the package's own call as well."""
+
+    class Short(SquareAttack):
+        n_queries = property(lambda self: 100, lambda self, value: None)
+
+    monkeypatch.setattr(pyautoattack.autoattack, "SquareAttack", Short)
+
+
+def plain_call(model, x, labels, threat, seed, targets):
+    suite = AutoAttack(model, norm=NORMS[threat.norm], eps=threat.eps, seed=seed, version="standard")
+    suite.apgd_targeted.n_target_classes = suite.fab.n_target_classes = targets
+    return suite.run_standard_evaluation(x, labels)
+
+
+def assert_same_as_plain_call(threat, seed, rows=slice(None)):
+    model, x, labels = network()
+    x, labels = x[rows], labels[rows]
+    outcome = run_block(model, x, labels, threat, seed)
+    x_adv, predicted = plain_call(model, x, labels, threat, seed, targets=4)
+    assert torch.equal(outcome.robust["square"], predicted == labels)
+    assert torch.equal(outcome.x_adv, x_adv)
+    return outcome
+
+
+def test_standard_version_attack_by_attack_is_the_plain_call():
+    outcome = assert_same_as_plain_call(Threat("linf", 0.05), seed=3)
+    left = [int(flags.sum()) for flags in outcome.robust.values()]
+    assert tuple(outcome.robust) == STANDARD
+    assert 11 == outcome.clean.sum() > left[0] > left[1] >= left[2] >= left[3] > 0  # the attacks do differ here
+
+
+@pytest.mark.usefixtures("short_square")
+@pytest.mark.parametrize(("norm", "eps"), [("l2", 0.1), ("l2", 0.2), ("l2", 0.5), ("linf", 0.1)])
+def test_plain_call_agrees_for_other_threats(norm, eps):
+    assert_same_as_plain_call(Threat(norm, eps), seed=4)
+
+
+@pytest.mark.usefixtures("short_square")
+def test_plain_call_agrees_on_a_single_survivor():
+    threat = Threat("linf", 0.05)
+    survivors = run_block(*network(), threat, seed=3).robust["square"].nonzero().flatten()
+    outcome = assert_same_as_plain_call(threat, seed=3, rows=survivors[:1])
+    assert outcome.robust["square"].all()
+
+
+@pytest.mark.usefixtures("short_square")
+def test_fewer_classes_have_fewer_targets():
+    model, x, labels = network(classes=4)
+    outcome = run_block(model, x, labels, Threat("l2", 0.1), seed=0)
+    assert outcome.robust["apgd-t"].any()
+
+
+@pytest.mark.usefixtures("short_square")
+@pytest.mark.parametrize("classes", [2, 3])
+def test_too_few_classes_for_apgd_t_are_refused_and_the_rest_runs(classes):
+    model, x, labels = network(classes)
+    with pytest.raises(InputError, match=f"at least 4 classes.*{classes}"):
+        run_block(model, x, labels, Threat("l2", 0.05), seed=0)
+    outcome = run_block(model, x, labels, Threat("l2", 0.05), seed=0, attacks=("apgd-ce", "fab-t", "square"))
+    assert outcome.robust["square"].any()
+
+
+def test_outcome_is_a_function_of_the_seed_alone_and_leaves_no_trace(caplog, capfd):
+    model, x, labels = network()
+    nn.init.zeros_(model[0].weight)  # a zero gradient: the package would warn
+    state, level = torch.get_rng_state(), logging.getLogger("auto-attack").level
+    outcomes = []
+    for drawn in range(2):
+        outcomes.append(run_block(model, x, labels, Threat("linf", 0.05), 1, attacks=("apgd-ce", "apgd-t", "fab-t")))
+        assert torch.equal(torch.get_rng_state(), state)
+        torch.rand(drawn + 1)
+        state = torch.get_rng_state()
+    assert torch.equal(outcomes[0].x_adv, outcomes[1].x_adv)
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
+    assert logging.getLogger("auto-attack").level == level
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_model_in_training_mode_is_refused():
+    model, x, labels = network()
+    model[1].train()
+    with pytest.raises(RuntimeError, match="evaluation mode"):
+        run_block(model, x, labels, Threat("l2", 0.1), 0, SOME)
+
+
+def test_a_random_model_is_refused():
+    class Noisy(nn.Module):
+        def forward(self, x):
+            return x.flatten(1) + 0.1 * torch.randn(x[0].numel())
+
+    with pytest.raises(RuntimeError, match="differ"):
+        run_block(Noisy().eval(), *network()[1:], Threat("l2", 0.1), 0, SOME)
+
+
+def test_a_model_without_finite_logits_is_refused():
+    model, x, labels = network()
+    nn.init.constant_(model[-1].bias, torch.nan)
+    with pytest.raises(RuntimeError, match="finite"):
+        run_block(model, x, labels, Threat("l2", 0.1), 0, SOME)
+
+
+def test_pixels_outside_the_range_unknown_attacks_and_tiny_images_are_refused():
+    model, x, labels = network()
+    with pytest.raises(InputError, match=r"\[0, 1\]"):
+        run_block(model, 2 * x, labels, Threat("l2", 0.1), 0, SOME)
+    with pytest.raises(InputError, match="apgd-dlr"):
+        run_block(model, x, labels, Threat("l2", 0.1), 0, ("apgd-dlr",))
+    with pytest.raises(InputError, match="none given"):
+        run_block(model, x, labels, Threat("l2", 0.1), 0, ())
+    small = nn.Sequential(nn.Flatten(), nn.Linear(16, 5)).eval()
+    with pytest.raises(InputError, match="5 by 5"):
+        run_block(small, x[:, :, :4, :4], labels, Threat("l2", 0.1), 0)
+
+
+@pytest.mark.parametrize(
+    ("perturb", "complaint"),
+    [
+        (lambda x, y: 1 - x, "left its ball"),
+        (lambda x, y: torch.full_like(x, torch.nan), "left its ball"),
+        (lambda x, y: x + 0.99 * torch.where(x > 0.5, 1, -1), "pixels' range"),
+    ],
+)
+def test_outcomes_that_break_the_threat_are_refused(monkeypatch, perturb, complaint):
+    monkeypatch.setitem(autoattack._ATTACKS, "apgd-ce", lambda suite: SimpleNamespace(perturb=perturb))
+    model, x, labels = network()
+    eps = 0.1 if "ball" in complaint else 1.0
+    with pytest.raises(RuntimeError, match=complaint):
+        run_block(model, x, labels, Threat("linf", eps), 0, SOME)
+
+
+def test_flags_that_the_model_contradicts_are_refused(monkeypatch):
+    class Turncoat(nn.Module):
+        """Changes its mind at its fourth call: the re-evaluation."""
+
+        calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            return x.flatten(1)[:, :5] if self.calls < 4 else -x.flatten(1)[:, :5]
+
+    monkeypatch.setitem(autoattack._ATTACKS, "apgd-ce", lambda suite: SimpleNamespace(perturb=lambda x, y: x))
+    x = network()[1]
+    with pytest.raises(RuntimeError, match="contradict"):
+        run_block(Turncoat().eval(), x, x.flatten(1)[:, :5].argmax(1), Threat("linf", 0.1), 0, SOME)

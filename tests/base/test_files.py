@@ -1,0 +1,45 @@
+"""Laws of outputs that are written whole: what is finished replaces what was there, and DVC's own file in a folder stays."""
+
+import pytest
+
+from pag.base.files import written_whole
+
+
+def write(destination, names):
+    with written_whole(destination) as folder:
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_text("new", encoding="utf-8")
+
+
+def contents(folder):
+    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+
+
+@pytest.fixture
+def cell(tmp_path):
+    """A folder with an earlier output, and with what DVC has git ignore."""
+    folder = tmp_path / "cell"
+    folder.mkdir()
+    (folder / "old.csv").write_text("old", encoding="utf-8")
+    (folder / ".gitignore").write_text("/old.csv\n", encoding="utf-8")
+    return folder
+
+
+def test_a_new_folder_takes_the_place_of_the_old_one_but_for_what_git_ignores(cell):
+    write(cell, ["new.csv"])
+    assert contents(cell) == {"new.csv": "new", ".gitignore": "/old.csv\n"}
+    assert list(cell.parent.iterdir()) == [cell]
+
+
+def test_a_folder_where_nothing_was_has_what_was_written(tmp_path):
+    write(tmp_path / "a" / "cell", ["new.csv"])
+    assert contents(tmp_path / "a" / "cell") == {"new.csv": "new"}
+
+
+def test_on_an_error_all_stays(cell):
+    before = contents(cell)
+    with pytest.raises(FileNotFoundError):
+        write(cell, ["new.csv", "no folder/new.csv"])
+    assert contents(cell) == before
+    assert list(cell.parent.iterdir()) == [cell]

@@ -1,0 +1,118 @@
+"""Laws of the figures: the same arrays give the same bytes, whatever the number of channels; names and numbers read well."""
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.text import Text
+
+from pag.figures.grids import charts
+from pag.figures.grids import grids as figures
+from pag.figures.names import attack_name, eps_text, family, method_name, percent, threat_names
+from pag.figures.style import png_bytes, save
+
+RNG = np.random.default_rng(0)
+METHODS = ["vanilla", "one_image", "nearest_neighbor_own_class", "score_based", "at_l2"]
+NAMES = ("0", "1", "2")
+INTERVALS = [(0.1 * i, 0.1 * i, 0.1 * i + 0.05) for i in range(len(METHODS))]
+
+
+def targeted(channels):
+    tiles = RNG.random((2, 3, channels, 8, 8))
+    numbers = {"L₂": ["0.0%", "55.4%"], "L∞": ["0.0%", "24.0%"]}
+    return figures.targeted_grid(tiles[0, 0], "1", tiles, ["Vanilla", "SBG"], NAMES, numbers)
+
+
+def gradients(channels, names=NAMES):
+    g = RNG.normal(size=(2, 3, channels, 8, 8))
+    g[0, 0] = 0  # a gradient of zero has no scale
+    return figures.targets_by_source(RNG.random((channels, 8, 8)), "1", g, ["OI", "SBG"], names)
+
+
+def toy():
+    x1, x2 = np.linspace(-1, 1, 5), np.linspace(-2, 2, 7)
+    classes = RNG.integers(0, 2, (7, 5))
+    points, labels = RNG.normal(size=(6, 2)), np.array([0, 1, 0, 1, 0, 1])
+    return charts.toy_boundaries(points, labels, x1, x2, {"Vanilla": classes, "Aligned": 1 - classes})
+
+
+def training():
+    curves = {m: {"validation_accuracy": [0.1, None, 0.9]} for m in METHODS} | {"vanilla": {}}
+    return charts.training_curves(curves, {"validation_accuracy": "accuracy", "validation_cosine": "cosine"})
+
+
+DRAWINGS = {
+    "targeted, gray": lambda: targeted(1),
+    "targeted, colour": lambda: targeted(3),
+    "source, gray": lambda: gradients(1),
+    "source, colour": lambda: gradients(3, ("airplane", "automobile", "bird")),
+    "timestep": lambda: figures.targets_by_timestep(RNG.random((1, 8, 8)), "2", RNG.normal(size=(2, 3, 1, 8, 8)), [5, 900], NAMES),
+    "lambda": lambda: charts.lambda_curves([0, 0.5], {"clean": INTERVALS[:2]}, INTERVALS[:2]),
+    "scatter": lambda: charts.robustness_against_alignment(METHODS, INTERVALS, {"L₂": INTERVALS, "L∞": INTERVALS}),
+    "training": training,
+    "loss": lambda: charts.loss_curve([1, 2], [1.0, 0.5]),
+    "toy": toy,
+    "pairs": lambda: charts.toy_seeds({"Vanilla": [0.0, 0.1], "Aligned": [0.9, 0.2]}, {"Vanilla": 0.0, "Aligned": 0.755}),
+    "attacks": lambda: charts.attack_breakdown(METHODS, {"L₂": [{"apgd-ce": 0.3, "square": 0.2}] * len(METHODS)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_bytes_repeat_and_settings_stay(name):
+    global RNG
+    before = dict(matplotlib.rcParams)
+    drawn = []
+    for _ in range(2):
+        RNG = np.random.default_rng(0)
+        drawn.append(png_bytes(DRAWINGS[name]()))
+    assert drawn[0] == drawn[1]
+    assert drawn[0].startswith(b"\x89PNG")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_scale_of_a_gradient_is_not_seen():
+    image, g = RNG.random((1, 8, 8)), RNG.normal(size=(1, 3, 1, 8, 8))
+    drawn = [png_bytes(figures.targets_by_source(image, "1", s * g, ["OI"], NAMES)) for s in (1.0, 2.0**20)]
+    assert drawn[0] == drawn[1]
+
+
+def test_zero_is_in_the_middle_of_the_colours():
+    """A gradient of only positive values must not use the half that means negative ones."""
+    assert np.array_equal(figures._centred(np.full((1, 2, 2), 3.0)), np.ones((2, 2)))
+    assert np.array_equal(figures._centred(np.zeros((3, 2, 2))), np.full((2, 2, 3), 0.5))
+
+
+def test_saved_png_is_whole(tmp_path):
+    figure = targeted(1)
+    save(figure, tmp_path / "folder" / "figure.png")
+    assert (tmp_path / "folder" / "figure.png").read_bytes() == png_bytes(figure)
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["figure.png"]
+
+
+def test_labels_of_points_do_not_hide_each_other():
+    close = [(0.5 + 0.01 * i, 0.49, 0.56) for i in range(len(METHODS))]
+    figure = charts.robustness_against_alignment(METHODS, close, {"L₂": close})
+    png_bytes(figure)
+    boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]
+    assert len(boxes) == len(METHODS)
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_every_curve_of_many_threats_is_drawn():
+    names = ["clean", *(f"{norm}, ε = {eps}" for norm in ("L₂", "L∞") for eps in (1, 2))]
+    figure = charts.lambda_curves([0, 0.5], dict.fromkeys(names, INTERVALS[:2]), INTERVALS[:2])
+    assert figure.axes[0].get_legend_handles_labels()[1] == names
+
+
+def test_names():
+    assert [method_name(m) for m in ("score_based", "at_l2+score_based", "new_one")] == [
+        "SBG",
+        "AT L₂ + SBG",
+        "new_one",
+    ]
+    assert [family(m) for m in METHODS] == ["vanilla", "heuristic", "own-class heuristic", "score-based", "adversarial"]
+    assert [family(m) for m in ("trades+score_based", "frozen+score_based")] == ["adversarial", "score-based"]
+    assert [eps_text(e) for e in (0.5, 8 / 255, 0.175, 1.0, 15.0)] == ["0.5", "8/255", "0.175", "1", "15"]
+    assert percent(0.5539) == "55.4%"
+    assert [attack_name(a) for a in ("l0_fmn", "gaussian_blur", "new")] == ["L₀-FMN", "Gaussian blur", "new"]
+    threats = {"a": ("l2", 0.5), "b": ("l2", 1.0), "c": ("linf", 8 / 255)}
+    assert threat_names(threats) == {"a": "L₂ ε = 0.5", "b": "L₂ ε = 1", "c": "L∞"}

@@ -1,0 +1,159 @@
+"""Small made-up artifacts of every stage before `visualize`, for the tests of the figures and of the report."""
+
+import json
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from pag.base.files import write_json
+from pag.data.datasets import Dataset, LabelledImages
+from pag.data.image_store import write_images
+from pag.optimization.curves import write_curves
+from pag.targets.gradient_store import create_gradients, write_shard
+from pag.targets.heuristic_store import write_nearest, write_representatives
+from stages.paths import TIMES, TOY, DatasetPaths, grid_cells, sweep_cells
+
+__all__ = ["CLASSES", "evaluation_metrics", "with_other_attacks", "write_all", "write_cell"]
+
+CLASSES, SIDE, INPUTS = 4, 8, 2
+ATTACKS = ("apgd-ce", "apgd-t", "fab-t", "square")
+
+
+def measure(value, n, half=0.05):
+    return {"value": value, "interval": [max(value - half, 0.0), min(value + half, 1.0)], "n": n}
+
+
+def evaluation_metrics(cell, lambda_, l2, linf, alignment, clean=0.95, half=0.05):
+    """`metrics.json` of an evaluation, with given values."""
+    threats = {"l2": (0.9, l2), "linf": (8 / 255, linf)}
+    autoattack = {
+        norm: {
+            "norm": norm,
+            "eps": eps,
+            **measure(v, 120, half),
+            "attacks": {a: v + 0.01 * (3 - i) for i, a in enumerate(ATTACKS)},
+        }
+        for norm, (eps, v) in threats.items()
+    }
+    return {
+        "dataset": cell.dataset, "architecture": cell.architecture, "method": cell.method, "lambda": lambda_, "seed": 3407,
+        "clean": measure(clean, 360, 0.02), "autoattack": autoattack, "alignment": measure(alignment, 360, 0.01),
+    }  # fmt: skip
+
+
+def with_other_attacks(metrics):
+    """The same with a larger ε of L2, PGD and two attacks of Foolbox: each robust accuracy halved."""
+    attacked = metrics["autoattack"]
+    large = {**attacked["l2"], **measure(attacked["l2"]["value"] / 2, 120), "eps": 1.5}
+    autoattack = {**attacked, "l2_large": large}
+    pgd = {
+        name: {"norm": of["norm"], "eps": of["eps"], **measure(of["value"] / 2, 120)} for name, of in autoattack.items()
+    }
+    foolbox = {
+        "gaussian_blur": {"norm": "l2", "eps": 2.0, **measure(attacked["l2"]["value"] / 2, 50)},
+        "l0_fmn": {"norm": "l0", "eps": 9.0, **measure(attacked["linf"]["value"] / 2, 50)},
+    }
+    return {**metrics, "autoattack": autoattack, "pgd": pgd, "foolbox": foolbox}
+
+
+def write_cell(cell, metrics, rng, channels):
+    """The folders of a classifier and its evaluation."""
+    for folder in (cell.classifier, cell.evaluation):
+        folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {"epoch": e, "loss": 2.3 / e, "cross_entropy": 2.2 / e, "validation_accuracy": 1 - 0.8 / e}
+        | ({"cosine": 1 / e, "validation_cosine": 0.7 - 0.6 / e} if metrics["lambda"] is not None else {})
+        for e in range(1, 6)
+    ]
+    columns = ("epoch", "loss", "cross_entropy", "cosine", "validation_accuracy", "validation_cosine")
+    write_curves(cell.classifier / "curves.csv", columns, rows)
+    validation = {"accuracy": 0.97, "cosine": rows[-1].get("validation_cosine"), "pgd_l2": 0.5, "pgd_linf": 0.4}
+    write_json(cell.classifier / "metrics.json", {"validation": validation, "loss": 0.1})
+    write_json(cell.evaluation / "metrics.json", metrics)
+    shape = (channels, SIDE, SIDE)
+    targeted = {
+        "images": rng.random((INPUTS, *shape), dtype=np.float32),
+        "labels": np.arange(INPUTS),
+        "adversarial": rng.random((INPUTS, CLASSES, *shape), dtype=np.float32),
+        "probability": rng.uniform(0.9, 1, (INPUTS, CLASSES)).astype(np.float32),
+    }
+    save_file(targeted, cell.evaluation / "targeted.safetensors")
+
+
+def _write_dataset(params, paths, rng, channels, class_names):
+    n, shape = 5 * CLASSES, (SIDE, SIDE, channels)
+    labels = np.tile(np.arange(CLASSES), 5)
+    images = rng.integers(0, 256, (n, *shape), dtype=np.uint8)
+    part = LabelledImages(images, labels)
+    write_images(paths.images, Dataset("made up", part, part, class_names, "made up"), labels < 0)
+    for name in params.grid.aligned:
+        path, relative_to = paths.targets(name), "own_class" if "own_class" in name else "image"
+        path.parent.mkdir(exist_ok=True)
+        if name == "score_based":
+            create_gradients(path, (n, CLASSES, channels, SIDE, SIDE), n)
+            write_shard(path, 0, rng.normal(size=(n, CLASSES, channels, SIDE, SIDE)))
+        elif name.startswith("nearest"):
+            nearest = rng.integers(0, n, (n, CLASSES), dtype=np.int32)
+            write_nearest(path, images, nearest, relative_to, labels)
+        else:
+            write_representatives(path, rng.random((CLASSES, *shape), dtype=np.float32), relative_to, labels)
+    by_timestep = rng.normal(size=(3, INPUTS, CLASSES, channels, SIDE, SIDE)).astype(np.float32)
+    first = (images[:INPUTS].transpose(0, 3, 1, 2) / 255).astype(np.float32)
+    examples = {
+        "images": first,
+        "labels": labels[:INPUTS],
+        "by_timestep": by_timestep,
+        "timesteps": np.array([50, 500, 900]),
+    }
+    save_file({k: np.ascontiguousarray(v) for k, v in examples.items()}, paths.target_examples)
+
+
+def _write_diffusion(paths, rng):
+    from matplotlib.image import imsave
+
+    paths.diffusion.mkdir(parents=True)
+    imsave(paths.diffusion / "samples.png", rng.random((42, 22, 3)))
+    write_curves(paths.diffusion / "curves.csv", ["step", "loss"], [{"step": s, "loss": 1 / s} for s in range(1, 9)])
+
+
+def _write_toy(rng):
+    TOY.mkdir(parents=True)
+
+    def spread(values):
+        return {"mean": float(np.mean(values)), "std": float(np.std(values)), "values": values}
+
+    metrics = {
+        "vanilla": {"clean": spread([1.0, 1.0, 1.0]), "robust": spread([0.1, 0.0, 0.3])},
+        "aligned": {"clean": spread([1.0, 1.0, 1.0]), "robust": spread([0.9, 0.8, 0.2])},
+        "paper": {"vanilla": 0.0, "aligned": 0.755},
+    }
+    write_json(TOY / "metrics.json", metrics)
+    x1, x2 = np.linspace(-70, 70, 41).astype(np.float32), np.linspace(-130, 130, 41).astype(np.float32)
+    predicted = (np.add.outer(x2 / 2, x1) > 0).astype(np.int64)
+    points = rng.normal(size=(60, 2)).astype(np.float32) * 20
+    save_file(
+        {
+            "points": points, "labels": (points[:, 0] > 0).astype(np.int64), "grid_x1": x1, "grid_x2": x2,
+            "vanilla": predicted, "aligned": 1 - predicted, "pair": np.array(0),
+        },
+        TOY / "boundaries.safetensors",
+    )  # fmt: skip
+
+
+def write_all(params, dataset, architecture, *, channels=1, class_names=("0", "1", "2", "3"), extended=dict):
+    """Everything that `visualize` and `report` read, under the working directory; `extended` may add to the metrics of a cell."""
+    rng, paths = np.random.default_rng(0), DatasetPaths(dataset)
+    paths.root.mkdir(parents=True)
+    _write_dataset(params, paths, rng, channels, class_names)
+    _write_diffusion(paths, rng)
+    for i, cell in enumerate(grid_cells(params, dataset, architecture)):
+        aligned = params.dataset(dataset).source(cell.method) is not None
+        lambda_ = params.lambda_of(dataset, architecture, cell.method) if aligned else None
+        metrics = evaluation_metrics(cell, lambda_, 0.05 + 0.1 * i, 0.02 + 0.1 * i, 0.1 + 0.1 * i)
+        write_cell(cell, extended(metrics), rng, channels)
+    for i, cell in enumerate(sweep_cells(params, dataset, architecture)):
+        metrics = evaluation_metrics(cell, cell.lambda_, 0.2 + 0.1 * i, 0.1 + 0.1 * i, 0.2 + 0.1 * i)
+        write_cell(cell, extended(metrics), rng, channels)
+    _write_toy(rng)
+    times = [("prepare@digits", 1.0), ("train@<b>", 2.5), ("prepare@digits", 3.0)]
+    TIMES.write_text("".join(json.dumps({"stage": s, "seconds": t}) + "\n" for s, t in times), encoding="utf-8")

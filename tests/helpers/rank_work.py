@@ -1,0 +1,148 @@
+"""What `test_ranks.py` has 1, 2 and 3 ranks do: every long stage on made-up artifacts, and trainings in float64.
+
+torchrun --standalone --nproc-per-node 2 tests/helpers/rank_work.py FOLDER
+"""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pag.attacks.pgd import PGD
+from pag.attacks.threats import Threat
+from pag.data.image_store import Split
+from pag.diffusion.model import DiffusionConfig
+from pag.diffusion.training import train_diffusion
+from pag.machine.ranks import barrier, first, joined
+from pag.optimization.loop import classifier as classifier_training
+from pag.targets.heuristic_store import write_representatives
+from pag.targets.kinds import open_targets
+from pag.training.augmentation import Augmentation
+from pag.training.classifier import train_classifier
+from pag.training.objectives import AdversarialTraining, Alignment, CrossEntropy, Trades
+from stages import evaluate, heuristic_targets, score_targets
+from stages.params.params import load_params
+from stages.paths import Cell
+
+__all__ = ["CELL", "PARAMS_FILE", "UNET"]
+
+PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
+CELL = Cell("digits", "resnet8", "vanilla")
+OVERRIDES = (
+    "datasets.digits.targets.score_based.shard_size=3",
+    "datasets.digits.diffusion.threads=1",
+    # so large that the first attack fools every example: the later ones cost nothing
+    "datasets.digits.evaluation.threats={l2: {norm: l2, eps: 7.0}, linf: {norm: linf, eps: 1.0}}",
+    "datasets.digits.evaluation.examples=5",
+    "datasets.digits.evaluation.block_size=2",
+    "datasets.digits.evaluation.pgd={steps: 2, restarts: 2, relative_step: 2.0}",
+    "datasets.digits.evaluation.targeted={norm: l2, eps: 1.0, steps: 1, relative_step: 1.0, images: 2}",
+)
+UNET = {
+    "base_channels": 32, "channel_mult": (1,), "num_res_blocks": 1, "attention_downsamplings": (), "num_heads": 1,
+    "dropout": 0.2, "scale_shift_norm": True,
+}  # fmt: skip
+# Not Adam: it makes steps of what rounding leaves of a gradient that is zero, as of a bias before batch norm.
+SGD = {"name": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 0.01, "milestones": (0.5,), "gamma": 0.5}
+N, C, BATCH = 31, 3, 10  # the last batch of an epoch has one image
+L2_ATTACK = PGD(Threat("l2", 0.5), 3, 0.2, random_start=True)
+KL_ATTACK = PGD(Threat("linf", 0.1), 2, 0.04, random_start=True, loss="kl", start_std=1e-3)
+OBJECTIVES = {
+    "vanilla": CrossEntropy(),
+    "aligned": Alignment(0.5, C, "log_softmax"),
+    "adversarial": AdversarialTraining(L2_ATTACK),
+    "aligned trades": Alignment(0.5, C, "log_softmax", Trades(KL_ATTACK, 6.0)),
+}
+
+
+def stages():
+    """Targets of both kinds and an evaluation, in the working directory."""
+    params = load_params(PARAMS_FILE, OVERRIDES)
+    score_targets.run(params, "digits", "train")
+    score_targets.run(params, "digits", "test")
+    for source in ("class_mean", "nearest_neighbor"):
+        heuristic_targets.run(params, "digits", source)
+    evaluate.run(params, CELL, 1)
+
+
+class Network(nn.Sequential):
+    """Small, with all that looks at a batch: batch norm (of images, then of features) and dropout.
+
+    The gradient of a weight with one column, as the last has, comes with other strides than the weight.
+    """
+
+    def __init__(self):
+        super().__init__(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.SiLU(), nn.Dropout(0.2), nn.Flatten(),
+            nn.Linear(4 * 16, 8), nn.GroupNorm(2, 8), nn.SiLU(), nn.Linear(8, 1), nn.SiLU(),
+            nn.Linear(1, C),
+        )  # fmt: skip
+
+
+def _classifier(name, targets, checkpoint=None, stop_after=None):
+    torch.manual_seed(0)
+    model, objective, calls = Network(), OBJECTIVES[name], 0
+
+    def counted(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls == stop_after:
+            raise KeyboardInterrupt
+        return objective(*arguments)
+
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(256, (N, 1, 6, 6), generator=generator, dtype=torch.uint8)
+    split = Split(images, torch.arange(N) % C, torch.arange(N))
+    curves = train_classifier(
+        model, split, split, counted, targets=targets if "aligned" in name else None, gradient="log_softmax",
+        classes_per_step=2, epochs=2, batch_size=BATCH, optimizer=SGD, augmentation=Augmentation(1, True), seed=3,
+        device=torch.device("cpu"), description=name, checkpoint=checkpoint,
+    )  # fmt: skip
+    return model.state_dict(), curves
+
+
+def _resumed(targets, checkpoint):
+    try:
+        _classifier("aligned", targets, checkpoint, stop_after=6)
+    except KeyboardInterrupt:
+        return _classifier("aligned", targets, checkpoint)
+
+
+def _diffusion():
+    generator = torch.Generator().manual_seed(2)
+    pixels = torch.rand(12, 1, 4, 4, generator=generator)
+    config = DiffusionConfig((1, 4, 4), C, UNET, "cosine", 100, learned_variance=True)
+    model, curves = train_diffusion(
+        config, pixels, torch.arange(12) % C, train_at=None, steps=4, batch_size=7, optimizer=SGD, ema_decay=0.5,
+        seed=4, device=torch.device("cpu"),
+    )  # fmt: skip
+    return model.network.state_dict(), curves
+
+
+def trainings():
+    """Writes `trainings.pt` in the working directory: `{name: (weights, curves)}` of every training."""
+    torch.set_default_dtype(torch.float64)
+    classifier_training.pixels = lambda images: images.double() / 255
+    if first():
+        generator = torch.Generator().manual_seed(5)
+        representatives = torch.rand(C, 6, 6, 1, generator=generator, dtype=torch.float32).numpy()
+        write_representatives(Path("means.zarr"), representatives, "image", (torch.arange(N) % C).numpy())
+    barrier()
+    targets = open_targets(Path("means.zarr"))
+    results = {name: _classifier(name, targets) for name in OBJECTIVES}
+    results["resumed"] = _resumed(targets, Path("state.pt"))
+    results["diffusion"] = _diffusion()
+    if first():
+        torch.save(results, "trainings.pt")
+
+
+if __name__ == "__main__":
+    os.chdir(sys.argv[1])
+    torch.set_num_threads(1)
+    warnings.simplefilter("error")
+    with joined():
+        stages()
+        trainings()

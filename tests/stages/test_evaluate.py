@@ -1,0 +1,156 @@
+"""The stage `evaluate`, on a cell of the grid and on weights from anywhere: every attack that is asked for, the same numbers."""
+
+import json
+import shutil
+from pathlib import Path
+
+import artifacts
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pag.base.errors import InputError
+from pag.data.image_store import ImageStore
+from pag.networks.architectures import build
+from pag.networks.classifier import save_classifier
+from pag.targets.gradient_store import create_gradients, write_shard
+from stages import evaluate
+from stages.cli import app
+from stages.commands import evaluate_checkpoint
+from stages.params.params import load_params
+from stages.paths import TIMES, Cell, DatasetPaths
+
+CELL = Cell("digits", "resnet8", "vanilla")
+PATHS = DatasetPaths("digits")
+PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
+BUDGET = {
+    # so large that the first attack fools every example: the later ones cost nothing
+    "threats": "{l2: {norm: l2, eps: 7.0}, l2_large: {norm: l2, eps: 8.0}, linf: {norm: linf, eps: 1.0}}",
+    "examples": "6",
+    "block_size": "4",
+    "pgd": "{steps: 2, restarts: 2, relative_step: 2.0}",
+    "foolbox": "{attacks: {gaussian_blur: {eps: 2.0, steps: 5}, l0_fmn: {eps: 9, steps: 5}}, examples: 5, block_size: 3}",
+    "targeted": "{norm: l2, eps: 1.0, steps: 1, relative_step: 1.0, images: 2}",
+}
+
+
+@pytest.fixture(scope="module")
+def params():
+    overrides = [f"datasets.digits.evaluation.{key}={value}" for key, value in BUDGET.items()]
+    return load_params(PARAMS_FILE, overrides)
+
+
+def _classifier(params, seed=0):
+    torch.manual_seed(seed)
+    return build(image_shape=(1, 8, 8), num_classes=4, **params.architecture("resnet8").model_dump())
+
+
+@pytest.fixture
+def made(params, tmp_path, monkeypatch):
+    """Images, score-based gradients at the test images, and a classifier of the grid, in a working directory."""
+    monkeypatch.chdir(tmp_path)
+    few = load_params(PARAMS_FILE, ["grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]"])
+    artifacts.write_all(few, "digits", "resnet8")
+    store = ImageStore.open(PATHS.images)
+    shape = (len(store.split("test").labels), 4, 1, 8, 8)
+    create_gradients(PATHS.test_targets, shape, shape[0])
+    write_shard(PATHS.test_targets, 0, np.random.default_rng(0).normal(size=shape))
+    shutil.rmtree(CELL.classifier)
+    CELL.classifier.mkdir()
+    names = {"dataset": "digits", "method": "vanilla", "lambda": None, "seed": 0, "class_names": store.class_names}
+    options = {"architecture": params.architecture("resnet8").model_dump(), "image_shape": (1, 8, 8), "num_classes": 4}
+    save_classifier(CELL.classifier, _classifier(params), {**options, **names})
+    return tmp_path
+
+
+def _read(folder):
+    return json.loads((folder / "metrics.json").read_text(encoding="utf-8")), load_file(folder / "outcomes.safetensors")
+
+
+def test_every_attack_is_told_with_norm_and_eps_and_its_outcomes(params, made):
+    evaluate.run(params, CELL, 1)
+    metrics, outcomes = _read(CELL.evaluation)
+    keys = ["dataset", "architecture", "method", "lambda", "seed", "clean", "autoattack", "pgd", "foolbox", "alignment"]
+    assert list(metrics) == keys
+    assert outcomes["clean"][:5].any()
+    told = {name: (of["norm"], of["eps"], of["n"]) for name, of in metrics["autoattack"].items()}
+    assert told == {"l2": ("l2", 7.0, 6), "l2_large": ("l2", 8.0, 6), "linf": ("linf", 1.0, 6)}
+    assert {name: (of["norm"], of["eps"], of["n"]) for name, of in metrics["pgd"].items()} == told
+    told = {name: (of["norm"], of["eps"], of["n"]) for name, of in metrics["foolbox"].items()}
+    assert told == {"gaussian_blur": ("l2", 2.0, 5), "l0_fmn": ("l0", 9.0, 5)}
+    for kind in ("pgd", "foolbox"):
+        for name, of in metrics[kind].items():
+            robust = outcomes[f"{kind}.{name}"]
+            assert of["value"] == pytest.approx(robust.double().mean().item())
+            assert not (robust & ~outcomes["clean"][: of["n"]]).any()
+    assert {f"{name}.square" for name in metrics["autoattack"]} <= outcomes.keys()
+
+
+def test_attacks_that_are_not_asked_for_are_not_told(params, made):
+    evaluation = params.dataset("digits").evaluation.model_copy(update={"pgd": None, "foolbox": None})
+    dataset = params.dataset("digits").model_copy(update={"evaluation": evaluation})
+    evaluate.run(params.model_copy(update={"datasets": {"digits": dataset}}), CELL, 1)
+    metrics, outcomes = _read(CELL.evaluation)
+    assert not {"pgd", "foolbox"} & metrics.keys()
+    assert not [name for name in outcomes if name.startswith(("pgd.", "foolbox."))]
+
+
+def test_weights_from_anywhere_have_the_numbers_of_the_cell(params, made):
+    evaluate.run(params, CELL, 1)
+    checkpoint = made / "elsewhere" / "weights.pt"
+    checkpoint.parent.mkdir()
+    state = load_file(CELL.classifier / "model.safetensors")
+    torch.save({f"module.{name}": value for name, value in state.items()}, checkpoint)
+    times, data = TIMES.read_text(encoding="utf-8"), sorted(Path("data").rglob("*"))
+    evaluate_checkpoint.run(params, checkpoint, "digits", "resnet8", None, 1)
+    folder = made / "elsewhere" / "weights-evaluation"
+    metrics, outcomes = _read(folder)
+    of_cell, outcomes_of_cell = _read(CELL.evaluation)
+    assert metrics == of_cell | {"method": "checkpoint"}
+    assert all(torch.equal(outcomes[name], outcomes_of_cell[name]) for name in outcomes_of_cell)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(evaluate.FILES)
+    assert (TIMES.read_text(encoding="utf-8"), sorted(Path("data").rglob("*"))) == (times, data)
+
+
+def test_reference_that_is_missing_is_told_before_the_attacks(params, made, monkeypatch):
+    shutil.rmtree(PATHS.test_targets)
+    monkeypatch.setattr(evaluate, "_attacked", lambda *arguments: pytest.fail("attacks were begun"))
+    with pytest.raises(InputError, match="test_targets"):
+        evaluate.run(params, CELL, 1)
+
+
+def test_alignment_is_left_out_where_there_is_no_reference(params, made):
+    shutil.rmtree(PATHS.test_targets)
+    evaluate_checkpoint.run(params, CELL.classifier / "model.safetensors", "digits", "resnet8", made / "there", 1)
+    metrics, outcomes = _read(made / "there")
+    assert metrics["alignment"] is None
+    assert "no score-based gradients" in metrics["note"]
+    assert "alignment" not in outcomes
+    with pytest.raises(InputError, match="test_targets"):
+        evaluate.run(params, CELL, 1)
+
+
+def test_places_that_are_not_free_are_refused(params, made):
+    weights = CELL.classifier / "model.safetensors"
+    with pytest.raises(InputError, match="belongs to the pipeline"):
+        evaluate_checkpoint.run(params, weights, "digits", "resnet8", None, 1)
+    (made / "mine").mkdir()
+    (made / "mine" / "diary.txt").write_text("dear", encoding="utf-8")
+    with pytest.raises(InputError, match=r"diary\.txt is in the way"):
+        evaluate_checkpoint.run(params, weights, "digits", "resnet8", made / "mine", 1)
+    assert (made / "mine" / "diary.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--method", "vanilla", "--checkpoint", "a.pt"],
+        ["--method", "vanilla", "--output", "there"],
+        ["--checkpoint", "a.pt", "--lambda", "1.0"],
+    ],
+)
+def test_a_cell_and_a_checkpoint_are_told_apart(options):
+    with pytest.raises(InputError, match="evaluate takes --method"):
+        app(["evaluate", "--dataset", "digits", "--architecture", "resnet8", *options], standalone_mode=False)

@@ -1,0 +1,168 @@
+"""Laws of the paper as data: every table and figure once, numbers that are fractions, commands that make its cells alone."""
+
+import re
+import shlex
+from itertools import chain, product
+
+import pytest
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from pag.base.errors import InputError
+from stages.params.params import GridParams
+from stages.reporting.paper import Block, PaperEntry, commands, read_paper
+
+ENTRIES = {entry.name: entry for entry in read_paper()}
+DATASETS = {"cifar10", "cifar100", "stl10", "tiny_imagenet"}
+ARCHITECTURES = {"resnet18", "vit", "vgg11", "vgg13", "vgg16", "mlp_mixer", "wide_resnet34_10"}
+METHODS = {
+    "vanilla", "one_image", "class_mean", "nearest_neighbor", "score_based", "at_l2", "at_linf", "trades",
+    "at_l2+score_based", "trades+score_based",
+}  # fmt: skip
+GRIDS = [entry for entry in ENTRIES.values() if entry.blocks and not entry.toy]
+
+
+def number(name, dataset, architecture, method, measure, lambda_=None):
+    wanted = (dataset, architecture, method, lambda_)
+    found = [
+        row.values[measure]
+        for block, row in ENTRIES[name].rows
+        if (block.dataset, block.architecture, row.method, row.lambda_) == wanted
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_each_table_and_figure_is_there_once():
+    names = [entry.name for entry in read_paper()]
+    wanted = [f"Table {i}" for i in range(1, 9)] + [f"Figure {i}" for i in range(1, 13)] + ["Appendix H"]
+    assert sorted(names) == sorted(wanted)
+
+
+@pytest.mark.parametrize("entry", GRIDS, ids=lambda entry: entry.name)
+def test_names_are_in_the_vocabulary_and_numbers_are_fractions(entry):
+    rows = list(entry.rows)
+    keys = [(block.dataset, block.architecture, row.method, row.lambda_) for block, row in rows]
+    assert len(set(keys)) == len(keys)
+    for block, row in rows:
+        assert block.dataset in DATASETS
+        assert block.architecture in ARCHITECTURES
+        assert row.method in METHODS
+        assert all(0 <= value <= 1 for value in row.values.values())
+        assert all(round(value * 10_000) == pytest.approx(value * 10_000) for value in row.values.values())
+        assert all(eps > 0 for eps in block.eps.values())
+        assert "clean" not in block.eps
+    if entry.kind == "accuracy":
+        assert all(row.values.keys() == rows[0][1].values.keys() for _, row in rows)
+
+
+def test_numbers_that_the_text_repeats():
+    """Differences that sections 5 and 6 tell agree with the tables that they are taken from, in points."""
+    l2, linf = "autoattack.l2", "autoattack.linf"
+
+    def difference(name, cell, other, measure):
+        return round(100 * (number(name, *cell, measure) - number(name, *other, measure)), 2)
+
+    vit, stl, rn = ("cifar10", "vit"), ("stl10", "resnet18"), ("cifar10", "resnet18")
+    wide = ("cifar10", "wide_resnet34_10")
+    assert difference("Table 1", (*vit, "score_based"), (*vit, "at_l2"), "clean") == 12.94
+    assert difference("Table 1", (*vit, "score_based"), (*vit, "at_l2"), l2) == 18.03
+    assert difference("Table 2", (*stl, "score_based"), (*stl, "at_l2"), "clean") == 19.8
+    assert difference("Table 2", (*stl, "score_based"), (*stl, "at_linf"), l2) == 19.63
+    for method, cell, in_l2, in_linf in (("at_l2", rn, 0.91, 3.89), ("trades", wide, 5.25, 2.24)):
+        both = (*cell, f"{method}+score_based")
+        assert difference("Table 4", both, (*cell, method), l2) == in_l2
+        assert difference("Table 4", both, (*cell, method), linf) == in_linf
+
+
+def test_numbers_that_stand_twice_agree():
+    for measure in ("autoattack.l2", "autoattack.linf"):
+        for method in ("vanilla", "one_image", "class_mean", "nearest_neighbor", "score_based"):
+            cell = ("cifar10", "resnet18", method, measure)
+            assert number("Figure 1", *cell) == number("Table 1", *cell)
+        assert number("Figure 5", "cifar10", "resnet18", "score_based", measure, 2.0) == number(
+            "Table 1", "cifar10", "resnet18", "score_based", measure
+        )
+    for method in ("vanilla", "score_based", "at_linf", "at_l2"):
+        cell = ("cifar10", "resnet18", method, "clean")
+        assert number("Table 3", *cell) == number("Table 1", *cell)
+
+
+def grid_of(command):
+    """The lists of a command, as DVC's own parser of overrides reads them."""
+    words = shlex.split(command)
+    assert words[:3] == ["dvc", "exp", "run"]
+    assert set(words[3::2]) == {"-S"}
+    overrides = OverridesParser.create().parse_overrides(words[4::2])
+    return {o.key_or_group.removeprefix("grid."): o.value() for o in overrides}
+
+
+def cell_of(entry, row):
+    """A row's method and, in the sweep of figure 5, its λ; without the alignment term it is vanilla."""
+    if entry.kind == "lambda" or row.lambda_ is None:
+        return (row.method, None)
+    return ("vanilla", None) if row.lambda_ == 0 else (row.method, row.lambda_)
+
+
+@pytest.mark.parametrize("entry", GRIDS, ids=lambda entry: entry.name)
+def test_commands_make_the_cells_of_their_entry_and_no_others(entry):
+    made = []
+    for command in commands(entry):
+        grid = grid_of(command)
+        assert {key for key in grid if "combined" not in key} == set(GridParams.model_fields) - {"combined"}
+        pairs = product(grid.get("combined.bases", []), grid.get("combined.targets", []))
+        combined = ["+".join(pair) for pair in pairs]
+        main = [(method, None) for method in chain(grid["baselines"], grid["aligned"], combined)]
+        methods = main + [("score_based", lambda_) for lambda_ in grid["lambdas"]]
+        made += list(product(grid["datasets"], grid["architectures"], methods))
+        assert all(isinstance(value, float) for value in grid["lambdas"])
+        assert set(grid["heuristics"]) == set(grid["aligned"]) - {"score_based"}
+    assert len(made) == len(set(made))
+    assert set(made) == {(block.dataset, block.architecture, cell_of(entry, row)) for block, row in entry.rows}
+
+
+def test_blocks_of_the_same_methods_share_a_command():
+    assert (
+        len(commands(ENTRIES["Table 1"])) == len(commands(ENTRIES["Table 2"])) == len(commands(ENTRIES["Table 5"])) == 1
+    )
+    assert "[stl10,cifar100]" in commands(ENTRIES["Table 2"])[0]
+    assert len(commands(ENTRIES["Table 4"])) == 2
+
+
+def test_commands_of_what_is_no_grid():
+    assert commands(ENTRIES["Figure 3"]) == []
+    assert commands(ENTRIES["Figure 4"]) == ["dvc repro evaluate_toy"]
+    assert commands(ENTRIES["Appendix H"]) == ["python benchmarks/runtime.py --batch-sizes 1"]
+
+
+MISTAKES = {
+    "method": ("score_base", r"blocks\.0\.rows\.0\.method"),
+    "values": ({"clean": 93.61}, r"values\.clean"),
+    "clean": (0.5, r"rows\.0\.clean: extra inputs"),
+    "lambda": (-1.0, "lambda"),
+}
+
+
+@pytest.mark.parametrize("key", MISTAKES)
+def test_mistakes_in_the_file_are_told_by_their_key(key, tmp_path):
+    value, told = MISTAKES[key]
+    row = {"method": "vanilla", "values": {"clean": 0.9}} | {key: value}
+    block = {"dataset": "cifar10", "architecture": "vit", "rows": [row]}
+    entry = {"name": "Table 1", "section": "5", "kind": "accuracy", "caption": "c", "blocks": [block]}
+    path = tmp_path / "paper.yaml"
+    path.write_text(yaml.safe_dump([entry]), encoding="utf-8")
+    with pytest.raises(InputError, match=told) as error:
+        read_paper(path)
+    assert re.match(r"paper\.yaml: 0\.", str(error.value))
+
+
+def test_eps_of_a_measure_that_no_row_has_is_refused():
+    block = {
+        "dataset": "cifar10",
+        "architecture": "vit",
+        "eps": {"autoattack.l2": 0.5},
+        "rows": [{"method": "vanilla"}],
+    }
+    with pytest.raises(ValueError, match="eps names a measure that no row has"):
+        Block.model_validate(block)
+    assert PaperEntry(name="Figure 3", section="4", kind="figure", caption="c").measures == []

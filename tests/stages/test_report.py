@@ -1,0 +1,333 @@
+"""Laws of the report: a page with nothing from outside, tables that keep their numbers, sentences that they bear out."""
+
+import csv
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import artifacts
+import numpy as np
+import pytest
+
+from pag.base.errors import InputError
+from pag.figures.grids import enlarged
+from pag.figures.page import Column, Entry, FigureEntry, Report, Section, Table, render_html, render_markdown
+from pag.figures.style import png_bytes
+from stages import report, visualize
+from stages.params.params import load_params
+from stages.paths import REPORT, Cell, DatasetPaths, grid_cells, sweep_cells
+from stages.reporting.findings import findings
+from stages.reporting.results import CellResult, Evaluation, GridResults, gather
+
+GRID = ("digits", "resnet8")
+PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
+FOR_TESTS = ["datasets.digits.figures.images=2", "datasets.digits.evaluation.targeted.images=2"]
+NASTY = "<script>alert('&')</script>\" | `x` *y*"
+
+
+@pytest.fixture(scope="module")
+def params():
+    return load_params(PARAMS_FILE, FOR_TESTS)
+
+
+@pytest.fixture(scope="module")
+def made(params, tmp_path_factory):
+    """A working directory with everything that the stages write, run once for all tests that only read."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        artifacts.write_all(params, *GRID)
+        visualize.run(params, *GRID)
+        report.run(params)
+    return folder
+
+
+def rows_of(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+class Links(HTMLParser):
+    """Collects everything that a page refers to, and the alternative texts of its images."""
+
+    def __init__(self):
+        super().__init__()
+        self.links, self.alts, self.tags = [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        for name, value in attributes:
+            if name in ("src", "href", "srcset", "action", "data", "poster"):
+                self.links.append(value)
+            if tag == "img" and name == "alt":
+                self.alts.append(value)
+
+
+def parsed(page):
+    links = Links()
+    links.feed(page)
+    return links
+
+
+def test_page_refers_to_nothing_outside(made):
+    page = (made / REPORT / "index.html").read_text(encoding="utf-8")
+    links = parsed(page)
+    outside = [link for link in links.links if not link.startswith(("data:", "#"))]
+    assert outside == ["times.js"]
+    assert re.search(r"https?:|url\(|@import", page) is None
+    assert links.tags.count("img") == len(links.alts) > 10
+    assert all(links.alts)
+    assert 'name="viewport"' in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_all_text_is_escaped():
+    figure = FigureEntry(png_bytes(enlarged(np.zeros((2, 2, 3)))), NASTY, NASTY)
+    table = Table(NASTY, (Column(NASTY, NASTY),), ((Entry(NASTY, NASTY, True),),))
+    section = Section(NASTY, (NASTY,), (table,), (figure,), (figure,))
+    page = render_html(Report(NASTY, ((NASTY, (NASTY, NASTY)),), (section,), ((NASTY, NASTY),), NASTY, NASTY))
+    assert "<script>alert" not in page
+    assert parsed(page).tags.count("script") == 2
+    assert parsed(page).alts == [NASTY, NASTY]
+
+
+def test_bytes_depend_on_the_inputs_alone(made, params, monkeypatch):
+    monkeypatch.chdir(made)
+    outputs = [REPORT / name for name in ("index.html", "tables.md", "results.csv", "lambda.csv", "curves.csv")]
+    before = [path.read_bytes() for path in outputs]
+    (REPORT / "times.js").unlink()
+    report.run(params)
+    assert [path.read_bytes() for path in outputs] == before
+    assert not list(REPORT.glob(".*"))
+
+
+def test_markdown_keeps_the_numbers():
+    values = [0.0, 1 / 3, 0.55391, 1.0]
+    rows = tuple((Entry(f"a|b{i}"), Entry(repr(v), "[0, 1]", i == 3)) for i, v in enumerate(values))
+    text = render_markdown(
+        Report("t", (), (Section("s", (), (Table("c", (Column("n"), Column("v", "ε\nn")), rows),)),), (), "")
+    )
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
+    assert {len(row) for row in cells} == {2}
+    assert [float(row[1].replace("*", "").split()[0]) for row in cells[2:]] == values
+    assert "**1.0**" in cells[-1][1]
+
+
+def test_tables_have_each_method_and_lambda(made):
+    text = (made / REPORT / "tables.md").read_text(encoding="utf-8")
+    for line in (
+        "| Vanilla | **95.0%** \\[93.0, 97.0\\] | 5.0% \\[0.0, 10.0\\]",
+        "| NN (own class) |",
+        "| 0 |",
+        "| 2 |",
+        "| SBG | 2 |",
+    ):
+        assert line in text
+    assert "ε = 8/255, n = 120" in text
+    assert "| Aligned (NN) | 100.0% ± 0.0 | 63.3% ±" in text
+    assert "75.5%" in text
+
+
+def test_results_have_each_cell(made, params):
+    rows = rows_of(made / REPORT / "results.csv")
+    wanted = {(cell.method, None) for cell in grid_cells(params, *GRID)} | {
+        ("score_based", cell.lambda_) for cell in sweep_cells(params, *GRID)
+    }
+    found = {(row["method"], row["lambda"]) for row in rows}
+    assert {method for method, _ in found} == {method for method, _ in wanted}
+    assert {lambda_ for method, lambda_ in found if method == "score_based"} == {"0.1", "0.5", "1.0", "2.0"}
+    vanilla = {row["metric"]: row for row in rows if row["method"] == "vanilla"}
+    assert float(vanilla["autoattack.l2"]["value"]) == 0.05
+    assert float(vanilla["autoattack.l2.square"]["value"]) == 0.05
+    assert vanilla["clean"]["n"] == "360"
+    assert [float(row["lambda"]) for row in rows_of(made / REPORT / "lambda.csv")] == [0.0, 0.1, 0.5, 1.0, 2.0]
+    curves = rows_of(made / REPORT / "curves.csv")
+    assert {row["method"] for row in curves} >= {"vanilla", "at_linf", "score_based-lambda-0.1"}
+    assert not any(row["value"] == "" for row in curves)
+
+
+def test_other_attacks_have_a_table_and_a_large_eps_a_column(params, tmp_path, monkeypatch, made):
+    monkeypatch.chdir(tmp_path)
+    pgd = "datasets.digits.evaluation.pgd={steps: 20, restarts: 5, relative_step: 2.5}"
+    small = ["grid.aligned=[score_based]", "grid.heuristics=[]", "grid.lambdas=[0.5]", "grid.baselines=[vanilla,at_l2]"]
+    few = load_params(PARAMS_FILE, [*FOR_TESTS, *small, pgd])
+    artifacts.write_all(few, *GRID, extended=artifacts.with_other_attacks)
+    visualize.run(few, *GRID)
+    report.run(few)
+    text = (REPORT / "tables.md").read_text(encoding="utf-8")
+    for line in (
+        "In the form of the paper's Tables 1 and 3",
+        "| Method | Clean, n = 360 | AA L₂, ε = 0.9, n = 120 | AA L∞, ε = 8/255, n = 120 | AA L₂, ε = 1.5, n = 120 |",
+        "In the form of the paper's Table 6",
+        "| Attack | Vanilla | SBG | AT L₂ |",
+        "| PGD, 20 steps, 5 starts L₂, ε = 1.5, n = 120 | 1.2% \\[0.0, 6.2\\] | 3.8% \\[0.0, 8.8\\] | **6.2%**",
+        "| Gaussian blur L₂, ε = 2, n = 50 | 2.5% ",
+        "| L₀-FMN L₀, ε = 9, n = 50 | 1.0% ",
+        "robust accuracy in L₂ ε = 1.5",
+    ):
+        assert line in text
+    rows = {row["metric"]: row for row in rows_of(REPORT / "results.csv") if row["method"] == "vanilla"}
+    names = ("autoattack.l2_large", "autoattack.l2_large.square", "pgd.linf", "foolbox.gaussian_blur")
+    assert [float(rows[name]["value"]) for name in names] == [0.025, 0.05, 0.01, 0.025]
+    assert "In the form of the paper's Table 6" not in (made / REPORT / "tables.md").read_text(encoding="utf-8")
+
+
+def test_times_are_the_last_of_each_stage(made, params, monkeypatch):
+    monkeypatch.chdir(made)
+    report.run(params)
+    script = (REPORT / "times.js").read_text(encoding="utf-8")
+    times = json.loads(script.removeprefix("window.PAG_TIMES = ").rstrip(";\n"))
+    seconds = {entry["stage"]: entry["seconds"] for entry in times}
+    assert len(seconds) == len(times)
+    assert (seconds["prepare@digits"], seconds["train@<b>"]) == (3.0, 2.5)
+
+
+def test_figures_of_another_grid_are_refused(made, params, monkeypatch):
+    monkeypatch.chdir(made)
+    smaller = load_params(PARAMS_FILE, [*FOR_TESTS, "grid.lambdas=[0.1]"])
+    with pytest.raises(InputError, match=r"score_based-lambda-0\.5"):
+        report.run(smaller)
+
+
+def test_test_images_are_not_read(params, tmp_path, monkeypatch):
+    """`visualize` works where the test set has been taken out of the store's folder."""
+    monkeypatch.chdir(tmp_path)
+    few = load_params(PARAMS_FILE, [*FOR_TESTS, "grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla,at_l2]"])
+    artifacts.write_all(few, *GRID, channels=3, class_names=("airplane", "automobile", "bird", "cat"))
+    shutil.rmtree(DatasetPaths("digits").images / "test" / "images" / "c")
+    visualize.run(few, *GRID)
+    report.run(few)
+    assert "The grid holds nothing" not in (REPORT / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_cell_without_results_is_named(params, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"resnet8-vanilla.targeted\.safetensors does not exist"):
+        gather(params, *GRID)
+    with pytest.raises(InputError, match=r"results\.json does not exist"):
+        report.run(params)
+
+
+def results_of(robust, alignment=None, lambdas=(), half=0.001):
+    """Results with given robust accuracies: of methods, and of the sweep's `(λ, accuracy)`."""
+
+    def cell(method, value, lambda_=None):
+        metrics = artifacts.evaluation_metrics(
+            Cell(*GRID, method), lambda_, value, value / 2, (alignment or {}).get(method, value), half=half
+        )
+        name = method if lambda_ is None else f"{method}-lambda-{lambda_}"
+        return CellResult(
+            name=name, evaluation=Evaluation.model_validate(metrics), validation={}, target_probability=1.0, curves={}
+        )
+
+    cells = tuple(cell(method, value, 2.0 if method == "score_based" else None) for method, value in robust.items())
+    sweep = tuple(cell("score_based", value, lambda_) for lambda_, value in lambdas)
+    return GridResults(dataset="digits", architecture="resnet8", cells=cells, sweep=sweep)
+
+
+ORDERED = {"vanilla": 0.1, "one_image": 0.2, "class_mean": 0.3, "score_based": 0.5}
+
+
+def told(*arguments, **options):
+    return " ".join(findings(results_of(*arguments, **options)))
+
+
+def test_order_that_holds():
+    text = told(ORDERED)
+    assert text.startswith("Yes: 3 of 3 networks")
+    assert text.count("the order vanilla < every heuristic < SBG holds") == 2
+    assert "(10.0% < 20.0% to 30.0% < 50.0%)." in text
+    assert "does not hold" not in text
+    assert "overlap" not in text
+
+
+def test_order_that_breaks_is_told_with_the_place():
+    text = told(ORDERED | {"class_mean": 0.6})
+    assert (
+        "L₂ (ε = 0.9, n = 120) the order vanilla < every heuristic < SBG does not hold: SBG (50.0%) is not above CM (60.0%)."
+        in text
+    )
+    equal = told(ORDERED | {"one_image": 0.1})
+    assert "does not hold: OI (10.0%) is not above Vanilla (10.0%)." in equal
+    assert equal.startswith("In part: 2 of 3")
+
+
+def test_own_class_targets_are_no_part_of_the_papers_order():
+    text = told(ORDERED | {"nearest_neighbor": 0.25, "nearest_neighbor_own_class": 0.7})
+    assert text.count("the order vanilla < every heuristic < SBG holds") == 2
+    assert (
+        "NN (own class), ours, needs no diffusion model; its robust accuracy against SBG in L₂ (70.0% against 50.0%)"
+        in text
+    )
+    assert "against NN in L₂ (70.0% against 25.0%)" in text
+    assert text.startswith("Yes: 5 of 5")
+
+
+def test_no_gain_is_told():
+    assert told({"vanilla": 0.5, "one_image": 0.2, "score_based": 0.4}).startswith("No: 0 of 2")
+
+
+def test_intervals_that_overlap_are_told():
+    text = told(ORDERED, half=0.06)
+    assert "though the intervals of Vanilla / OI overlap" in text
+    assert "1 of them by more than the confidence intervals" in text
+
+
+def test_lambda():
+    rising = told(ORDERED, lambdas=[(0.1, 0.2), (1.0, 0.4)])
+    assert "As λ goes from 0 to 2: robust accuracy in L₂ rises at every step (10.0% to 50.0%)" in rising
+    falling = told(ORDERED, lambdas=[(0.1, 0.2), (1.0, 0.6)])
+    assert (
+        "robust accuracy in L₂ is not monotone (10.0% to 50.0%): it falls from 60.0% at λ = 1 to 50.0% at λ = 2"
+        in falling
+    )
+    assert "robust accuracy in L₂ never falls" in told(ORDERED, lambdas=[(0.1, 0.2), (1.0, 0.2)])
+
+
+def test_adversarial_training():
+    alignment = ORDERED | {"at_l2": 0.3}
+    more = told(ORDERED | {"at_l2": 0.7}, alignment)
+    assert (
+        "AT L₂ is more robust than SBG in L₂ (70.0% against 50.0%) and L∞ (35.0% against 25.0%), with less aligned gradients"
+        in more
+    )
+    assert "alignment alone does not order robustness" in more
+    less = told(ORDERED | {"at_l2": 0.4}, alignment)
+    assert "AT L₂ is not more robust than SBG" in less
+    assert "alone" not in less
+
+
+def test_verdict_is_of_the_smallest_eps_of_each_norm():
+    results = results_of(ORDERED)
+    lost = {"value": 0.0, "interval": (0.0, 0.0)}
+
+    def with_floor(cell):
+        attacked = cell.evaluation.autoattack
+        large = attacked["l2"].model_copy(update={**lost, "eps": 9.0})
+        evaluation = cell.evaluation.model_copy(update={"autoattack": {"l2_large": large, **attacked}})
+        return cell.model_copy(update={"evaluation": evaluation})
+
+    large = results.model_copy(update={"cells": tuple(with_floor(cell) for cell in results.cells)})
+    text = " ".join(findings(large))
+    assert text.startswith("Yes: 3 of 3 networks")
+    assert "than vanilla in L₂ ε = 0.9 and L∞, 3 of them" in text
+    assert "Under AutoAttack in L₂ (ε = 9, n = 120) the order vanilla < every heuristic < SBG does not hold" in text
+    assert "than vanilla under every threat" in " ".join(findings(results))
+    assert list(large.main_threats) == ["l2", "linf"]
+
+
+def test_pairs_count_what_agrees():
+    text = told(
+        {"vanilla": 0.1, "one_image": 0.3, "score_based": 0.2}, {"vanilla": 0.0, "one_image": 0.1, "score_based": 0.2}
+    )
+    assert (
+        "Among all 3 networks the better aligned one is the more robust in 2 of 3 pairs in L₂ and 2 of 3 pairs in L∞."
+        in text
+    )
+
+
+def test_nothing_to_compare():
+    assert findings(results_of({"vanilla": 0.1})) == ["The grid holds nothing to compare."]
