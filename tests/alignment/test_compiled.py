@@ -18,9 +18,9 @@ from pag.base.errors import InputError
 from pag.data.image_store import ImageStore, Split
 from pag.machine.precision import computing_in
 from pag.networks.architectures import build
-from pag.optimization.loop import classifier as classifier_training
 from pag.targets.heuristic_store import write_representatives
 from pag.targets.kinds import open_targets
+from pag.training import classifier as classifier_training
 from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
 from pag.training.modes import train_with_statistics

@@ -14,6 +14,7 @@ from pag.attacks.pgd import PGD, RestartedPGD
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
 from pag.base.randomness import torch_stream
+from pag.evaluation import accuracy as evaluation
 from pag.evaluation.accuracy import (
     AttackOutcome,
     ThreatOutcome,
@@ -23,7 +24,6 @@ from pag.evaluation.accuracy import (
     evaluate_pgd,
     predictions,
 )
-from pag.evaluation.accuracy import accuracy as evaluation
 from pag.evaluation.intervals import proportion, wilson_interval
 
 ATTACKS = ("apgd-ce",)

@@ -17,9 +17,9 @@ from pag.data.image_store import Split
 from pag.diffusion.model import DiffusionConfig
 from pag.diffusion.training import train_diffusion
 from pag.machine.ranks import barrier, first, joined
-from pag.optimization.loop import classifier as classifier_training
 from pag.targets.heuristic_store import write_representatives
 from pag.targets.kinds import open_targets
+from pag.training import classifier as classifier_training
 from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
 from pag.training.objectives import AdversarialTraining, Alignment, CrossEntropy, Trades

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from pag.base.errors import InputError
-from stages.params.params import evaluation, load_params
+from stages.params import evaluation
+from stages.params.params import load_params
 from stages.paths import Cell, grid_cells
 
 MISTAKES = {

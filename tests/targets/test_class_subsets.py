@@ -13,10 +13,10 @@ from test_resizing import _write_store
 from pag.base.errors import InputError
 from pag.data.image_store import ImageStore, pixels
 from pag.diffusion.model import DiffusionConfig, save_diffusion
-from pag.optimization.loop import classifier as classifier_training
 from pag.targets.gradient_store import create_gradients, write_shard
 from pag.targets.kinds import open_targets
 from pag.targets.score_based import image_classes
+from pag.training import classifier as classifier_training
 from stages import evaluate, score_targets, train, visualize
 from stages.params.params import load_params
 from stages.paths import Cell, DatasetPaths
