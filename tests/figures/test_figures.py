@@ -6,7 +6,7 @@ import pytest
 from matplotlib.text import Text
 
 from pag.figures import charts
-from pag.figures.grids import grids as figures
+from pag.figures import grids as figures
 from pag.figures.names import attack_name, eps_text, family, method_name, percent, threat_names
 from pag.figures.style import png_bytes, save
 
