@@ -72,7 +72,8 @@ def run(params: Params, cell: Cell) -> None:
                 {"image_shape": store.image_shape, "num_classes": store.num_classes},
             )
             robust = _validation_robustness(model, store.split("validation"), attack, params.seed)
-            own = {"dataset": cell.dataset, "method": cell.method, "lambda": lambda_, "seed": params.seed}
+            described = params.described(cell.dataset, cell.method).model_dump(mode="json")
+            own = {"dataset": cell.dataset, "method": described, "lambda": lambda_, "seed": params.seed}
             config = {"architecture": options, **shape, "class_names": store.class_names, **own}
             _write(cell.classifier, model, config, curves, robust)
 

@@ -22,7 +22,7 @@ def save_classifier(folder: Path, model: nn.Module, config: Mapping[str, Any]) -
         folder: where to.
         model: the trained classifier.
         config: `architecture` (options of `build`), `image_shape`, `num_classes`, and what the card tells:
-            `dataset`, `class_names`, `method`, `lambda`, `seed`.
+            `dataset`, `class_names`, `method` (a `Method` as JSON), `lambda`, `seed`.
     """
     save_file(
         {name: value.contiguous().cpu() for name, value in model.state_dict().items()}, folder / "model.safetensors"
@@ -37,9 +37,10 @@ def _card(config: Mapping[str, Any]) -> str:
     weight = "" if config["lambda"] is None else f", λ = {config['lambda']:g}"
     shown = config["class_names"][:10]
     names = ", ".join([*shown, *(["…"] if len(shown) < config["num_classes"] else [])])
-    return f"""# {config["dataset"]}: {config["method"]}
+    method = config["method"]["name"]
+    return f"""# {config["dataset"]}: {method}
 
-An image classifier, trained on {config["dataset"]} by the method `{config["method"]}`{weight} (seed {config["seed"]}), after
+An image classifier, trained on {config["dataset"]} by the method `{method}`{weight} (seed {config["seed"]}), after
 Ganz, Kawar and Elad, "Do Perceptually Aligned Gradients Imply Robustness?" (ICML 2023). How
 accurate and how robust it is stands in the evaluation of the run that made it.
 

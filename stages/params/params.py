@@ -8,9 +8,11 @@ import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from pag.base.errors import InputError
+from pag.base.vocabulary import Method as MethodValue
 from stages.params.architectures import Architecture, ArchitectureParams
 from stages.params.data import DataParams
 from stages.params.evaluation import EvaluationParams, FiguresParams
+from stages.params.methods import describe
 from stages.params.section import Count, Gradient, Name, NonNegative, Norm, OptimizerParams, Positive, Section
 from stages.params.targets import DiffusionParams, ScoreBasedParams, Target, TargetParams
 from stages.params.training import Method, MethodParams, TrainingParams
@@ -28,7 +30,7 @@ def _with_decimal_point(value: object) -> object:
 
 
 class CombinedParams(Section):
-    """Methods `<base>+<targets>`, every base with every store: `at_l2+score_based`."""
+    """Methods `<base>_with_<targets>`, every base with every store: `at_l2_with_score_based`."""
 
     bases: list[Name]
     targets: list[Name]
@@ -36,7 +38,7 @@ class CombinedParams(Section):
     @property
     def methods(self) -> dict[str, str]:
         """The store that each method reads."""
-        return {f"{base}+{targets}": targets for base in self.bases for targets in self.targets}
+        return {f"{base}_with_{targets}": targets for base in self.bases for targets in self.targets}
 
 
 class GridParams(Section):
@@ -65,9 +67,9 @@ class DatasetParams(Section):
     figures: FiguresParams
 
     def source(self, method: str) -> str | None:
-        """The target store that a method reads: what its `targets` says, else its name's part after the last `+`; or None."""
-        alignment = self.methods[method].alignment
-        return None if alignment is None else alignment.targets or method.rpartition("+")[2]
+        """The target store that a method reads: what its `targets` says, else the one of its own name; None without alignment."""
+        alignment = _pick(self.methods, method, "methods").alignment
+        return None if alignment is None else alignment.targets or method
 
     @model_validator(mode="after")
     def _sources_are_defined(self) -> Self:
@@ -172,6 +174,12 @@ class Params(Section):
     def method(self, dataset: str, name: str) -> Method:
         """How a method trains on a dataset; an unknown name raises `InputError`."""
         return _pick(self.dataset(dataset).methods, name, f"datasets.{dataset}.methods")
+
+    def described(self, dataset: str, name: str) -> MethodValue:
+        """What a method is, as results keep it; an unknown name raises `InputError`."""
+        source = self.dataset(dataset).source(name)
+        target = None if source is None else self.target(dataset, source)
+        return describe(name, self.method(dataset, name), source, target)
 
     def training(self, dataset: str, method: str) -> TrainingParams:
         """What a method trains with: the dataset's `training`, with the method's own values instead where it has some."""

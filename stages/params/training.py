@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pag.base.vocabulary import ObjectiveName
 from stages.params.section import (
     Count,
     Fraction,
@@ -98,6 +99,10 @@ class AlignmentOptions(Section):
 
 
 class MethodSection(Section):
+    """What all methods have; `label` is what tables and figures call one, where its parts do not say it."""
+
+    objective: ObjectiveName
+    label: str | None = None
     training: TrainingOverrides = TrainingOverrides()
 
 

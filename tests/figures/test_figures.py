@@ -104,13 +104,13 @@ def test_every_curve_of_many_threats_is_drawn():
 
 
 def test_names():
-    assert [method_name(m) for m in ("score_based", "at_l2+score_based", "new_one")] == [
+    assert [method_name(m) for m in ("score_based", "at_l2_with_score_based", "new_one")] == [
         "SBG",
         "AT L₂ + SBG",
         "new_one",
     ]
     assert [family(m) for m in METHODS] == ["vanilla", "heuristic", "own-class heuristic", "score-based", "adversarial"]
-    assert [family(m) for m in ("trades+score_based", "frozen+score_based")] == ["adversarial", "score-based"]
+    assert [family(m) for m in ("trades_with_score_based", "frozen+score_based")] == ["adversarial", "score-based"]
     assert [eps_text(e) for e in (0.5, 8 / 255, 0.175, 1.0, 15.0)] == ["0.5", "8/255", "0.175", "1", "15"]
     assert percent(0.5539) == "55.4%"
     assert [attack_name(a) for a in ("l0_fmn", "gaussian_blur", "new")] == ["L₀-FMN", "Gaussian blur", "new"]

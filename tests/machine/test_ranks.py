@@ -63,7 +63,13 @@ def made(tmp_path_factory):
     CELL.classifier.mkdir()
     torch.manual_seed(0)
     options, shape = few.architecture("resnet8").model_dump(), {"image_shape": (1, 8, 8), "num_classes": 4}
-    names = {"dataset": "digits", "method": "vanilla", "lambda": None, "seed": 0, "class_names": ["0", "1", "2", "3"]}
+    names = {
+        "dataset": "digits",
+        "method": {"name": "vanilla", "objective": "cross_entropy", "label": "Vanilla"},
+        "lambda": None,
+        "seed": 0,
+        "class_names": ["0", "1", "2", "3"],
+    }
     save_classifier(CELL.classifier, build(**shape, **options), {"architecture": options, **shape, **names})
     model = DiffusionConfig((1, 8, 8), 4, UNET, "cosine", 1000, learned_variance=False).build()
     for parameter in model.network.parameters():

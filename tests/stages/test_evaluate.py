@@ -58,7 +58,13 @@ def made(params, tmp_path, monkeypatch):
     write_shard(PATHS.test_targets, 0, np.random.default_rng(0).normal(size=shape))
     shutil.rmtree(CELL.classifier)
     CELL.classifier.mkdir()
-    names = {"dataset": "digits", "method": "vanilla", "lambda": None, "seed": 0, "class_names": store.class_names}
+    names = {
+        "dataset": "digits",
+        "method": {"name": "vanilla", "objective": "cross_entropy", "label": "Vanilla"},
+        "lambda": None,
+        "seed": 0,
+        "class_names": store.class_names,
+    }
     options = {"architecture": params.architecture("resnet8").model_dump(), "image_shape": (1, 8, 8), "num_classes": 4}
     save_classifier(CELL.classifier, _classifier(params), {**options, **names})
     return tmp_path

@@ -17,7 +17,7 @@ DATASETS = {"cifar10", "cifar100", "stl10", "tiny_imagenet"}
 ARCHITECTURES = {"resnet18", "vit", "vgg11", "vgg13", "vgg16", "mlp_mixer", "wide_resnet34_10"}
 METHODS = {
     "vanilla", "one_image", "class_mean", "nearest_neighbor", "score_based", "at_l2", "at_linf", "trades",
-    "at_l2+score_based", "trades+score_based",
+    "at_l2_with_score_based", "trades_with_score_based",
 }  # fmt: skip
 GRIDS = [entry for entry in ENTRIES.values() if entry.blocks and not entry.toy]
 

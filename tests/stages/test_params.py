@@ -44,11 +44,11 @@ MISTAKES = {
     "datasets.digits.methods.at_l2={objective: adversarial, norm: l2, eps: 1.0, steps: 2, step_size: 0.1, relative_step: 1.0}": (
         "datasets.digits.methods.at_l2: give either relative_step"
     ),
-    "datasets.digits.methods.at_l2+score_based.alignment.classes_per_step=0": (
-        "datasets.digits.methods.at_l2+score_based.alignment.classes_per_step"
+    "datasets.digits.methods.at_l2_with_score_based.alignment.classes_per_step=0": (
+        "datasets.digits.methods.at_l2_with_score_based.alignment.classes_per_step"
     ),
-    "datasets.digits.methods.at_l2+score_based.alignment={targets: scores, gradient: logit, classes_per_step: 1}": (
-        "datasets.digits: methods.at_l2+score_based names 'scores', which targets does not define"
+    "datasets.digits.methods.at_l2_with_score_based.alignment={targets: scores, gradient: logit, classes_per_step: 1}": (
+        "datasets.digits: methods.at_l2_with_score_based names 'scores', which targets does not define"
     ),
     "datasets.digits.methods.vanilla={objective: cross_entropy, training: {epoch: 3}}": (
         "datasets.digits.methods.vanilla.training.epoch: unknown key"
@@ -62,7 +62,7 @@ MISTAKES = {
     "datasets.digits.training.batch_norm={statistics: running}": "datasets.digits.training.batch_norm: ",
     "datasets.digits.training.batch_norm={statistics: frozen}": "datasets.digits.training.batch_norm.after: field required",
     "grid.baselines=[vanilla, score_based]": "grid.baselines is for methods without targets",
-    "grid.combined={bases: [at_linf], targets: [score_based]}": "'at_linf+score_based'",
+    "grid.combined={bases: [at_linf], targets: [score_based]}": "'at_linf_with_score_based'",
     "grid.combined={bases: [at_l2]}": "grid.combined.targets: field required",
     "datasets.digits.data.source=mnist": "datasets.digits.data",
     "datasets.digits.data.images_per_class={train: 0, test: 1}": "datasets.digits.data.images_per_class.train",
@@ -128,9 +128,9 @@ def test_listed_method_must_read_the_store_that_its_stage_waits_for():
 
 def test_a_methods_name_tells_its_store_unless_it_says_another():
     digits = load_params().dataset("digits")
-    sources = {name: digits.source(name) for name in ("vanilla", "trades", "class_mean", "trades+score_based")}
+    sources = {name: digits.source(name) for name in ("vanilla", "trades", "class_mean", "trades_with_score_based")}
     assert sources == {
-        "vanilla": None, "trades": None, "class_mean": "class_mean", "trades+score_based": "score_based",
+        "vanilla": None, "trades": None, "class_mean": "class_mean", "trades_with_score_based": "score_based",
     }  # fmt: skip
 
 
@@ -159,7 +159,7 @@ def test_combined_methods_are_the_last_cells_of_the_grid():
     )
     cells = [cell.method for cell in grid_cells(params, "digits", "resnet8")]
     usual = [cell.method for cell in grid_cells(plain, "digits", "resnet8")]
-    assert cells == [*usual, "at_l2+score_based", "trades+score_based"]
+    assert cells == [*usual, "at_l2_with_score_based", "trades_with_score_based"]
     assert [params.lambda_of("digits", "resnet8", method) for method in cells[-2:]] == [0.2, 0.5]
 
 

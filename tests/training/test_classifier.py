@@ -28,7 +28,7 @@ OPTIONS = {"family": "resnet", "channels": [4, 8], "blocks": [1, 1], "norm": "no
 OPTIONS["normalization"] = {"mean": 0.5, "std": 0.5}
 SHAPE, C = (1, 8, 8), 3
 CONFIG = {"architecture": OPTIONS, "image_shape": SHAPE, "num_classes": C, "class_names": ["a", "b", "c"]}
-CONFIG |= {"dataset": "squares", "method": "score_based", "lambda": 0.5, "seed": 1}
+CONFIG |= {"dataset": "squares", "method": {"name": "score_based"}, "lambda": 0.5, "seed": 1}
 ADAMW = {"name": "adamw", "lr": 0.01, "weight_decay": 0.0, "warmup": 0.1}
 ADVERSARIAL = AdversarialTraining(PGD(Threat("linf", 0.1), 2, 0.1, random_start=True))
 TRADES = Trades(PGD(Threat("l2", 0.5), 2, 0.3, random_start=True, loss="kl", start_std=1e-3), 6.0)
