@@ -27,22 +27,26 @@ app = typer.Typer(
 imports = typer.Typer(help="Take in what others published.", no_args_is_help=True, rich_markup_mode="rich")
 app.add_typer(imports, name="import")
 
-Dataset = Annotated[str, typer.Option(help="A section of [bold]datasets[/bold] in params.yaml.")]
+Dataset = Annotated[str, typer.Option(help="A data set: its numbers are in params/DATASET.yaml.")]
 Architecture = Annotated[str, typer.Option(help="A section of [bold]architectures[/bold] in params.yaml.")]
-Method = Annotated[
-    str, typer.Option(help="A section of [bold]datasets.<dataset>.methods[/bold]: vanilla, score_based, …")
-]
+Method = Annotated[str, typer.Option(help="A section of the data set's [bold]methods[/bold]: vanilla, score_based, …")]
 Lambda = Annotated[
     float | None,
     typer.Option(
-        "--lambda", min=0.0, help="Train a cell of figure 5's sweep at this λ, kept beside the method's own cell."
+        "--lambda", min=0.0, help="The cell of figure 5's sweep with this λ, kept beside the method's own cell."
     ),
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of params.yaml, e.g. seed=1. Repeatable."),
+    typer.Option(
+        "--set",
+        metavar="[FILE:]KEY=VALUE",
+        help="Override a parameter as dvc exp run -S does: seed=1, params/digits.yaml:training.epochs=5. Repeatable.",
+    ),
 ]
-ParamsFile = Annotated[Path, typer.Option("--params", help="The file with every number.")]
+ParamsFile = Annotated[
+    Path, typer.Option("--params", help="The parameters; those of data sets are in params/ beside it.")
+]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes (of each rank) that share the examples; default: as many as cores.")
 ]
@@ -66,17 +70,21 @@ class Split(StrEnum):
     test = "test"
 
 
-def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments: object) -> None:
-    """Runs a stage's `run(params, …)`; stages are imported when they run, so that `--help` does not wait for torch.
+def _run(
+    stage: str, params_file: Path, overrides: list[str] | None, *arguments: object, dataset: str | None = None
+) -> None:
+    """Checks params and runs a stage's `run(params, …)`; stages are imported when they run: `--help` does not wait for torch.
 
     A long stage is run by all ranks, behind `launcher` where there is one; any other by the first rank alone. Ctrl-C ends it with
     status 130.
     """
-    from stages.params.params import load_params
+    from stages.params.check import check
+    from stages.params.reading import Params
 
-    params = load_params(params_file, overrides or ())
+    params = Params(params_file, overrides or ())
+    check(params, [] if dataset is None else [dataset])
     if stage in SHARED:
-        _launch(params.launcher)
+        _launch(params.main.read("launcher", str) if "launcher" in params.main.content else "")
     elif _one_of_many() and os.environ["RANK"] != "0":
         return
     run: Callable[..., None] = import_module(f"stages.{stage}").run
@@ -86,7 +94,7 @@ def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments:
         with joined() if stage in SHARED else nullcontext():
             run(params, *arguments)
     except KeyboardInterrupt:
-        if _is_to_tell():
+        if _reports_failure():
             print("\npag: interrupted; the same command goes on from its last checkpoint.", file=sys.stderr)
         raise typer.Exit(130) from None
 
@@ -96,7 +104,7 @@ def _launch(launcher: str) -> None:
     if not launcher.strip() or LAUNCHED in os.environ or "WORLD_SIZE" in os.environ:
         return
     try:
-        command = [*shlex.split(os.path.expandvars(launcher)), *sys.argv]
+        command = [*shlex.split(os.path.expandvars(launcher)), sys.executable, "-m", "stages", *sys.argv[1:]]
         os.execvpe(command[0], command, {"OMP_NUM_THREADS": "1", **os.environ, LAUNCHED: "1"})
     except (OSError, ValueError) as error:
         raise InputError(f"params.yaml: launcher: {launcher!r} cannot be run ({error}).") from None
@@ -107,8 +115,8 @@ def _one_of_many() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def _is_to_tell() -> bool:
-    """Whether this process, which has failed, tells of it: of several ranks the first that fails."""
+def _reports_failure() -> bool:
+    """Whether this process, which has failed, says so: of several ranks the first that fails."""
     if not _one_of_many():
         return True
     from pag.machine.ranks import fails_first
@@ -117,15 +125,27 @@ def _is_to_tell() -> bool:
 
 
 @app.command()
+def code(set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
+    """Write which code each stage runs; DVC re-runs stages by it."""
+    _run("code", params, set_)
+
+
+@app.command()
+def originals(dataset: Dataset, set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
+    """Write which original files a data set has; DVC notices by it that a picture was added."""
+    _run("originals", params, set_, dataset, dataset=dataset)
+
+
+@app.command()
 def prepare(dataset: Dataset, set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
     """Write a data set's images and labels, with its validation split."""
-    _run("prepare", params, set_, dataset)
+    _run("prepare", params, set_, dataset, dataset=dataset)
 
 
 @app.command()
 def train_diffusion(dataset: Dataset, set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
     """Train the class-conditional diffusion model of C + 1 labels (section 4.2)."""
-    _run("train_diffusion", params, set_, dataset)
+    _run("train_diffusion", params, set_, dataset, dataset=dataset)
 
 
 @app.command()
@@ -138,18 +158,18 @@ def score_targets(
     params: ParamsFile = PARAMS,
 ) -> None:
     """Distil score-based target gradients from the diffusion model (section 4.2, eq. 8)."""
-    _run("score_targets", params, set_, dataset, split.value)
+    _run("score_targets", params, set_, dataset, split.value, dataset=dataset)
 
 
 @app.command()
 def heuristic_targets(
     dataset: Dataset,
-    source: Annotated[str, typer.Option(help="A heuristic section of [bold]datasets.<dataset>.targets[/bold].")],
+    source: Annotated[str, typer.Option(help="A heuristic section of the data set's [bold]targets[/bold].")],
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
     """Write class representatives: one image, class mean, nearest neighbour (section 4.1)."""
-    _run("heuristic_targets", params, set_, dataset, source)
+    _run("heuristic_targets", params, set_, dataset, source, dataset=dataset)
 
 
 @app.command()
@@ -164,7 +184,7 @@ def train(
     """Train one classifier (section 3)."""
     from stages.paths import Cell
 
-    _run("train", params, set_, Cell(dataset, architecture, method, lambda_))
+    _run("train", params, set_, Cell(dataset, architecture, method, lambda_), dataset=dataset)
 
 
 @app.command()
@@ -172,7 +192,7 @@ def evaluate(
     dataset: Dataset,
     architecture: Architecture,
     method: Annotated[
-        str | None, typer.Option(help="A section of [bold]datasets.<dataset>.methods[/bold]: a cell of the grid.")
+        str | None, typer.Option(help="A section of the data set's [bold]methods[/bold]: a cell of the grid.")
     ] = None,
     lambda_: Lambda = None,
     checkpoint: Annotated[
@@ -191,9 +211,10 @@ def evaluate(
 
     processes = workers or max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     if method is not None and checkpoint is None and output is None:
-        _run("evaluate", params, set_, Cell(dataset, architecture, method, lambda_), processes)
+        _run("evaluate", params, set_, Cell(dataset, architecture, method, lambda_), processes, dataset=dataset)
     elif checkpoint is not None and method is None and lambda_ is None:
-        _run("commands.evaluate_checkpoint", params, set_, checkpoint, dataset, architecture, output, processes)
+        arguments = (checkpoint, dataset, architecture, output, processes)
+        _run("commands.evaluate_checkpoint", params, set_, *arguments, dataset=dataset)
     else:
         raise InputError(
             "evaluate takes --method, with --lambda or without, or --checkpoint, with --output or without."
@@ -214,10 +235,16 @@ def evaluate_toy(set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
 
 @app.command()
 def visualize(
-    dataset: Dataset, architecture: Architecture, set_: Overrides = None, params: ParamsFile = PARAMS
+    dataset: Dataset,
+    architecture: Architecture,
+    set_aside: Annotated[
+        bool, typer.Option("--set-aside", help="First move what is not of today's grid to data/DATASET/former/.")
+    ] = False,
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
 ) -> None:
     """Draw the figures of one data set and architecture."""
-    _run("visualize", params, set_, dataset, architecture)
+    _run("visualize", params, set_, dataset, architecture, set_aside, dataset=dataset)
 
 
 @app.command()
@@ -240,16 +267,14 @@ def keep(
 @imports.command("targets")
 def import_targets(
     dataset: Dataset,
-    name: Annotated[
-        str, typer.Option(help="A section of [bold]datasets.<dataset>.targets[/bold] with source: imported.")
-    ],
+    name: Annotated[str, typer.Option(help="A section of the data set's [bold]targets[/bold] with source: imported.")],
     file: Annotated[Path, typer.Option(help="The tensor (N, 1 + C, ch, H, W): images and their target gradients.")],
     labels: Annotated[Path, typer.Option(help="The images' labels, (N,).")],
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
     """Turn published target gradients into a target store."""
-    _run("commands.import_targets", params, set_, dataset, name, file, labels)
+    _run("commands.import_targets", params, set_, dataset, name, file, labels, dataset=dataset)
 
 
 @imports.command("diffusion")
@@ -260,7 +285,7 @@ def import_diffusion(
     params: ParamsFile = PARAMS,
 ) -> None:
     """Take a published diffusion model instead of training one."""
-    _run("commands.import_diffusion", params, set_, dataset, file)
+    _run("commands.import_diffusion", params, set_, dataset, file, dataset=dataset)
 
 
 def main() -> None:
@@ -268,7 +293,7 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        if not _is_to_tell():
+        if not _reports_failure():
             sys.exit(2)
         if not isinstance(error, InputError | FloatingPointError):
             raise

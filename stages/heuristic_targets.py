@@ -11,8 +11,8 @@ from pag.data.image_store import ImageStore
 from pag.machine.ranks import first, gather, part
 from pag.targets.heuristic_store import write_nearest, write_representatives
 from pag.targets.representatives import class_mean, nearest_neighbor, one_image
-from stages.params.params import Params
-from stages.params.targets import ClassMeanParams, NearestNeighborParams, OneImageParams
+from stages.params.reading import Params
+from stages.params.targets import TARGET, HeuristicParams, NearestNeighborParams, OneImageParams
 from stages.paths import DatasetPaths
 from stages.run import stage_run
 
@@ -20,20 +20,18 @@ __all__ = ["run"]
 
 
 def run(params: Params, dataset: str, source: str) -> None:
-    """Writes `data/<dataset>/targets/<source>.zarr`; `source` names a heuristic section of `datasets.<dataset>.targets`."""
-    paths, target = DatasetPaths(dataset), params.target(dataset, source)
-    if not isinstance(target, OneImageParams | ClassMeanParams | NearestNeighborParams):
+    """Writes `data/<dataset>/targets/<source>.zarr`; `source` names a heuristic section of the data set's `targets`."""
+    paths, target = DatasetPaths(dataset), params.dataset(dataset).read(f"targets.{source}", TARGET)
+    if not isinstance(target, HeuristicParams):
         raise InputError(f"{source} needs the diffusion model: `pag score-targets` makes it.")
-    with stage_run(f"heuristic_targets@{dataset}-{source}"):
+    with stage_run("heuristic_targets", f"{dataset}-{source}"):
         write = _writer(ImageStore.open(paths.images), target, params.seed)
         if first():
             with written_whole(paths.targets(source)) as partial:
                 write(partial)
 
 
-def _writer(
-    store: ImageStore, target: OneImageParams | ClassMeanParams | NearestNeighborParams, seed: int
-) -> Callable[[Path], None]:
+def _writer(store: ImageStore, target: HeuristicParams, seed: int) -> Callable[[Path], None]:
     """Computes the targets, and gives what writes them.
 
     Representatives come from the training part alone; queries are all training rows, the validation part's too.

@@ -1,13 +1,14 @@
 """Where every artifact lies, and the cells of the grid."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.params.params import Params
+from stages.params.grid import read_grid
+from stages.params.reading import Params
 
 __all__ = [
+    "CODE",
     "DATA",
     "REPORT",
     "TIMES",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 DATA = Path("data")
+CODE = DATA / "code"
 REPORT = DATA / "report"
 TOY = DATA / "toy"
 TOY_NETWORKS = TOY / "networks.safetensors"
@@ -28,8 +30,8 @@ TIMES = DATA / "times.jsonl"
 
 
 def data_root(params: Params) -> Path:
-    """Where the data sets' original files lie: `PAG_DATA_ROOT` of the environment where it is set, else `data_root`."""
-    return Path(os.environ.get("PAG_DATA_ROOT") or params.data_root).expanduser()
+    """Where the data sets' original files lie; no result depends on it."""
+    return Path(params.main.read("data_root", str)).expanduser()
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class DatasetPaths:
     def target_examples(self) -> Path:
         """Score-based gradients of a few training images at several timesteps (figure 8)."""
         return self.root / "target_examples.safetensors"
+
+    @property
+    def originals(self) -> Path:
+        """Which original files there are, of a data set that is a folder of images."""
+        return self.root / "originals.txt"
 
     def figures(self, architecture: str) -> Path:
         """Folder with PNGs and `results.json`, all that the report reads of a data set and architecture."""
@@ -95,7 +102,7 @@ class Cell:
 
 def grid_cells(params: Params, dataset: str, architecture: str) -> Iterator[Cell]:
     """The main grid's cells, in the order of the paper's tables: vanilla, the aligned ones, the other baselines, both combined."""
-    grid = params.grid
+    grid = read_grid(params)
     first = [name for name in grid.baselines if name == "vanilla"]
     others = [name for name in grid.baselines if name not in first]
     for method in (*first, *grid.aligned, *others, *grid.combined.methods):
@@ -104,5 +111,5 @@ def grid_cells(params: Params, dataset: str, architecture: str) -> Iterator[Cell
 
 def sweep_cells(params: Params, dataset: str, architecture: str) -> Iterator[Cell]:
     """The cells of the sweep of lambda (figure 5)."""
-    for lambda_ in params.grid.lambdas:
+    for lambda_ in read_grid(params).lambdas:
         yield Cell(dataset, architecture, "score_based", lambda_)

@@ -5,11 +5,12 @@ from pag.data.datasets import validation_mask
 from pag.data.image_store import write_images
 from pag.data.originals import Original, Selection, open_original
 from pag.machine.capacity import require_disk, require_memory
-from stages.params.params import Params
+from stages.params.data import DATA_PARAMS
+from stages.params.reading import Params
 from stages.paths import DatasetPaths, data_root
 from stages.run import stage_run
 
-__all__ = ["run"]
+__all__ = ["original_of", "run"]
 
 COPIES = 3  # of the images in memory at once, at most, between their files and the store
 
@@ -20,9 +21,9 @@ def run(params: Params, dataset: str) -> None:
     Raises:
         InputError: the data set is not there and cannot be had, or there is no room for it.
     """
-    data, paths = params.dataset(dataset).data, DatasetPaths(dataset)
-    with stage_run(f"prepare@{dataset}"):
-        original = _original(params, dataset)
+    data, paths = params.dataset(dataset).read("data", DATA_PARAMS), DatasetPaths(dataset)
+    with stage_run("prepare", dataset):
+        original = original_of(params, dataset)
         require_disk({data_root(params): original.download_bytes, paths.root: original.image_bytes})
         require_memory(COPIES * original.image_bytes)
         images = original.read()
@@ -31,8 +32,13 @@ def run(params: Params, dataset: str) -> None:
             write_images(partial, images, validation)
 
 
-def _original(params: Params, dataset: str) -> Original:
-    data = params.dataset(dataset).data
+def original_of(params: Params, dataset: str) -> Original:
+    """A data set's original files, looked up and not read yet.
+
+    Raises:
+        InputError: a folder of images is not laid out as it must be.
+    """
+    data = params.dataset(dataset).read("data", DATA_PARAMS)
     selection = Selection(data.split_seed)
     if data.images_per_class is not None:
         selection = Selection(data.split_seed, data.images_per_class.train, data.images_per_class.test)

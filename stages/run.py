@@ -18,14 +18,15 @@ import torch
 from pydantic import BaseModel
 
 from pag.base.errors import InputError
-from pag.machine.precision import Precision, computing_in
+from pag.base.vocabulary import Precision
+from pag.machine.precision import computing_in
 from pag.machine.ranks import barrier, device, first, from_first
+from stages.digests import of_stage
 from stages.paths import TIMES
 
 __all__ = ["CHECKPOINTS", "device", "read_times", "stage_run"]
 
 CHECKPOINTS = Path(".checkpoints")
-CODE = (Path(__file__).parent, Path(__file__).parent.parent / "pag")
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -33,29 +34,29 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
         yield from sorted(path.rglob("*")) if path.is_dir() else [path]
 
 
-def _key(values: Iterable[object], inputs: Iterable[Path]) -> str:
-    """Digest of the parameters, the code and the contents of the inputs: what a checkpoint is valid for."""
-    digest = hashlib.sha256()
+def _key(code: str, values: Iterable[object], inputs: Iterable[Path]) -> str:
+    """Digest of the stage's code, the parameters and the contents of the inputs: what a checkpoint is valid for."""
+    digest = hashlib.sha256("\n".join(of_stage(code)).encode())
     for value in values:
         plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
         digest.update(json.dumps(plain, sort_keys=True).encode())
-    code = (path for path in _files(CODE) if path.suffix == ".py")
-    for path in (*code, *_files(inputs)):
+    for path in _files(inputs):
         if path.is_file():
             digest.update(path.name.encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _checkpoint_folder(name: str, values: Iterable[object], inputs: Iterable[Path]) -> Path:
-    folder = CHECKPOINTS / f"{name}-{_key(values, inputs)}"
+def _checkpoint_folder(name: str, code: str, values: Iterable[object], inputs: Iterable[Path]) -> Path:
+    folder = CHECKPOINTS / f"{name}-{_key(code, values, inputs)}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 @contextmanager
 def stage_run(
-    name: str,
+    code: str,
+    cell: str = "",
     *,
     values: Iterable[object] = (),
     inputs: Iterable[Path] = (),
@@ -66,7 +67,8 @@ def stage_run(
     """Runs one stage: yields its checkpoint folder, which an interrupted run finds again and a finished one deletes.
 
     Args:
-        name: the stage and its cell, as `dvc.yaml` calls them: `train_aligned@digits-resnet8-score_based`.
+        code: the stage's module in `stages`, `train`, by whose digest its checkpoints are kept.
+        cell: which of the stage's cells it is, `digits-resnet8-score_based`; none for a stage that has one.
         values: the parameters that the result depends on.
         inputs: the artifacts that it reads.
         threads: of torch on the CPU. Sums are taken in another order with another number, so it is no matter of the machine.
@@ -77,7 +79,8 @@ def stage_run(
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(threads)
     started = time.monotonic()
-    checkpoints = from_first(lambda: _checkpoint_folder(name, values, inputs))
+    name = f"{Path(code).name}@{cell}" if cell else Path(code).name
+    checkpoints = from_first(lambda: _checkpoint_folder(name, code, values, inputs))
     try:
         with computing_in(precision, device()):
             yield checkpoints

@@ -23,9 +23,11 @@ from pag.machine.progress import progress
 from pag.machine.ranks import barrier, deal, first, from_first, local_size
 from pag.targets.gradient_store import create_gradients, shard_rows, write_shard
 from pag.targets.score_based import image_classes, score_based_gradients
-from stages.params.evaluation import FiguresParams
-from stages.params.params import Params
-from stages.params.targets import DiffusionParams, DistilledParams, ScoreBasedParams
+from stages.params.diffusion import DiffusionParams
+from stages.params.evaluation import ReferenceParams
+from stages.params.figures import FiguresParams
+from stages.params.reading import Params
+from stages.params.targets import DistilledParams, ScoreBasedParams
 from stages.paths import DatasetPaths
 from stages.run import device, stage_run
 
@@ -47,11 +49,10 @@ def run(params: Params, dataset: str, split: Literal["train", "test"]) -> None:
 
 
 def _train_targets(params: Params, dataset: str) -> None:
-    paths, target, figures = DatasetPaths(dataset), params.target(dataset, SOURCE), params.dataset(dataset).figures
-    if not isinstance(target, ScoreBasedParams):
-        raise InputError(f"params.yaml: datasets.{dataset}.targets.{SOURCE}.source must be score_based.")
-    diffusion, values = params.dataset(dataset).diffusion, [params.seed, target, figures]
-    with _stage_run(f"score_targets@{dataset}", paths, diffusion, values) as checkpoints:
+    paths, file = DatasetPaths(dataset), params.dataset(dataset)
+    target, figures = file.read(f"targets.{SOURCE}", ScoreBasedParams), file.read("figures", FiguresParams)
+    diffusion, values = file.read("diffusion", DiffusionParams), [params.seed, target, figures]
+    with _stage_run(dataset, paths, diffusion, values) as checkpoints:
         store = ImageStore.open(paths.images)
         distill = _distiller(paths, "train", target, params.seed)
         size = target.shard_size
@@ -62,9 +63,10 @@ def _train_targets(params: Params, dataset: str) -> None:
 
 
 def _test_targets(params: Params, dataset: str) -> None:
-    paths, reference = DatasetPaths(dataset), params.dataset(dataset).evaluation.alignment
-    diffusion, values = params.dataset(dataset).diffusion, [params.seed, reference]
-    with _stage_run(f"test_targets@{dataset}", paths, diffusion, values) as checkpoints:
+    paths, file = DatasetPaths(dataset), params.dataset(dataset)
+    reference = file.read("evaluation.alignment", ReferenceParams)
+    diffusion, values = file.read("diffusion", DiffusionParams), [params.seed, reference]
+    with _stage_run(f"{dataset}-test", paths, diffusion, values) as checkpoints:
         store = ImageStore.open(paths.images)
         distill = _distiller(paths, "test", reference, params.seed)
         size = REFERENCE_SHARD
@@ -72,10 +74,13 @@ def _test_targets(params: Params, dataset: str) -> None:
 
 
 def _stage_run(
-    name: str, paths: DatasetPaths, diffusion: DiffusionParams, values: Sequence[object]
+    cell: str, paths: DatasetPaths, diffusion: DiffusionParams, values: Sequence[object]
 ) -> AbstractContextManager[Path]:
-    inputs, precision = [paths.images, paths.diffusion], diffusion.precision
-    return stage_run(name, values=[*values, precision], inputs=inputs, threads=diffusion.threads, precision=precision)
+    """With the threads and the precision of the diffusion model's training."""
+    values, inputs = [*values, diffusion.precision], [paths.images, paths.diffusion]
+    return stage_run(
+        "score_targets", cell, values=values, inputs=inputs, threads=diffusion.threads, precision=diffusion.precision
+    )
 
 
 def _distiller(paths: DatasetPaths, split: str, how: DistilledParams, seed: int) -> Distiller:
@@ -126,9 +131,7 @@ def _classes(part: Split, num_classes: int, distill: Distiller, how: DistilledPa
     if how.classes_per_image is None:
         return torch.arange(num_classes).expand(len(part.rows), -1)
     if how.classes_per_image > num_classes:
-        raise InputError(
-            f"params.yaml: classes_per_image is {how.classes_per_image}, and there are {num_classes} classes."
-        )
+        raise InputError(f"classes_per_image is {how.classes_per_image}, and there are {num_classes} classes.")
     given = distill.keywords
     return image_classes(given["seed"], given["split"], part.rows, num_classes, how.classes_per_image)
 

@@ -8,7 +8,8 @@ from pag.data.resizing import resize
 from pag.diffusion.model import DiffusionConfig
 from pag.diffusion.training import denoising_loss
 from pag.networks.checkpoints import load_state, read_state_dict
-from stages.params.params import Params
+from stages.params.diffusion import DiffusionParams
+from stages.params.reading import Params
 from stages.paths import DatasetPaths
 from stages.run import device, stage_run
 from stages.train_diffusion import diffusion_config, write_diffusion
@@ -20,15 +21,15 @@ EXAMPLES = 256  # validation images that the imported model is tried on
 
 
 def run(params: Params, dataset: str, file: Path) -> None:
-    """Writes `data/<dataset>/diffusion/` from the weights in `file`, of the architecture that `params.yaml` describes.
+    """Writes `data/<dataset>/diffusion/` from the weights in `file`, of the architecture that the data set's `diffusion` describes.
 
     The loss that is kept with it is that on validation images: a model of other pixels, times or noise shows by a loss near 1.
 
     Raises:
         InputError: the file is missing, damaged, of another architecture, or of a model without the label "no class".
     """
-    paths, diffusion = DatasetPaths(dataset), params.dataset(dataset).diffusion
-    with stage_run(f"import_diffusion@{dataset}", values=[diffusion], inputs=[paths.images], threads=diffusion.threads):
+    paths, diffusion = DatasetPaths(dataset), params.dataset(dataset).read("diffusion", DiffusionParams)
+    with stage_run("commands/import_diffusion", dataset, threads=diffusion.threads):
         store, state = ImageStore.open(paths.images), read_state_dict(file)
         config = diffusion_config(store, diffusion)
         _check_labels(state[LABELS].shape[0] if LABELS in state else 0, config, file)

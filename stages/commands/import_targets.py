@@ -8,8 +8,8 @@ from pag.data.image_store import ImageStore
 from pag.machine.progress import progress
 from pag.targets.gradient_store import create_gradients, shard_rows, write_shard
 from pag.targets.published import read_published_targets
-from stages.params.params import Params
-from stages.params.targets import ImportedParams
+from stages.params.reading import Params
+from stages.params.targets import TARGET, ImportedParams
 from stages.paths import DatasetPaths
 from stages.run import stage_run
 
@@ -24,12 +24,12 @@ def run(params: Params, dataset: str, name: str, file: Path, labels: Path) -> No
     Raises:
         InputError: the store's name is not that of imported targets, or the file does not have a row for each training image.
     """
-    paths, target = DatasetPaths(dataset), params.target(dataset, name)
+    paths, target = DatasetPaths(dataset), params.dataset(dataset).read(f"targets.{name}", TARGET)
     if not isinstance(target, ImportedParams):
         raise InputError(
-            f"params.yaml: datasets.{dataset}.targets.{name} is made by a stage; import under another name."
+            f"{params.dataset(dataset).name}: targets.{name} is made by a stage; import under another name."
         )
-    with stage_run(f"import_targets@{dataset}-{name}", values=[name], inputs=[paths.images]):
+    with stage_run("commands/import_targets", f"{dataset}-{name}"):
         store = ImageStore.open(paths.images)
         published, training = read_published_targets(file, labels), store.all_training()
         published.check_matches(store.num_classes, store.image_shape)

@@ -1,12 +1,15 @@
-"""Sections of `architectures`: a network of each family, and how it normalises pixels."""
+"""Sections of `architectures`: a family of networks, built-in or one's own, with its options and its normalisation."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from stages.params.section import Count, Decay, Finite, Positive, Section
+from stages.params.reading import Params
+from stages.params.section import Finite, Positive, Section
+from stages.params.training import TrainingOverrides
 
-__all__ = ["Architecture", "ArchitectureParams"]
+__all__ = ["ArchitectureParams", "read_architecture"]
 
 
 def _listed(value: object) -> object:
@@ -20,58 +23,35 @@ class NormalizationParams(Section):
     std: Annotated[tuple[Positive, ...], BeforeValidator(_listed), Field(strict=False, min_length=1)]
 
 
-class ArchitectureSection(Section):
+class ArchitectureParams(BaseModel):
+    """A network; keys beside those below are options of its family, whose own schema `stages.params.families` has.
+
+    Attributes:
+        family: a module of `pag.networks.architectures`, or `package.module:Class` of one's own.
+        normalization: `(x − mean) / std`, inside the classifier.
+        training: what the network trains with instead of what a data set's `training` says.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    family: Annotated[str, Field(pattern=r"^([a-z0-9_]+|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$")]
     normalization: NormalizationParams = NormalizationParams(mean=(0.5,), std=(0.5,))
+    training: TrainingOverrides = TrainingOverrides()
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What `pag.networks.architectures.build` takes, and what a classifier's `config.json` keeps."""
+        return {
+            "family": self.family,
+            **(self.model_extra or {}),
+            "normalization": self.normalization.model_dump(mode="json"),
+        }
 
 
-class ResNetParams(ArchitectureSection):
-    family: Literal["resnet"]
-    channels: tuple[Count, ...] = Field(strict=False)
-    blocks: tuple[Count, ...] = Field(strict=False)
-    norm: Literal["none", "batch", "group"]
-    activation: Literal["silu", "relu"]
+def read_architecture(params: Params, name: str) -> ArchitectureParams:
+    """The section of an architecture.
 
-    @model_validator(mode="after")
-    def _one_count_a_stage(self) -> Self:
-        if len(self.channels) != len(self.blocks):
-            raise ValueError("channels and blocks must have the same length")
-        return self
-
-
-class ViTParams(ArchitectureSection):
-    family: Literal["vit"]
-    patch_size: Count
-    width: Count
-    depth: Count
-    heads: Count
-    hidden: Count
-    dropout: Decay = 0.0
-
-
-class VGGParams(ArchitectureSection):
-    family: Literal["vgg"]
-    depth: Literal[11, 13, 16]
-    norm: Literal["none", "batch"]
-    dropout: Decay = 0.5
-
-
-class MLPMixerParams(ArchitectureSection):
-    family: Literal["mlp_mixer"]
-    patch_size: Count
-    width: Count
-    depth: Count
-    token_hidden: Count
-    channel_hidden: Count
-    dropout: Decay = 0.0
-
-
-class WideResNetParams(ArchitectureSection):
-    family: Literal["wide_resnet"]
-    depth: Count
-    width: Count
-    dropout: Decay = 0.0
-    duplicate_block: bool = False
-
-
-Architecture = ResNetParams | ViTParams | VGGParams | MLPMixerParams | WideResNetParams
-ArchitectureParams = Annotated[Architecture, Field(discriminator="family")]
+    Raises:
+        InputError: there is none, or it is not of this form.
+    """
+    return params.main.read(f"architectures.{name}", ArchitectureParams)

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
-from stages.params.section import Count, Fraction, Section
+from stages.params.section import Count, Fraction, Index, Section
 
-__all__ = ["DataParams"]
+__all__ = ["DATA_PARAMS", "DataParams"]
 
 
 class ImagesPerClassParams(Section):
@@ -16,7 +16,7 @@ class ImagesPerClassParams(Section):
 
 class DataSection(Section):
     validation_fraction: Fraction
-    split_seed: Annotated[int, Field(ge=0)]
+    split_seed: Index
     images_per_class: ImagesPerClassParams | None = None
 
 
@@ -36,4 +36,6 @@ class FolderParams(DataSection):
     grayscale: bool
 
 
-DataParams = Annotated[DigitsParams | PublishedParams | FolderParams, Field(discriminator="source")]
+DataSource = DigitsParams | PublishedParams | FolderParams
+DataParams = Annotated[DataSource, Field(discriminator="source")]
+DATA_PARAMS: TypeAdapter[DataSource] = TypeAdapter(DataParams)

@@ -1,13 +1,14 @@
-"""Sections `evaluation` and `figures` of a data set: what is measured on the test set (section 5), and what is drawn."""
+"""Section `evaluation` of a data set: what is measured on the test set (section 5)."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.params.section import Count, Fraction, Gradient, Name, Norm, Positive, Section
+from pag.base.vocabulary import GradientOf, NormName
+from stages.params.section import Count, Fraction, Name, Positive, Section
 from stages.params.targets import DistilledParams
 
-__all__ = ["EvaluationParams", "FiguresParams", "FoolboxAttackParams", "PGDParams", "TargetedParams"]
+__all__ = ["EvaluationParams", "FoolboxAttackParams", "PGDParams", "ReferenceParams", "TargetedParams"]
 
 FoolboxName = Literal[
     "salt_and_pepper_noise", "binary_search_contrast_reduction", "gaussian_blur", "linear_search_blended_uniform_noise",
@@ -16,11 +17,11 @@ FoolboxName = Literal[
 
 
 class ReferenceParams(DistilledParams):
-    gradient: Gradient
+    gradient: GradientOf
 
 
 class TargetedParams(Section):
-    norm: Norm
+    norm: NormName
     eps: Positive
     steps: Count
     relative_step: Positive
@@ -28,7 +29,7 @@ class TargetedParams(Section):
 
 
 class ThreatParams(Section):
-    norm: Norm
+    norm: NormName
     eps: Positive
 
 
@@ -101,8 +102,3 @@ class EvaluationParams(Section):
             if same != name:
                 raise ValueError(f"threats.{name} is the same as threats.{same}")
         return self
-
-
-class FiguresParams(Section):
-    images: Count
-    timesteps: list[Annotated[int, Field(ge=0)]]

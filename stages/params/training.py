@@ -1,37 +1,24 @@
-"""Sections `training` and `methods` of a data set: what classifiers are trained with, and to minimise what (sections 3 and 6)."""
+"""Section `training` of a data set: what classifiers are trained with; methods and architectures may have values of their own."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from pag.base.vocabulary import ObjectiveName
-from stages.params.section import (
-    Count,
-    Fraction,
-    Gradient,
-    Name,
-    NonNegative,
-    Norm,
-    OptimizerParams,
-    Positive,
-    Precision,
-    Section,
-)
+from pag.base.vocabulary import NormName, Precision
+from stages.params.optimizers import OptimizerParams
+from stages.params.section import Count, Fraction, Index, Positive, Section
 
-__all__ = [
-    "AdversarialParams", "AlignmentOptions", "Method", "MethodParams", "TradesParams", "TrainingParams",
-    "ValidationAttackParams",
-]  # fmt: skip
+__all__ = ["TrainingOverrides", "TrainingParams", "ValidationAttackParams"]
 
 
 class AugmentationParams(Section):
-    crop_padding: Annotated[int, Field(ge=0)]
+    crop_padding: Index
     flip: bool
 
 
 class ValidationAttackParams(Section):
     steps: Count
-    threats: dict[Norm, Positive]
+    threats: dict[NormName, Positive]
 
 
 class BatchStatisticsParams(Section):
@@ -71,7 +58,7 @@ class TrainingParams(Section):
 
 
 class TrainingOverrides(Section):
-    """What a method trains with instead of what its dataset's `training` says; None: the same."""
+    """What a method or an architecture trains with instead of what the data set's `training` says; None: the same."""
 
     epochs: Count | None = None
     batch_size: Count | None = None
@@ -79,83 +66,6 @@ class TrainingOverrides(Section):
     batch_norm: BatchNormParams | None = None
 
     def applied_to(self, training: TrainingParams) -> TrainingParams:
+        """`training` with the values that are given here."""
         given = {name: value for name, value in self if value is not None}
         return training.model_copy(update=given)
-
-
-class RampParams(Section):
-    until: Fraction
-    factor: NonNegative
-
-
-class AlignmentOptions(Section):
-    """How gradients are aligned; without `targets` the store is named by the method: `nearest_neighbor`, `trades+score_based`."""
-
-    targets: Name | None = None
-    gradient: Gradient
-    classes_per_step: Count
-    classes_shared: bool = False
-    ramp: RampParams | None = None
-
-
-class MethodSection(Section):
-    """What all methods have; `label` is what tables and figures call one, where its parts do not say it."""
-
-    objective: ObjectiveName
-    label: str | None = None
-    training: TrainingOverrides = TrainingOverrides()
-
-
-class CrossEntropyParams(MethodSection):
-    objective: Literal["cross_entropy"]
-
-    @property
-    def alignment(self) -> None:
-        return None
-
-
-class PGDMethodParams(MethodSection):
-    norm: Norm
-    eps: Positive
-    steps: Count
-    relative_step: Positive | None = None  # in units of ε / steps
-    step_size: Positive | None = None
-    alignment: AlignmentOptions | None = None
-
-    @model_validator(mode="after")
-    def _one_step(self) -> Self:
-        if (self.relative_step is None) == (self.step_size is None):
-            raise ValueError("give either relative_step, in units of eps/steps, or step_size")
-        return self
-
-    @property
-    def step(self) -> float:
-        """The size of a step, in the units of ε."""
-        if self.step_size is not None:
-            return self.step_size
-        assert self.relative_step is not None
-        return self.relative_step * self.eps / self.steps
-
-
-class AdversarialParams(PGDMethodParams):
-    objective: Literal["adversarial"]
-
-
-class TradesParams(PGDMethodParams):
-    objective: Literal["trades"]
-    beta: NonNegative
-    start_std: Positive = 1e-3
-
-
-class AlignmentParams(AlignmentOptions, MethodSection):
-    """Cross-entropy with alignment, eq. (4)."""
-
-    objective: Literal["alignment"]
-
-    @property
-    def alignment(self) -> AlignmentOptions:
-        return self
-
-
-Method = CrossEntropyParams | AdversarialParams | TradesParams | AlignmentParams
-MethodParams = Annotated[Method, Field(discriminator="objective")]

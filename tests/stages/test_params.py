@@ -1,177 +1,279 @@
-"""Laws of the schema: what stands in params.yaml is accepted, and each mistake is told by its key, in one sentence."""
+"""Laws of params: what stands in the files is accepted, and each mistake is one sentence with the file and the key."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.serialize import modify_yaml
 
+from pag.attacks.foolbox import FOOLBOX
 from pag.base.errors import InputError
 from stages.params import evaluation
-from stages.params.params import load_params
+from stages.params.check import check
+from stages.params.grid import read_grid, read_lambda
+from stages.params.methods import describe, method_section, source_of, training_section
+from stages.params.reading import Params
+from stages.params.training import TrainingParams
 from stages.paths import Cell, grid_cells
 
+FILES = [Path("params.yaml"), *sorted(Path("params").glob("*.yaml"))]
+DATASETS = [path.stem for path in FILES[1:]]
 MISTAKES = {
-    "datasets.digits.targets.score_based={source: score_based, timestep: 5, draws: 1, shard_size: 9, dtype: int4}": (
-        "datasets.digits.targets.score_based.dtype"
+    "params/digits.yaml:targets.score_based={source: score_based, timestep: 5, draws: 1, shard_size: 9, dtype: int4}": (
+        "params/digits.yaml: targets.score_based.dtype"
     ),
-    "datasets.tiny_imagenet.targets.score_based.classes_per_image=0": "tiny_imagenet.targets.score_based.classes_per_image",
-    "datasets.tiny_imagenet.methods.score_based={objective: alignment, gradient: logit, classes_per_step: 5, classes_shared: on}": (
+    "params/tiny_imagenet.yaml:targets.score_based.classes_per_image=0": "targets.score_based.classes_per_image",
+    "params/tiny_imagenet.yaml:methods.score_based.classes_shared=true": (
         "methods.score_based.classes_shared needs targets of all classes"
     ),
-    "datasets.digits.evaluation.threats.l2.eps=-1": "datasets.digits.evaluation.threats.l2.eps: input should be greater than 0",
-    "datasets.digits.evaluation.threats={l3: {norm: l3, eps: 1.0}}": "datasets.digits.evaluation.threats.l3.norm",
-    "datasets.digits.evaluation.threats={a: {norm: l2, eps: 1.0}, b: {norm: l2, eps: 1.0}}": "threats.b is the same as threats.a",
-    "datasets.digits.evaluation.pgd={steps: 5, restarts: 0, relative_step: 2.0}": "datasets.digits.evaluation.pgd.restarts",
-    "datasets.digits.evaluation.foolbox={attacks: {ead: {eps: 1.0, directions: 3}}, examples: 2, block_size: 2}": (
+    "params/digits.yaml:evaluation.threats.l2.eps=-1": "evaluation.threats.l2.eps: input should be greater than 0",
+    "params/digits.yaml:evaluation.threats={l3: {norm: l3, eps: 1.0}}": "params/digits.yaml: evaluation.threats.l3.norm",
+    "params/digits.yaml:evaluation.threats={a: {norm: l2, eps: 1}, b: {norm: l2, eps: 1}}": "threats.b is the same as threats.a",
+    "params/digits.yaml:evaluation.pgd={steps: 5, restarts: 0, relative_step: 2.0}": "params/digits.yaml: evaluation.pgd.restarts",
+    "params/digits.yaml:evaluation.foolbox={attacks: {ead: {eps: 1.0, directions: 3}}, examples: 2, block_size: 2}": (
         "attacks.ead has no option 'directions'"
     ),
-    "datasets.digits.evaluation.foolbox={attacks: {pixel: {eps: 1.0}}, examples: 2, block_size: 2}": "foolbox.attacks.pixel",
-    "datasets.digits.methods.one_image.classes_per_step=0": "datasets.digits.methods.one_image.classes_per_step",
-    "datasets.digits.methods.one_image={objective: alignment, gradient: logit}": "classes_per_step: field required",
-    "datasets.digits.methods.vanilla={objective: cross_entropie}": "datasets.digits.methods.vanilla",
-    "datasets.digits.training.optimizer.lr=.nan": "datasets.digits.training.optimizer.lr",
-    "datasets.digits.training.epochs=2.5": "datasets.digits.training.epochs",
-    "datasets.digits.diffusion.train_at=[3]": "timestep",
-    "datasets.digits.targets.score_based.timestep=1000": "targets.score_based.timestep is 1000",
+    "params/digits.yaml:evaluation.foolbox={attacks: {pixel: {eps: 1.0}}, examples: 2, block_size: 2}": "foolbox.attacks.pixel",
+    "params/digits.yaml:methods.one_image.classes_per_step=0": "params/digits.yaml: methods.one_image.classes_per_step",
+    "params/digits.yaml:methods.one_image={objective: alignment, gradient: logit}": "classes_per_step: field required",
+    "params/digits.yaml:methods.vanilla={objective: cross_entropie}": "params/digits.yaml: methods.vanilla",
+    "params/digits.yaml:training.optimizer.lr=.nan": "params/digits.yaml: training.optimizer.lr",
+    "params/digits.yaml:training.epochs=2.5": "params/digits.yaml: training.epochs",
+    "params/digits.yaml:diffusion.train_at=[3]": "timestep",
+    "params/digits.yaml:targets.score_based.timestep=1000": "params/digits.yaml: targets.score_based.timestep is 1000",
     "architectures.resnet8.blocks=[1]": "channels and blocks",
     "grid.aligned=[one_imag]": "'one_imag'",
     "grid.datasets=[digit]": "'digit'",
     "lambda.digits.resnet8.score_based=-0.5": "lambda.digits.resnet8.score_based",
     "grid.lambdas=[0.5, 2]": "grid.lambdas.1: write 2.0",
     "seed=-1": "seed",
-    "datasets.digits.methods.trades.beta=-1": "datasets.digits.methods.trades.beta: input should be greater",
-    "datasets.digits.methods.trades.relative_step=null": "datasets.digits.methods.trades: give either relative_step",
-    "datasets.digits.methods.at_l2={objective: adversarial, norm: l2, eps: 1.0, steps: 2, step_size: 0.1, relative_step: 1.0}": (
-        "datasets.digits.methods.at_l2: give either relative_step"
+    "architectures.resnet8.family=resnext": "architectures.resnet8.family names 'resnext'",
+    "architectures.resnet8.depth=3": "architectures.resnet8.depth: unknown key",
+    "architectures.mlp_mixer.training={batch_size: 0}": "architectures.mlp_mixer.training.batch_size",
+    "~lambda.digits.resnet8.class_mean": "lambda.digits.resnet8 has no 'class_mean', which the grid runs",
+    "lamda=1": "lamda: unknown key",
+    "grid.aligned": "--set takes key=value",
+    "seed.x=1": "has no such key",
+    "params/digits.yaml:traning.epochs=1": "params/digits.yaml: traning: unknown key",
+    "params/digit.yaml:training.epochs=1": "There is no data set 'digit'",
+    "other.yaml:seed=1": "not in other.yaml",
+    "seed=[1": "the value is not valid YAML",
+    "params/digits.yaml:methods.trades.beta=-1": "params/digits.yaml: methods.trades.beta: input should be greater",
+    "params/digits.yaml:methods.trades.relative_step=null": "params/digits.yaml: methods.trades: give either relative_step",
+    "params/digits.yaml:methods.at_l2={objective: adversarial, norm: l2, eps: 1.0, steps: 2, step_size: 0.1, relative_step: 1.0}": (
+        "params/digits.yaml: methods.at_l2: give either relative_step"
     ),
-    "datasets.digits.methods.at_l2_with_score_based.alignment.classes_per_step=0": (
-        "datasets.digits.methods.at_l2_with_score_based.alignment.classes_per_step"
+    "params/digits.yaml:methods.at_l2_with_score_based.alignment.classes_per_step=0": (
+        "params/digits.yaml: methods.at_l2_with_score_based.alignment.classes_per_step"
     ),
-    "datasets.digits.methods.at_l2_with_score_based.alignment={targets: scores, gradient: logit, classes_per_step: 1}": (
-        "datasets.digits: methods.at_l2_with_score_based names 'scores', which targets does not define"
+    "params/digits.yaml:methods.at_l2_with_score_based.alignment={targets: scores, gradient: logit, classes_per_step: 1}": (
+        "params/digits.yaml: methods.at_l2_with_score_based reads the targets 'scores', which targets does not define"
     ),
-    "datasets.digits.methods.vanilla={objective: cross_entropy, training: {epoch: 3}}": (
-        "datasets.digits.methods.vanilla.training.epoch: unknown key"
+    "params/digits.yaml:methods.vanilla={objective: cross_entropy, training: {epoch: 3}}": (
+        "params/digits.yaml: methods.vanilla.training.epoch: unknown key"
     ),
-    "datasets.digits.methods.vanilla={objective: cross_entropy, alignment: {gradient: logit}}": (
-        "datasets.digits.methods.vanilla.alignment: unknown key"
+    "params/digits.yaml:methods.vanilla={objective: cross_entropy, alignment: {gradient: logit}}": (
+        "params/digits.yaml: methods.vanilla.alignment: unknown key"
     ),
-    "datasets.digits.training.batch_norm={statistics: frozen, after: 1.5}": (
-        "datasets.digits.training.batch_norm.after: input should be less than 1"
+    "params/digits.yaml:training.batch_norm={statistics: frozen, after: 1.5}": (
+        "params/digits.yaml: training.batch_norm.after: input should be less than 1"
     ),
-    "datasets.digits.training.batch_norm={statistics: running}": "datasets.digits.training.batch_norm: ",
-    "datasets.digits.training.batch_norm={statistics: frozen}": "datasets.digits.training.batch_norm.after: field required",
+    "params/digits.yaml:training.batch_norm={statistics: running}": "params/digits.yaml: training.batch_norm: ",
+    "params/digits.yaml:training.batch_norm={statistics: frozen}": "params/digits.yaml: training.batch_norm.after: field required",
     "grid.baselines=[vanilla, score_based]": "grid.baselines is for methods without targets",
     "grid.combined={bases: [at_linf], targets: [score_based]}": "'at_linf_with_score_based'",
     "grid.combined={bases: [at_l2]}": "grid.combined.targets: field required",
-    "datasets.digits.data.source=mnist": "datasets.digits.data",
-    "datasets.digits.data.images_per_class={train: 0, test: 1}": "datasets.digits.data.images_per_class.train",
-    "datasets.cifar10.data={source: cifar10, test_fraction: 0.2, validation_fraction: 0.1, split_seed: 0}": "test_fraction",
-    "datasets.cifar10_small.data.root=": "datasets.cifar10_small.data.root",
-    "datasets.stl10.diffusion.image_size=0": "datasets.stl10.diffusion.image_size",
+    "params/digits.yaml:data.source=mnist": "params/digits.yaml: data",
+    "params/digits.yaml:data.images_per_class={train: 0, test: 1}": "params/digits.yaml: data.images_per_class.train",
+    "params/cifar10.yaml:data={source: cifar10, test_fraction: 0.2, validation_fraction: 0.1, split_seed: 0}": "test_fraction",
+    "params/cifar10_small.yaml:data.root=": "params/cifar10_small.yaml: data.root",
+    "params/stl10.yaml:diffusion.image_size=0": "params/stl10.yaml: diffusion.image_size",
 }
 READING_ANOTHER = {"objective": "alignment", "gradient": "logit", "classes_per_step": 1, "targets": "one_image"}
 
 
-@pytest.mark.parametrize(("override", "told"), MISTAKES.items())
-def test_mistake_is_told_by_its_key(override, told):
+def checked(*overrides, path=Path("params.yaml")):
+    params = Params(path, overrides)
+    check(params, DATASETS)
+    return params
+
+
+def test_every_file_is_accepted():
+    checked()
+
+
+@pytest.mark.parametrize(("override", "expected"), MISTAKES.items())
+def test_mistake_is_one_sentence_with_its_key(override, expected):
     with pytest.raises(InputError) as error:
-        load_params(overrides=[override])
+        checked(override)
     sentence = str(error.value)
-    assert told in sentence
-    assert sentence.startswith("params.yaml: ")
+    assert expected in sentence
+    assert sentence.endswith(".")
     assert "\n" not in sentence
 
 
-@pytest.mark.parametrize("override", ["lamda=1", "datasets.digits.traning.epochs=1", "seed.x=1"])
-def test_override_of_an_unknown_key_is_refused(override):
-    with pytest.raises(InputError, match="has no such key"):
-        load_params(overrides=[override])
+@pytest.fixture
+def copied(tmp_path):
+    """The files in a folder of their own."""
+    shutil.copy("params.yaml", tmp_path)
+    shutil.copytree("params", tmp_path / "params")
+    return tmp_path
 
 
-def test_unknown_key_in_the_file_is_refused(tmp_path):
-    raw = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    training = raw["datasets"]["digits"]["training"]
-    training["epoch"] = training.pop("epochs")
-    file = tmp_path / "params.yaml"
+def test_unknown_key_in_a_file_is_refused(copied):
+    file = copied / "params/digits.yaml"
+    raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    raw["training"]["epoch"] = raw["training"].pop("epochs")
     file.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    with pytest.raises(InputError, match=r"datasets\.digits\.training\.epoch: unknown key"):
-        load_params(file)
+    with pytest.raises(InputError, match=r"params/digits\.yaml: training\.epoch: unknown key"):
+        checked(path=copied / "params.yaml")
 
 
-def test_missing_or_broken_file_is_named(tmp_path):
+def test_missing_or_broken_file_is_named(copied):
     with pytest.raises(InputError, match=r"nowhere\.yaml"):
-        load_params(tmp_path / "nowhere.yaml")
-    broken = tmp_path / "broken.yaml"
-    broken.write_text("a: [1", encoding="utf-8")
-    with pytest.raises(InputError, match=r"broken\.yaml is not valid YAML"):
-        load_params(broken)
+        checked(path=copied / "nowhere.yaml")
+    (copied / "params/digits.yaml").write_text("a: [1", encoding="utf-8")
+    with pytest.raises(InputError, match=r"digits\.yaml is not valid YAML"):
+        checked(path=copied / "params.yaml")
+
+
+def test_a_data_set_of_ones_own_is_one_new_file(copied):
+    shutil.copy(copied / "params/digits.yaml", copied / "params/mine.yaml")
+    params = Params(
+        copied / "params.yaml",
+        [
+            "grid.datasets=[mine]",
+            "lambda.mine="
+            + yaml.safe_dump({"resnet8": dict.fromkeys(read_grid(Params()).aligned, 1.0)}, default_flow_style=True),
+        ],
+    )
+    check(params)
+    assert next(grid_cells(params, "mine", "resnet8")).dataset == "mine"
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_files_are_in_the_form_that_dvc_writes(path, copied):
+    """`dvc exp run -S` alters a key: the rest of the file must stay as it is."""
+    before = path.read_text(encoding="utf-8")
+    with modify_yaml(copied / path):
+        pass
+    assert (copied / path).read_text(encoding="utf-8") == before
 
 
 def test_override_changes_its_key_alone():
-    default, changed = load_params(), load_params(overrides=["lambda.digits.resnet8.score_based=0.25"])
-    assert changed.lambda_of("digits", "resnet8", "score_based") == 0.25
-    assert changed.datasets == default.datasets
+    default, changed = Params(), Params(overrides=["lambda.digits.resnet8.score_based=0.25"])
+    assert read_lambda(changed, "digits", "resnet8", "score_based") == 0.25
+    changed.main.content["lambda"]["digits"]["resnet8"]["score_based"] = 2.0
+    assert changed.main.content == default.main.content
 
 
-def test_listed_method_must_read_the_store_that_its_stage_waits_for():
-    override = f"datasets.digits.methods.score_based={READING_ANOTHER}"
-    assert (
-        load_params(overrides=[override, "grid.aligned=[one_image]"]).dataset("digits").source("score_based")
-        == "one_image"
-    )
+@pytest.mark.parametrize("override", ["compiled=true", "+compiled=true"])
+def test_override_may_name_an_optional_key(override):
+    sign, name = ("+", override[1:]) if override.startswith("+") else ("", override)
+    params = checked(f"{sign}params/digits.yaml:training.{name}")
+    assert params.dataset("digits").read("training", TrainingParams).compiled
+
+
+def test_override_takes_a_key_away():
+    params = checked("~params/digits.yaml:training.batch_norm")
+    assert "batch_norm" not in params.dataset("digits").content["training"]
+
+
+def test_missing_key_is_named_when_it_is_read():
+    with pytest.raises(InputError, match=r"params\.yaml: lambda\.digits has no 'resnet9' \(it has resnet8\)"):
+        read_lambda(Params(), "digits", "resnet9", "score_based")
+
+
+def test_listed_method_must_read_the_store_that_its_stage_depends_on():
+    override = f"params/digits.yaml:methods.score_based={READING_ANOTHER}"
+    params = checked(override, "grid.aligned=[one_image]")
+    assert source_of("score_based", method_section(params, "digits", "score_based")) == "one_image"
     with pytest.raises(
         InputError, match=r"grid\.aligned is for methods that read the targets score_based, and .*one_image"
     ):
-        load_params(overrides=[override])
+        checked(override)
 
 
-def test_a_methods_name_tells_its_store_unless_it_says_another():
-    digits = load_params().dataset("digits")
-    sources = {name: digits.source(name) for name in ("vanilla", "trades", "class_mean", "trades_with_score_based")}
-    assert sources == {
-        "vanilla": None, "trades": None, "class_mean": "class_mean", "trades_with_score_based": "score_based",
-    }  # fmt: skip
+@pytest.mark.parametrize(
+    ("dataset", "name", "value"),
+    [
+        ("digits", "vanilla", ("cross_entropy", None, None, None, "Vanilla", "vanilla")),
+        ("digits", "class_mean", ("alignment", "class_mean", "class_mean", "image", "CM", "heuristic")),
+        (
+            "digits",
+            "nearest_neighbor_own_class",
+            (
+                "alignment",
+                "nearest_neighbor_own_class",
+                "nearest_neighbor",
+                "own_class",
+                "NN (own class)",
+                "own-class heuristic",
+            ),
+        ),
+        ("digits", "score_based", ("alignment", "score_based", "score_based", None, "SBG", "score-based")),
+        (
+            "digits",
+            "trades_with_score_based",
+            ("trades", "score_based", "score_based", None, "TRADES + SBG", "adversarial"),
+        ),
+        ("digits", "at_linf", ("adversarial", None, None, None, "AT L∞", "adversarial")),
+        ("cifar10", "published", ("alignment", "published", "imported", None, "published SBG", "imported")),
+        (
+            "cifar10",
+            "frozen_with_score_based",
+            ("alignment", "score_based", "score_based", None, "frozen stats + SBG", "score-based"),
+        ),
+    ],
+)
+def test_a_method_is_described_by_its_section_and_not_by_its_name(dataset, name, value):
+    method = describe(Params(), dataset, name)
+    assert (method.objective, method.source, method.kind, method.relative_to, method.label, method.family) == value
+    params = Params()
+    methods = params.dataset(dataset).content["methods"]
+    section = {"targets": method.source, **methods[name]} if method.objective == "alignment" else methods[name]
+    methods["renamed"] = section
+    assert describe(params, dataset, "renamed") == method.model_copy(update={"name": "renamed"})
 
 
-def test_method_trains_with_its_own_values_where_it_has_some():
-    override = (
-        "{objective: cross_entropy, training: {epochs: 3, optimizer: {name: sgd, lr: 0.1, weight_decay: 2.0e-4}}}"
+def test_method_trains_with_its_own_values_then_its_architectures_then_the_data_sets():
+    own = "{objective: cross_entropy, training: {epochs: 3, optimizer: {name: sgd, lr: 0.1, weight_decay: 2.0e-4}}}"
+    params = checked(
+        f"params/digits.yaml:methods.vanilla={own}", "architectures.resnet8.training={epochs: 7, batch_size: 32}"
     )
-    params = load_params(overrides=[f"datasets.digits.methods.vanilla={override}"])
-    usual, own = params.dataset("digits").training, params.training("digits", "vanilla")
-    assert (own.epochs, own.optimizer.name, own.optimizer.weight_decay) == (3, "sgd", 2e-4)
-    assert own.model_copy(update={"epochs": usual.epochs, "optimizer": usual.optimizer}) == usual
-    assert params.training("digits", "score_based") == usual
+    usual = params.dataset("digits").read("training", TrainingParams)
+    of_method, of_architecture = (training_section(params, "digits", "resnet8", m) for m in ("vanilla", "score_based"))
+    assert (of_method.epochs, of_method.batch_size, of_method.optimizer.lr) == (3, 32, 0.1)
+    assert (of_architecture.epochs, of_architecture.batch_size) == (7, 32)
+    assert of_architecture.model_copy(update={"epochs": usual.epochs, "batch_size": usual.batch_size}) == usual
+    assert training_section(params, "digits", "resnet18", "score_based") == usual
 
 
 def test_steps_are_relative_to_eps_or_absolute():
-    relative = load_params().method("digits", "at_l2")
-    assert relative.step == 1.5 * 0.9 / 7
-    override = "datasets.digits.methods.at_l2={objective: adversarial, norm: l2, eps: 0.9, steps: 7, step_size: 0.007}"
-    assert load_params(overrides=[override]).method("digits", "at_l2").step == 0.007
+    assert method_section(Params(), "digits", "at_l2").step == 1.5 * 0.9 / 7
+    override = (
+        "params/digits.yaml:methods.at_l2={objective: adversarial, norm: l2, eps: 0.9, steps: 7, step_size: 0.007}"
+    )
+    assert method_section(Params(overrides=[override]), "digits", "at_l2").step == 0.007
 
 
 def test_combined_methods_are_the_last_cells_of_the_grid():
-    plain, params = (
-        load_params(),
-        load_params(overrides=["grid.combined={bases: [at_l2, trades], targets: [score_based]}"]),
-    )
+    params = checked("grid.combined={bases: [at_l2, trades], targets: [score_based]}")
     cells = [cell.method for cell in grid_cells(params, "digits", "resnet8")]
-    usual = [cell.method for cell in grid_cells(plain, "digits", "resnet8")]
+    usual = [cell.method for cell in grid_cells(Params(), "digits", "resnet8")]
     assert cells == [*usual, "at_l2_with_score_based", "trades_with_score_based"]
-    assert [params.lambda_of("digits", "resnet8", method) for method in cells[-2:]] == [0.2, 0.5]
+    assert [read_lambda(params, "digits", "resnet8", method) for method in cells[-2:]] == [0.2, 0.5]
 
 
-@pytest.mark.parametrize("dataset", load_params().datasets)
+@pytest.mark.parametrize("dataset", DATASETS)
 def test_every_data_set_defines_what_the_default_grid_runs(dataset):
-    params = load_params(overrides=[f"grid.datasets=[{dataset}]"])
-    first = next(iter(params.lambda_[dataset]))  # the others run some methods of the paper alone
-    assert set(params.grid.aligned) <= set(params.lambda_[dataset][first])
+    first = next(iter(Params().main.content["lambda"][dataset]))  # the others run some methods of the paper alone
+    checked(f"grid.datasets=[{dataset}]", f"grid.architectures=[{first}]")
 
 
 def test_paper_numbers():
-    params = load_params()
+    params = Params()
     table_8 = {
         ("cifar10", "resnet18"): {"one_image": 0.2, "class_mean": 0.2, "nearest_neighbor": 0.2, "score_based": 1.5},
         ("cifar10", "vit"): {"one_image": 0.1, "class_mean": 0.1, "nearest_neighbor": 0.1, "score_based": 3.0},
@@ -180,28 +282,30 @@ def test_paper_numbers():
     }
     for (dataset, architecture), lambdas in table_8.items():
         for method, lambda_ in lambdas.items():
-            assert params.lambda_of(dataset, architecture, method) == lambda_
+            assert read_lambda(params, dataset, architecture, method) == lambda_
     for name, linf, batch_size in (("cifar10", 8, 64), ("cifar100", 8, 64), ("stl10", 4, 32), ("tiny_imagenet", 8, 64)):
-        dataset = params.datasets[name]
-        threats = {name: threat.eps for name, threat in dataset.evaluation.threats.items()}
-        assert dataset.training.validation_attack.threats == {"l2": 0.5, "linf": linf / 255}
-        assert threats.items() >= dataset.training.validation_attack.threats.items()
-        assert {m.eps for m in dataset.methods.values() if m.objective == "adversarial"} == {0.5, linf / 255}
-        assert dataset.training.batch_size == batch_size
+        file = params.dataset(name)
+        training = training_section(params, name, "resnet18", "vanilla")
+        threats = {n: t.eps for n, t in file.read("evaluation", evaluation.EvaluationParams).threats.items()}
+        assert training.validation_attack.threats == {"l2": 0.5, "linf": linf / 255}
+        assert threats.items() >= training.validation_attack.threats.items()
+        assert {m["eps"] for m in file.content["methods"].values() if m["objective"] == "adversarial"} == {
+            0.5,
+            linf / 255,
+        }
+        assert training.batch_size == batch_size
+    assert training_section(params, "cifar10", "mlp_mixer", "score_based").batch_size == 128
 
 
-def test_foolbox_options_are_those_of_its_attacks():
-    from pag.attacks.foolbox import FOOLBOX
-
-    assert {name: set(kind.options) for name, kind in FOOLBOX.items()} == evaluation._FOOLBOX_OPTIONS
+def test_foolbox_knows_the_options_of_its_attacks():
     for kind in FOOLBOX.values():
         options = dict.fromkeys(kind.options, 3)
         assert evaluation.FoolboxAttackParams(eps=1.0, **options).options == options
-        kind.make(options)  # Foolbox knows them
+        kind.make(options)
 
 
 def test_grid_cells_have_names_of_their_own_and_vanilla_first():
-    cells = list(grid_cells(load_params(), "digits", "resnet8"))
+    cells = list(grid_cells(Params(), "digits", "resnet8"))
     assert cells[0] == Cell("digits", "resnet8", "vanilla")
     assert len({cell.classifier for cell in cells}) == len(cells)
     assert Cell("digits", "resnet8", "score_based", 0.5).name == "resnet8-score_based-lambda-0.5"

@@ -40,7 +40,8 @@ def open_folder(data_root: Path, selection: Selection, *, root: str, image_size:
     parts = {part: _selected(base / part, classes, part, selection) for part in ("train", "test")}
     size = image_size**2 * (1 if grayscale else 3)
     read = partial(_read, base.name, parts["train"], parts["test"], classes, image_size, grayscale)
-    return Original(read, size * sum(len(paths) for paths, _ in parts.values()))
+    files = tuple(path for paths, _ in parts.values() for path in paths)
+    return Original(read, size * len(files), files=files)
 
 
 def _classes(base: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -24,11 +25,13 @@ class Original:
         read: reads it; downloads it before, where it is missing and can be had.
         image_bytes: of its images as uint8 arrays.
         download_bytes: what its download and unpacking will add to the data root.
+        files: those that will be read, where nothing else says what is in them, as published checksums do.
     """
 
     read: Callable[[], Dataset]
     image_bytes: int
     download_bytes: int = 0
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,65 @@
+"""`code`: which code each stage runs, with a digest of each source file, so that DVC re-runs what an edit concerns.
+
+Networks are found by the name of their family, so each architecture has a file of its own: a new one re-trains none of the others.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from pag.base.errors import InputError
+from pag.base.files import written_whole
+from pag.networks.architectures import family_module
+from stages.digests import ROOT, digest_lines, of_file, of_stage, sources
+from stages.params.architectures import ArchitectureParams
+from stages.params.reading import Params
+from stages.paths import CODE
+
+__all__ = ["STAGES", "run"]
+
+STAGES = (
+    "prepare",
+    "originals",
+    "train_diffusion",
+    "score_targets",
+    "heuristic_targets",
+    "train",
+    "evaluate",
+    "train_toy",
+    "evaluate_toy",
+    "visualize",
+    "report",
+)
+_ARCHITECTURES: TypeAdapter[dict[str, ArchitectureParams]] = TypeAdapter(dict[str, ArchitectureParams])
+
+
+def run(params: Params) -> None:
+    """Writes `data/code/<stage>.txt` and `data/code/architectures/<architecture>.txt`.
+
+    Raises:
+        InputError: the module of a family is not there.
+    """
+    with written_whole(CODE) as folder:
+        (folder / "architectures").mkdir(parents=True)
+        for stage in STAGES:
+            _write(folder / f"{stage}.txt", of_stage(stage))
+        for name, architecture in params.main.read("architectures", _ARCHITECTURES).items():
+            _write(folder / "architectures" / f"{name}.txt", _of_family(name, architecture.family))
+
+
+def _write(path: Path, lines: list[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _of_family(name: str, family: str) -> list[str]:
+    """The module of a network's class with what it imports; outside the project, the module alone."""
+    module = family_module(family)
+    try:
+        spec = find_spec(module)
+    except ImportError:
+        spec = None
+    if spec is None or spec.origin is None:
+        raise InputError(f"params.yaml: architectures.{name}.family: there is no module {module}.")
+    path = Path(spec.origin).resolve()
+    return digest_lines(sources(path)) if path.is_relative_to(ROOT) else [f"{of_file(path)} {module}"]

@@ -1,0 +1,170 @@
+"""The check of whole files: every key known, every value possible, and what one section says of another true.
+
+Each command checks `params.yaml` and the data sets of today's grid before it does anything, so that a typo in the grid is found
+before the first stage runs, and not at the stage that it belongs to.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from pag.base.errors import InputError
+from stages.params.architectures import ArchitectureParams
+from stages.params.data import DataParams
+from stages.params.diffusion import DiffusionParams
+from stages.params.evaluation import EvaluationParams
+from stages.params.families import FAMILIES
+from stages.params.figures import FiguresParams
+from stages.params.grid import GridParams
+from stages.params.methods import MethodParams, source_of
+from stages.params.reading import Params, ParamsFile, dataset_file, sentence
+from stages.params.section import Name, NonNegative, Section, Seed
+from stages.params.targets import ScoreBasedParams, TargetParams
+from stages.params.toy import ToyParams
+from stages.params.training import TrainingParams
+
+__all__ = ["check"]
+
+S = TypeVar("S", bound=Section)
+Lambdas = dict[Name, dict[Name, dict[Name, NonNegative]]]
+
+
+class MainParams(Section):
+    """The whole of `params.yaml`."""
+
+    seed: Seed
+    data_root: Annotated[str, Field(min_length=1)]
+    launcher: str = ""
+    grid: GridParams
+    lambda_: Lambdas = Field(alias="lambda")
+    architectures: dict[Name, ArchitectureParams]
+    toy: ToyParams
+
+
+class DatasetParams(Section):
+    """The whole of a data set's file."""
+
+    data: DataParams
+    diffusion: DiffusionParams
+    targets: dict[Name, TargetParams]
+    training: TrainingParams
+    methods: dict[Name, MethodParams]
+    evaluation: EvaluationParams
+    figures: FiguresParams
+
+    @model_validator(mode="after")
+    def _sources_are_defined(self) -> Self:
+        for name, method in self.methods.items():
+            source = source_of(name, method)
+            if source is not None and source not in self.targets:
+                raise ValueError(f"methods.{name} reads the targets {source!r}, which targets does not define")
+        return self
+
+    @model_validator(mode="after")
+    def _shared_classes_are_everywhere(self) -> Self:
+        for name, method in self.methods.items():
+            shared = method.alignment is not None and method.alignment.classes_shared
+            target = self.targets.get(source_of(name, method) or "")
+            if shared and isinstance(target, ScoreBasedParams) and target.classes_per_image is not None:
+                raise ValueError(f"methods.{name}.classes_shared needs targets of all classes: classes_per_image null")
+        return self
+
+    @model_validator(mode="after")
+    def _timesteps_are_trained(self) -> Self:
+        trained = self.diffusion.train_at
+        used = [("evaluation.alignment.timestep", self.evaluation.alignment.timestep)]
+        used += [
+            (f"targets.{name}.timestep", target.timestep)
+            for name, target in self.targets.items()
+            if isinstance(target, ScoreBasedParams)
+        ]
+        used += [("figures.timesteps", t) for t in self.figures.timesteps]
+        for key, t in used:
+            if t >= self.diffusion.timesteps or (trained != "all" and t not in trained):
+                raise ValueError(
+                    f"{key} is {t}, a timestep that diffusion.timesteps and diffusion.train_at leave untrained"
+                )
+        return self
+
+
+def check(params: Params, datasets: Sequence[str] = ()) -> None:
+    """Checks `params.yaml` and the files of the grid's data sets.
+
+    Args:
+        params: all parameters, overrides included.
+        datasets: further data sets to check, those that a command is given.
+
+    Raises:
+        InputError: a key is unknown, missing or impossible; the sentence names the file and the key.
+    """
+    main = _validated(params.main, MainParams)
+    for name, architecture in main.architectures.items():
+        _check_family(params.main.name, name, architecture)
+    for name in main.grid.architectures:
+        _require(name, main.architectures, f"{params.main.name}: grid.architectures", "architectures")
+    known = dict.fromkeys(params.datasets())
+    for name in main.grid.datasets:
+        _require(name, known, f"{params.main.name}: grid.datasets", "params/")
+    for name in dict.fromkeys((*main.grid.datasets, *datasets)):
+        dataset = _validated(params.dataset(name), DatasetParams)
+        if name in main.grid.datasets:
+            _check_grid(params.main.name, main, name, dataset)
+
+
+def _validated(file: ParamsFile, schema: type[S]) -> S:
+    try:
+        return schema.model_validate(file.content)
+    except ValidationError as error:
+        raise InputError(sentence(error, file.content, file.name)) from None
+
+
+def _check_family(file: str, name: str, architecture: ArchitectureParams) -> None:
+    """The options of a built-in family; those of one's own are known to its class alone."""
+    if ":" in architecture.family:
+        return
+    key = f"architectures.{name}"
+    _require(architecture.family, FAMILIES, f"{file}: {key}.family", "the built-in families")
+    given = architecture.model_extra or {}
+    try:
+        TypeAdapter(FAMILIES[architecture.family]).validate_python(given)
+    except ValidationError as error:
+        raise InputError(sentence(error, given, file, key)) from None
+
+
+def _check_grid(file: str, main: MainParams, name: str, dataset: DatasetParams) -> None:
+    """Every method and source that the grid names is there, reads what dvc.yaml says, and has a λ."""
+    where = dataset_file(name)
+    for key, method, source in main.grid.methods():
+        _require(method, dataset.methods, f"{file}: {key}", f"methods of {where}")
+        reads = source_of(method, dataset.methods[method])
+        if reads != source:
+            raise InputError(
+                f"{file}: {key} is for {_reading(source)}, and {method} of {where} is one of {_reading(reads)}."
+            )
+        if source is not None:
+            _check_lambda(file, main, name, method)
+    for source in main.grid.heuristics:
+        _require(source, dataset.targets, f"{file}: grid.heuristics", f"targets of {where}")
+    if main.grid.lambdas:
+        _require("score_based", dataset.methods, f"{file}: grid.lambdas", f"methods of {where}")
+
+
+def _check_lambda(file: str, main: MainParams, dataset: str, method: str) -> None:
+    section: Mapping[str, Any] = main.lambda_
+    keys = ["lambda"]
+    for architecture in main.grid.architectures:
+        for name in (dataset, architecture, method):
+            if name not in section:
+                raise InputError(f"{file}: {'.'.join(keys)} has no {name!r}, which the grid runs.")
+            section, keys = section[name], [*keys, name]
+        section, keys = main.lambda_, ["lambda"]
+
+
+def _require(name: str, known: Mapping[str, object], where: str, section: str) -> None:
+    if name not in known:
+        raise InputError(f"{where} names {name!r}, which {section} does not have (it has {', '.join(known)}).")
+
+
+def _reading(source: str | None) -> str:
+    return f"methods that read the targets {source}" if source else "methods without targets"

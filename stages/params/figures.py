@@ -1,0 +1,12 @@
+"""Section `figures` of a data set: what is drawn of it."""
+
+from stages.params.section import Count, Index, Section
+
+__all__ = ["FiguresParams"]
+
+
+class FiguresParams(Section):
+    """Of how many training images target gradients are drawn (figure 7), and at which timesteps (figure 8)."""
+
+    images: Count
+    timesteps: list[Index]

@@ -1,0 +1,63 @@
+"""Sections `grid` and `lambda`: what `dvc repro` runs, and the weight of the alignment term in each classifier."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import BeforeValidator, TypeAdapter
+
+from stages.params.reading import Params
+from stages.params.section import Name, NonNegative, Section
+
+__all__ = ["GridParams", "read_grid", "read_lambda"]
+
+
+def _with_decimal_point(value: object) -> object:
+    """The paths in dvc.yaml spell λ as the file does, and those of a cell as Python does: `2.0`."""
+    if isinstance(value, int):
+        raise ValueError(f"write {value}.0")
+    return value
+
+
+class CombinedParams(Section):
+    """Methods `<base>_with_<targets>`, every base with every store: `at_l2_with_score_based`."""
+
+    bases: list[Name]
+    targets: list[Name]
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """The store that each method reads."""
+        return {f"{base}_with_{targets}": targets for base in self.bases for targets in self.targets}
+
+
+class GridParams(Section):
+    datasets: list[Name]
+    architectures: list[Name]
+    baselines: list[Name]
+    heuristics: list[Name]
+    aligned: list[Name]
+    combined: CombinedParams
+    lambdas: list[Annotated[NonNegative, BeforeValidator(_with_decimal_point)]]
+
+    def methods(self) -> Iterator[tuple[str, str, str | None]]:
+        """Key of the grid, method, and the target store that dvc.yaml makes it depend on, for every method that is named."""
+        yield from (("grid.baselines", method, None) for method in self.baselines)
+        yield from (("grid.aligned", method, method) for method in self.aligned)
+        yield from (("grid.combined", method, targets) for method, targets in self.combined.methods.items())
+
+
+LAMBDA: TypeAdapter[float] = TypeAdapter(NonNegative)
+
+
+def read_grid(params: Params) -> GridParams:
+    """Today's grid."""
+    return params.main.read("grid", GridParams)
+
+
+def read_lambda(params: Params, dataset: str, architecture: str, method: str) -> float:
+    """λ of eq. (4) for a classifier.
+
+    Raises:
+        InputError: `lambda` has no entry for it.
+    """
+    return params.main.read(f"lambda.{dataset}.{architecture}.{method}", LAMBDA)
