@@ -1,75 +1,116 @@
-"""The default pipeline, end to end at a tiny size, through DVC itself."""
+"""The pipeline, end to end at a tiny size, through DVC itself: digits as a folder of pictures, a data set of one's own."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 from safetensors.torch import load_file
+from sklearn.datasets import load_digits
+
+from stages.code import STAGES
 
 pytestmark = pytest.mark.pipeline
 
-TINY = {
-    "grid.baselines": ["vanilla", "at_l2"],
-    "grid.heuristics": ["class_mean"],
-    "grid.aligned": ["class_mean", "score_based"],
-    "grid.lambdas": [0.5],
-    "datasets.digits.diffusion.steps": 3,
-    "datasets.digits.diffusion.batch_size": 16,
-    "datasets.digits.diffusion.samples": {"per_class": 1, "steps": 2},
-    "datasets.digits.training.epochs": 1,
-    "datasets.digits.training.batch_size": 256,
-    # so large that the first attack fools every example: the later ones cost nothing
-    "datasets.digits.evaluation.threats.l2.eps": 8.0,
-    "datasets.digits.evaluation.threats.linf.eps": 1.0,
-    "datasets.digits.evaluation.examples": 12,
-    "datasets.digits.evaluation.block_size": 6,
-    "datasets.digits.evaluation.alignment.draws": 1,
-    "datasets.digits.evaluation.targeted.steps": 2,
-    "toy.pairs": 2,
-    "toy.epochs": 1,
-    "toy.data": {"train": 60, "test": 60},
-}
+HELPERS = Path(__file__).parents[1] / "helpers"
+COPIED = ("pag", "stages", "extensions", "results", "downloads", "params", "dvc.yaml", ".dvcignore", ".gitignore")
+GRID = {
+    "datasets": ["tiny"], "architectures": ["resnet8"], "baselines": ["vanilla"], "heuristics": ["class_mean"],
+    "aligned": ["class_mean", "score_based"], "combined": {"bases": ["at_l2"], "targets": ["class_mean"]}, "lambdas": [0.5],
+}  # fmt: skip
+LAMBDAS = {"class_mean": 0.2, "score_based": 2.0, "at_l2_with_class_mean": 0.2}
+AT_L2 = {
+    "objective": "adversarial", "norm": "l2", "eps": 0.9, "steps": 1, "relative_step": 1.5,
+    "alignment": {"targets": "class_mean", "gradient": "log_softmax", "classes_per_step": 1},
+}  # fmt: skip
+TRAIN, TEST = 9, 2  # pictures of each class
+CELLS = ("at_l2_with_class_mean", "class_mean", "score_based", "score_based-lambda-0.5", "vanilla")
+WHERE = {"params.yaml": {"data_root", "launcher"}}  # say where work is done, not what comes of it
 
 
-def _tiny_params():
+def _dataset():
+    """The parameters of the digits, at a tiny size and read from a folder."""
+    params = yaml.safe_load(Path("params/digits.yaml").read_text(encoding="utf-8"))
+    params["data"] = {
+        "source": "folder", "root": "tiny", "image_size": 8, "grayscale": True, "validation_fraction": 0.2, "split_seed": 0,
+    }  # fmt: skip
+    params["diffusion"] |= {"steps": 3, "batch_size": 16, "samples": {"per_class": 1, "steps": 2}}
+    params["targets"]["class_mean"] |= {"relative_to": "own_class"}
+    params["training"] |= {"epochs": 1, "batch_size": 64}
+    params["methods"]["at_l2_with_class_mean"] = AT_L2
+    params["evaluation"] |= {
+        # so large that the first attack fools every example: the later ones cost nothing
+        "threats": {"l2": {"norm": "l2", "eps": 8.0}, "linf": {"norm": "linf", "eps": 1.0}},
+        "examples": 12, "block_size": 6, "pgd": {"steps": 1, "restarts": 1, "relative_step": 1.0},
+        "foolbox": {"attacks": {"gaussian_blur": {"eps": 2.0, "steps": 2}}, "examples": 4, "block_size": 4},
+    }  # fmt: skip
+    params["evaluation"]["alignment"]["draws"] = 1
+    params["evaluation"]["targeted"] |= {"steps": 2, "images": 1}
+    params["figures"] = {"images": 1, "timesteps": [500]}
+    return params
+
+
+def _main():
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    for key, value in TINY.items():
-        *parents, leaf = key.split(".")
-        section = params
-        for parent in parents:
-            section = section[parent]
-        section[leaf] = value
-    return yaml.safe_dump(params, sort_keys=False)
+    params["toy"] |= {"pairs": 2, "epochs": 1, "data": {"train": 60, "test": 60}}
+    params["lambda"]["tiny"] = {"resnet8": LAMBDAS}
+    return params | {"grid": GRID}
+
+
+def _write_pictures(root):
+    digits = load_digits()
+    for c in range(10):
+        for i, row in enumerate(np.flatnonzero(digits.target == c)[: TRAIN + TEST]):
+            path = root / ("train" if i < TRAIN else "test") / str(c) / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.uint8(digits.images[row] * 255 / 16)).save(path)
 
 
 class Project:
     """A copy of the project in a folder of its own, with its own git and DVC repositories."""
 
     def __init__(self, root):
-        self.root = root
-        for name in ("pag", "stages", "results"):
-            shutil.copytree(name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
-            shutil.copy(name, root / name)
-        (root / "params.yaml").write_text(_tiny_params(), encoding="utf-8")
+        self.root, self.recorded = root / "project", root / "recorded"
+        self.recorded.mkdir()
+        self.root.mkdir()
+        for name in COPIED:
+            copy = shutil.copytree if Path(name).is_dir() else shutil.copy
+            copy(
+                name,
+                self.root / name,
+                **({"ignore": shutil.ignore_patterns("__pycache__")} if Path(name).is_dir() else {}),
+            )
+        (self.root / "params.yaml").write_text(yaml.safe_dump(_main(), sort_keys=False), encoding="utf-8")
+        (self.root / "params/tiny.yaml").write_text(yaml.safe_dump(_dataset(), sort_keys=False), encoding="utf-8")
+        _write_pictures(self.root / "downloads/tiny")
         self.run("git", "init", "--quiet")
         self.run("dvc", "init", "--quiet")
+        shutil.copy(".dvc/config", self.root / ".dvc/config")
         self.commit()
 
-    def run(self, *command):
-        """Runs a command of this environment in the project; its output, or the test fails with it."""
+    def attempt(self, *command, record=False):
+        """Runs a command of this environment in the project, with the code of the folder that it stands in."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         identity = {
             f"GIT_{who}_{what}": "test@pag.invalid" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
         }
-        env = {**os.environ, **identity, "PATH": path, "PYTHONPATH": str(self.root), "DVC_NO_ANALYTICS": "true"}
-        done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, check=False)
+        env = {**os.environ, **identity, "PATH": path, "DVC_NO_ANALYTICS": "true"}
+        env.pop("PYTHONPATH", None)
+        if record:
+            env |= {"PYTHONPATH": str(HELPERS / "recorder"), "RECORDED_READS": str(self.recorded)}
+        return subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, check=False)
+
+    def run(self, *command, record=False):
+        """The output of a command, or the test fails with it."""
+        done = self.attempt(*command, record=record)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
 
@@ -77,32 +118,87 @@ class Project:
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--message", "state")
 
-    def stages_run(self, *command):
-        lines = self.run(*command).splitlines()
+    def stages_run(self, *command, record=False):
+        lines = self.run(*command, record=record).splitlines()
         return {line.split("'")[1] for line in lines if line.startswith("Running stage")}
+
+    def stale(self):
+        """The stages that DVC would run again, themselves and not for what comes before them, after `code` has run."""
+        self.run("dvc", "repro", "code")
+        return {name.partition("@")[0] for name in json.loads(self.run("dvc", "status", "--json"))}
+
+    def replace(self, path, old, new):
+        text = (self.root / path).read_text(encoding="utf-8")
+        assert old in text
+        (self.root / path).write_text(text.replace(old, new), encoding="utf-8")
+
+    def restore(self):
+        self.run("git", "checkout", "--quiet", ".")
+        self.run("dvc", "checkout", "--quiet")
+
+    def lock(self):
+        return yaml.safe_load((self.root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     project = Project(tmp_path_factory.mktemp("project"))
-    project.first = project.stages_run("dvc", "repro")
+    project.first = project.stages_run("dvc", "repro", record=True)
     project.commit()
     return project
+
+
+@pytest.fixture(scope="module")
+def reads(project):
+    """By stage of dvc.yaml's cells: what its processes have read; and the cell's entry in dvc.lock."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in project.recorded.glob("*.json")]
+    by_command = {}
+    for record in records:
+        by_command.setdefault(" ".join(record["argv"]), []).append(record)
+    cells = []
+    for name, entry in project.lock().items():
+        command = entry["cmd"].removeprefix("python -m stages ")
+        assert by_command[command], command
+        merged = {
+            key: set().union(*(map(_hashable, r[key]) for r in by_command[command]))
+            for key in records[0]
+            if key != "argv"
+        }
+        cells.append((name, entry, merged))
+    return cells
+
+
+def _hashable(values):
+    return [tuple(value) if isinstance(value, list) else value for value in values]
+
+
+def _files(project, names):
+    """Those in the project that are a stage's business, relative to it."""
+    here = {os.path.relpath(name, project.root) for name in names}
+    kept = (n for n in here if not n.startswith(("..", ".git", ".dvc", ".checkpoints")) and "__pycache__" not in n)
+    return {n for n in kept if (project.root / n).is_file()}
+
+
+def _within(path, folders):
+    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
+
+
+def _covered(key, by):
+    return any(key == other or key.startswith(f"{other}.") for other in by)
 
 
 def test_every_stage_runs_once_and_a_second_run_nothing(project):
     assert len(project.first) == len(project.run("dvc", "stage", "list", "--name-only").split())
     assert project.stages_run("dvc", "repro") == set()
+    assert project.run("git", "status", "--porcelain") == ""
 
 
 def test_results_are_complete_and_plausible(project):
     data = project.root / "data"
-    cells = sorted(path.name for path in (data / "digits/evaluations").iterdir() if path.is_dir())
-    assert cells == [
-        f"resnet8-{name}" for name in ("at_l2", "class_mean", "score_based", "score_based-lambda-0.5", "vanilla")
-    ]
+    cells = sorted(path.name for path in (data / "tiny/evaluations").iterdir() if path.is_dir())
+    assert cells == [f"resnet8-{name}" for name in CELLS]
     for cell in cells:
-        folder = data / "digits/evaluations" / cell
+        folder = data / "tiny/evaluations" / cell
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         outcomes = load_file(folder / "outcomes.safetensors")
         assert metrics["clean"]["value"] == pytest.approx(outcomes["clean"].double().mean().item())
@@ -112,23 +208,162 @@ def test_results_are_complete_and_plausible(project):
             assert threat["value"] == threat["attacks"]["square"] == pytest.approx(robust.double().mean().item())
             assert not (robust & ~outcomes["clean"][:12]).any()
         assert -1 <= metrics["alignment"]["value"] <= 1
-        assert metrics["clean"]["n"] == 360
+        assert metrics["clean"]["n"] == 10 * TEST
     page = (data / "report/index.html").read_text(encoding="utf-8")
     assert "SBG" in page
     assert "75.5" in page
 
 
+def test_every_file_that_a_stage_reads_is_a_dependency(project, reads):
+    for name, entry, read in reads:
+        known = [d["path"] for key in ("deps", "outs") for d in entry.get(key, ())]
+        files = {n for n in _files(project, read["opened"]) if not n.endswith(".py")}
+        code = {n for n in files if n.startswith(("pag/", "stages/"))}  # data files of the code, below
+        params = {n for n in files if n == "params.yaml" or n.startswith("params/")}  # key by key, below
+        stray = {n for n in files - code - params if not _within(n, known)}
+        assert stray <= {"data/times.jsonl"}, name
+
+
+def test_no_dependency_is_superfluous(project, reads):
+    opened, wanted = {}, {}
+    for name, entry, read in reads:
+        stage = name.partition("@")[0]
+        opened.setdefault(stage, set()).update(os.path.relpath(n, project.root) for n in read["opened"])
+        wanted.setdefault(stage, set()).update(d["path"] for d in entry.get("deps", ()))
+    for stage, paths in wanted.items():
+        # They stand for the code and for the original files, which DVC could not name itself.
+        paths = {p for p in paths if not p.startswith("data/code/") and not p.endswith("/originals.txt")}
+        unused = {p for p in paths if not any(_within(n, [p]) for n in opened[stage])}
+        assert not unused, stage
+
+
+def _code_of(project, entry):
+    listed = [project.root / d["path"] for d in entry.get("deps", ()) if d["path"].startswith("data/code/")]
+    return {line.split()[1] for path in listed for line in path.read_text(encoding="utf-8").splitlines()}
+
+
+def test_code_that_a_stage_runs_is_in_its_digest_and_no_other(project, reads):
+    listed, loaded = {}, {}
+    for name, entry, read in reads:
+        module = entry["cmd"].split()[3]
+        if module == "code":
+            continue
+        loaded.setdefault(module, set()).update(_files(project, read["modules"]))
+        data = {
+            n for n in _files(project, read["opened"]) if n.startswith(("pag/", "stages/")) and not n.endswith(".py")
+        }
+        loaded[module] |= data
+        listed.setdefault(module, set()).update(_code_of(project, entry))
+    # The command line loads all of params to check it; what a stage reads of them is seen by its keys.
+    aside = {"stages/__main__.py", "stages/cli.py", "stages/digests.py"}
+    for module, files in loaded.items():
+        of_params = {n for n in files if n.startswith("stages/params/")}
+        assert files - of_params - aside <= listed[module], module
+        assert listed[module] <= files, module
+    assert {module.replace("-", "_") for module in loaded} == set(STAGES)
+
+
+def test_every_key_that_a_stage_reads_is_tracked_and_none_is_superfluous(reads):
+    read_keys, tracked_keys = {}, {}
+    for name, entry, read in reads:
+        tracked = {(file, key) for file, keys in entry.get("params", {}).items() for key in keys}
+        stage = name.partition("@")[0]
+        of_files = [d["path"] for d in entry.get("deps", ()) if d["path"].startswith("params")]
+        for file, key in read["keys"]:
+            if key in WHERE.get(file, ()) or _within(file, of_files):
+                continue
+            assert _covered(key, [k for f, k in tracked if f == file]), f"{name} reads {file}: {key}"
+        read_keys.setdefault(stage, set()).update(read["keys"])
+        tracked_keys.setdefault(stage, set()).update(tracked)
+    for stage, tracked in tracked_keys.items():
+        if stage == "report":  # which prints them all
+            continue
+        unused = {
+            (file, key) for file, key in tracked
+            if not any(f == file and (_covered(k, [key]) or _covered(key, [k])) for f, k in read_keys[stage])
+        }  # fmt: skip
+        assert not unused, stage
+
+
+TRAINING = {"train_baselines", "train_aligned", "train_combined", "train_lambdas"}
+EVALUATION = {name.replace("train", "evaluate") for name in TRAINING}
+EDITS = {
+    "a comment and a docstring": ("pag/attacks/pgd.py", '"""Projected', '"""Repeated, projected', set()),
+    "the step formula of PGD": ("pag/attacks/pgd.py", "ascent = -self.step_size", "ascent = -1.0 * self.step_size",
+                                {*TRAINING, *EVALUATION, "evaluate_toy"}),
+    "a default of SGD": ("stages/params/optimizers.py", "momentum: Decay = 0.9", "momentum: Decay = 0.8",
+                         {*TRAINING, "train_diffusion", "score_targets", "test_targets", "train_toy", "evaluate_toy"}),
+    "double backward": ("pag/alignment/double_backward.py", "groups: int = 1", "groups: int = 2 - 1", {*TRAINING, "train_toy"}),
+    "a chart": ("pag/figures/charts.py", "WIDTH = 4.8", "WIDTH = 4.9", {"visualize", "report"}),
+    "another architecture": ("params.yaml", "architectures:\n", "architectures:\n  own: {family: vit, patch_size: 2, width: 8, "
+                             "depth: 1, heads: 1, hidden: 8}\n", set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_makes_stale_what_runs_it(project, edit):
+    path, old, new, stale = EDITS[edit]
+    project.replace(path, old, new)
+    try:
+        assert project.stale() - {"report"} == stale - {"report"}
+        assert ("report" in project.stale()) == ("report" in stale or path == "params.yaml")
+    finally:
+        project.restore()
+
+
+def test_a_picture_that_is_added_is_noticed(project):
+    picture = project.root / "downloads/tiny/train/3/more.png"
+    shutil.copy(project.root / "downloads/tiny/train/3/1.png", picture)
+    try:
+        assert project.stages_run("dvc", "repro", "prepare@tiny") == {"originals@tiny", "prepare@tiny"}
+    finally:
+        picture.unlink()
+        project.restore()
+
+
 def test_changed_lambda_reruns_one_classifier_and_what_shows_it(project):
-    ran = project.stages_run("dvc", "exp", "run", "--set-param", "lambda.digits.resnet8.score_based=1.25")
-    cell = "aligned@digits-resnet8-score_based"
-    assert ran == {f"train_{cell}", f"evaluate_{cell}", "visualize@digits-resnet8", "report"}
-    evaluation = project.root / "data/digits/evaluations/resnet8-score_based/metrics.json"
+    ran = project.stages_run("dvc", "exp", "run", "--set-param", "lambda.tiny.resnet8.score_based=1.25")
+    cell = "aligned@tiny-resnet8-score_based"
+    assert ran == {f"train_{cell}", f"evaluate_{cell}", "visualize@tiny-resnet8", "report"}
+    evaluation = project.root / "data/tiny/evaluations/resnet8-score_based/metrics.json"
     assert json.loads(evaluation.read_text(encoding="utf-8"))["lambda"] == 1.25
+    project.restore()
 
 
-def test_smaller_grid_trains_nothing(project):
-    ran = project.stages_run("dvc", "exp", "run", "--set-param", "grid.aligned=[score_based]")
-    assert not [name for name in ran if name.startswith(("prepare", "train", "score"))]
+def test_going_back_from_another_grid_is_clean(project):
+    before = project.lock()
+    ran = project.stages_run(
+        "dvc", "exp", "run", "--set-param", "grid.lambdas=[]", "--set-param", "grid.aligned=[score_based]"
+    )
+    assert not [name for name in ran if name.startswith(("prepare", "train", "score", "evaluate"))]
+    former = {path.name for path in (project.root / "data/tiny/former").rglob("resnet8-*")}
+    assert former == {"resnet8-class_mean", "resnet8-score_based-lambda-0.5"}
+    project.restore()
+    project.run("dvc", "repro")
+    assert project.lock() == before
+    assert project.run("git", "status", "--porcelain") == ""
+
+
+def test_a_queued_experiment_runs_the_code_that_was_queued(project):
+    project.replace("stages/report.py", 'TITLE = "', 'TITLE = "Queued: ')
+    project.run("dvc", "exp", "run", "--queue", "--name", "queued")
+    project.restore()
+    project.run("dvc", "exp", "run", "--run-all")
+    lock = yaml.safe_load(project.run("git", "show", "queued:dvc.lock"))["stages"]["report"]
+    md5 = next(out["md5"] for out in lock["outs"] if out["path"].endswith("tables.md"))
+    text = (project.root / f".dvc/cache/files/md5/{md5[:2]}/{md5[2:]}").read_text(encoding="utf-8")
+    assert text.startswith("# Queued: ")
+    assert "Queued" not in (project.root / "data/report/tables.md").read_text(encoding="utf-8")
+
+
+def test_a_typo_in_the_grid_is_found_by_the_first_stage(project):
+    project.replace("params.yaml", "- vanilla", "- vanila")
+    try:
+        done = project.attempt("dvc", "repro", "--force", "prepare@tiny")
+        assert done.returncode != 0
+        assert "pag: params.yaml: grid.baselines names 'vanila'" in done.stderr
+    finally:
+        project.restore()
 
 
 def test_metrics_and_plots_are_shown(project):
@@ -136,12 +371,21 @@ def test_metrics_and_plots_are_shown(project):
     text = json.dumps(shown)
     assert "resnet8-vanilla" in text
     assert "autoattack" in text
-    assert "results.csv" in project.run("dvc", "plots", "show", "--json")
+    assert re.search(r"data/report/\w+\.csv", project.run("dvc", "plots", "show", "--json"))
 
 
 def test_imported_model_takes_the_place_of_a_trained_one(project):
-    state = load_file(project.root / "data/digits/diffusion/model.safetensors")
+    state = load_file(project.root / "data/tiny/diffusion/model.safetensors")
     torch.save({name: value + 0.01 for name, value in state.items()}, project.root / "ema.pt")
-    project.run("pag", "import", "diffusion", "--dataset", "digits", "--file", "ema.pt")
-    project.run("dvc", "commit", "--force", "train_diffusion@digits")
-    assert project.stages_run("dvc", "repro", "score_targets@digits") == {"score_targets@digits"}
+    project.run("python", "-m", "stages", "import", "diffusion", "--dataset", "tiny", "--file", "ema.pt")
+    project.run("dvc", "commit", "--force", "train_diffusion@tiny")
+    assert project.stages_run("dvc", "repro", "score_targets@tiny") == {"score_targets@tiny"}
+    (project.root / "ema.pt").unlink()
+    project.restore()
+
+
+def test_a_run_by_hand_leaves_git_as_it_was(project):
+    cell = ("--dataset", "tiny", "--architecture", "resnet8", "--method", "vanilla")
+    project.run("python", "-m", "stages", "train", *cell, "--set", "params/tiny.yaml:training.epochs=2")
+    assert project.run("git", "status", "--porcelain") == ""
+    project.restore()
