@@ -63,6 +63,11 @@ class DatasetPaths:
         return self.root / "target_examples.safetensors"
 
     @property
+    def former(self) -> Path:
+        """Where cells of other grids are moved to; nothing reads them."""
+        return self.root / "former"
+
+    @property
     def originals(self) -> Path:
         """Which original files there are, of a data set that is a folder of images."""
         return self.root / "originals.txt"

@@ -20,15 +20,9 @@ def _remove(path: Path) -> None:
 
 
 def replace(source: Path, destination: Path) -> None:
-    """Moves the finished file or folder `source` onto `destination`, in the place of what was there.
-
-    A folder's `.gitignore` stays: DVC keeps one beside the outputs that it tracks one by one.
-    """
+    """Moves the finished file or folder `source` onto `destination`, in the place of what was there."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
-        ignored = destination / ".gitignore"
-        if ignored.is_file():
-            shutil.copy(ignored, source)
         _remove(destination)
     source.replace(destination)
 

@@ -244,7 +244,7 @@ def _code_of(project, entry):
 
 def test_code_that_a_stage_runs_is_in_its_digest_and_no_other(project, reads):
     listed, loaded = {}, {}
-    for name, entry, read in reads:
+    for _, entry, read in reads:
         module = entry["cmd"].split()[3]
         if module == "code":
             continue

@@ -1,0 +1,47 @@
+"""Cells of former grids: moved aside, so that what is gathered, and what DVC keeps of it, is a function of today's grid alone."""
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from pag.base.files import replace
+from stages.params.grid import read_grid
+from stages.params.methods import method_section, source_of
+from stages.params.reading import Params
+from stages.params.targets import TARGET, ImportedParams
+from stages.paths import DatasetPaths, grid_cells, sweep_cells
+
+__all__ = ["set_aside"]
+
+
+def set_aside(params: Params, dataset: str) -> None:
+    """Moves what `visualize` gathers of a data set and today's grid does not have to `data/<dataset>/former/`.
+
+    Nothing is lost: DVC restores the cells of its own runs where a grid asks for them again. Imported targets stay, since no stage
+    makes them.
+    """
+    paths = DatasetPaths(dataset)
+    for path in _strangers(params, dataset):
+        replace(path, paths.former / path.relative_to(paths.root))
+
+
+def _strangers(params: Params, dataset: str) -> Iterator[Path]:
+    paths, grid = DatasetPaths(dataset), read_grid(params)
+    walks = ((walk, architecture) for walk in (grid_cells, sweep_cells) for architecture in grid.architectures)
+    cells = list(chain.from_iterable(walk(params, dataset, architecture) for walk, architecture in walks))
+    sources = {source_of(cell.method, method_section(params, dataset, cell.method)) for cell in cells}
+    stores = {
+        paths.targets(source)
+        for source in (*sources, *grid.heuristics, "score_based", *_imported(params, dataset))
+        if source
+    }
+    known = stores | {cell.classifier for cell in cells} | {cell.evaluation for cell in cells}
+    for folder in {path.parent for path in known}:
+        yield from (path for path in sorted(folder.glob("[!.]*")) if path not in known)
+
+
+def _imported(params: Params, dataset: str) -> list[str]:
+    file = params.dataset(dataset)
+    return [
+        name for name in file.content["targets"] if isinstance(file.read(f"targets.{name}", TARGET), ImportedParams)
+    ]
