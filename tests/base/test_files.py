@@ -18,17 +18,16 @@ def contents(folder):
 
 @pytest.fixture
 def cell(tmp_path):
-    """A folder with an earlier output, and with what DVC has git ignore."""
+    """A folder with an earlier output."""
     folder = tmp_path / "cell"
     folder.mkdir()
     (folder / "old.csv").write_text("old", encoding="utf-8")
-    (folder / ".gitignore").write_text("/old.csv\n", encoding="utf-8")
     return folder
 
 
-def test_a_new_folder_takes_the_place_of_the_old_one_but_for_what_git_ignores(cell):
+def test_a_new_folder_takes_the_place_of_the_old_one(cell):
     write(cell, ["new.csv"])
-    assert contents(cell) == {"new.csv": "new", ".gitignore": "/old.csv\n"}
+    assert contents(cell) == {"new.csv": "new"}
     assert list(cell.parent.iterdir()) == [cell]
 
 
