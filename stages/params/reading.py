@@ -78,7 +78,7 @@ class Params:
     """
 
     def __init__(self, path: Path = Path(MAIN), overrides: Sequence[str] = ()) -> None:
-        self._folder = path.parent
+        self._folder = path.parent.absolute()
         self.main = ParamsFile(path.name, _load(path))
         self._datasets: dict[str, ParamsFile] = {}
         for assignment in overrides:

@@ -11,15 +11,15 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
-from originals import md5, write_cifar10, write_cifar100, write_image_folder, write_stl10, write_tiny_imagenet
+from original_files import md5, write_cifar10, write_cifar100, write_image_folder, write_stl10, write_tiny_imagenet
 from PIL import Image
 
 from pag.base.errors import InputError
 from pag.data.image_store import ImageStore
 from pag.data.originals import Selection, open_original
 from pag.data.originals.image_files import read_image
-from stages import prepare
-from stages.params.params import load_params
+from stages import originals, prepare
+from stages.params.reading import Params
 from stages.paths import DatasetPaths
 
 ALL = Selection(0)
@@ -298,8 +298,8 @@ def test_folder_that_is_laid_out_otherwise(tmp_path, change, told):
 
 
 def _small(*overrides):
-    data = "datasets.cifar10_small.data"
-    return load_params(overrides=[f"{data}.images_per_class={{train: 3, test: 1}}", *overrides])
+    data = "params/cifar10_small.yaml:data"
+    return Params(overrides=[f"{data}.images_per_class={{train: 3, test: 1}}", *overrides])
 
 
 def _bytes(path):
@@ -308,26 +308,44 @@ def _bytes(path):
 
 
 def test_prepare_makes_the_same_store_wherever_the_originals_lie(tmp_path, monkeypatch):
-    monkeypatch.delenv("PAG_DATA_ROOT", raising=False)
     for place in ("downloads", "elsewhere"):
         write_image_folder(tmp_path / place / "cifar10-jpeg", train=4)
-    by_param, by_environment = _small(), _small("data_root=nowhere")
+    default, elsewhere = _small(), _small(f"data_root={tmp_path / 'elsewhere'}")
     monkeypatch.chdir(tmp_path)
-    prepare.run(by_param, "cifar10_small")
+    prepare.run(default, "cifar10_small")
     images = DatasetPaths("cifar10_small").images
     first = _bytes(images)
-    monkeypatch.setenv("PAG_DATA_ROOT", str(tmp_path / "elsewhere"))
-    prepare.run(by_environment, "cifar10_small")
+    prepare.run(elsewhere, "cifar10_small")
     assert _bytes(images) == first
     store = ImageStore.open(images)
     assert store.image_shape == (3, 32, 32)
     assert [len(store.split(part).rows) for part in ("train", "validation", "test")] == [4, 2, 2]
 
 
+def test_original_files_of_a_folder_are_listed_by_what_is_in_them(tmp_path, monkeypatch):
+    folder = tmp_path / "downloads/cifar10-jpeg"
+    write_image_folder(folder, train=4)
+    every = Params(overrides=["params/cifar10_small.yaml:data.images_per_class=null"])
+    monkeypatch.chdir(tmp_path)
+    listed = {}
+    for step in ("first", "again", "added", "changed"):
+        if step == "added":
+            shutil.copy(next(folder.glob("train/*/*")), next(folder.glob("train/*")) / "zz.png")
+        if step == "changed":
+            shutil.copy(next(folder.glob("test/*/*")), next(folder.glob("train/*")) / "zz.png")
+        originals.run(every, "cifar10_small")
+        listed[step] = DatasetPaths("cifar10_small").originals.read_text(encoding="utf-8").splitlines()
+    assert listed["again"] == listed["first"]
+    assert len(listed["added"]) == len(listed["changed"]) == len(listed["first"]) + 1
+    assert set(listed["changed"]) != set(listed["added"])
+    assert not [line for line in listed["first"] if str(tmp_path) in line]
+    originals.run(every, "digits")
+    assert "checksums" in DatasetPaths("digits").originals.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("scarce", ["disk", "memory"])
 def test_prepare_needs_room_before_it_begins(tmp_path, monkeypatch, scarce):
-    monkeypatch.setenv("PAG_DATA_ROOT", str(tmp_path / "downloads"))
-    params = load_params()
+    params = Params()
     monkeypatch.chdir(tmp_path)
     free = {"disk": 10**12, "memory": 10**12, scarce: 10**6}
     monkeypatch.setattr("pag.machine.capacity.shutil.disk_usage", lambda path: SimpleNamespace(free=free["disk"]))
@@ -341,7 +359,7 @@ def test_prepare_needs_room_before_it_begins(tmp_path, monkeypatch, scarce):
 
 
 def test_digits_are_the_same_as_ever(tmp_path, monkeypatch):
-    params = load_params()
+    params = Params()
     monkeypatch.chdir(tmp_path)
     prepare.run(params, "digits")
     images = DatasetPaths("digits").images

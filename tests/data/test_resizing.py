@@ -14,7 +14,7 @@ from pag.data.image_store import write_images
 from pag.data.resizing import resize
 from pag.targets.kinds import open_targets
 from stages import score_targets, train_diffusion
-from stages.params.params import load_params
+from stages.params.reading import Params
 from stages.paths import DatasetPaths
 
 sizes = st.integers(1, 12)
@@ -66,8 +66,8 @@ def test_diffusion_stages_work_at_the_size_that_is_asked_for(tmp_path, monkeypat
     }
     few = {"steps": 1, "batch_size": 2, "samples": {"per_class": 1, "steps": 2}}
     diffusion = {"image_size": 8, "network": network, **few}
-    overrides = [f"datasets.digits.diffusion.{key}={json.dumps(value)}" for key, value in diffusion.items()]
-    params = load_params(overrides=[*overrides, "datasets.digits.figures.timesteps=[500]"])
+    overrides = [f"params/digits.yaml:diffusion.{key}={json.dumps(value)}" for key, value in diffusion.items()]
+    params = Params(overrides=[*overrides, "params/digits.yaml:figures.timesteps=[500]"])
     monkeypatch.chdir(tmp_path)
     paths = DatasetPaths("digits")
     _write_store(paths, 12)

@@ -21,7 +21,8 @@ from pag.networks.architectures import build
 from pag.networks.classifier import save_classifier
 from stages import prepare
 from stages.cli import app
-from stages.params.params import load_params
+from stages.params.architectures import read_architecture
+from stages.params.reading import Params
 from stages.paths import TIMES, DatasetPaths
 
 WORK = Path(__file__).parents[1] / "helpers/rank_work.py"
@@ -29,24 +30,23 @@ PATHS = DatasetPaths("digits")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 NAMES = ("vanilla", "aligned", "adversarial", "aligned trades", "diffusion")
 FAILING = """
-import sys, types
-from pag.base.errors import InputError
-from pag.machine.ranks import barrier, rank
+import types
 from stages import cli
 
 def run(params, cell):
+    from pag.base.errors import InputError
+    from pag.machine.ranks import barrier, rank
     if rank() == 1:
         raise InputError("Rank 1 has failed.")
     barrier()
 
 cli.import_module = lambda name: types.SimpleNamespace(run=run)
-cli.main()
 """
 
 
-def _run(command, folder):
-    """The finished process of a command with this project's code."""
-    code = os.pathsep.join((str(PARAMS_FILE.parent), str(WORK.parent)))
+def _run(command, folder, *path):
+    """The finished process of a command with this project's code, behind what else is on the path."""
+    code = os.pathsep.join(map(str, (*path, PARAMS_FILE.parent, WORK.parent)))
     line, env = [str(part) for part in command], {**os.environ, "PYTHONPATH": code}
     return subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=300)
 
@@ -57,12 +57,12 @@ def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("made")
     before = Path.cwd()
     os.chdir(root)
-    few = load_params(PARAMS_FILE, ["grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]"])
+    few = Params(PARAMS_FILE, ["grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]"])
     artifacts.write_all(few, "digits", "resnet8")
     shutil.rmtree(CELL.classifier)
     CELL.classifier.mkdir()
     torch.manual_seed(0)
-    options, shape = few.architecture("resnet8").model_dump(), {"image_shape": (1, 8, 8), "num_classes": 4}
+    options, shape = read_architecture(few, "resnet8").options, {"image_shape": (1, 8, 8), "num_classes": 4}
     names = {
         "dataset": "digits",
         "method": {"name": "vanilla", "objective": "cross_entropy", "label": "Vanilla"},
@@ -131,12 +131,11 @@ def test_resumed_training_is_the_uninterrupted_one(trained, count):
 
 
 def test_an_error_of_one_rank_ends_all_with_one_sentence(tmp_path):
-    script = tmp_path / "pag"
-    script.write_text(f"#!{sys.executable}\n{FAILING}", encoding="utf-8")
-    script.chmod(0o755)
+    (tmp_path / "sitecustomize.py").write_text(FAILING, encoding="utf-8")
     launcher = " ".join((*TORCHRUN, "2", "--no-python"))
     cell = ("--dataset", "digits", "--architecture", "resnet8", "--method", "vanilla")
-    done = _run([script, "train", *cell, "--params", PARAMS_FILE, "--set", f"launcher={launcher}"], tmp_path)
+    options = ("--params", PARAMS_FILE, "--set", f"launcher={launcher}")
+    done = _run([sys.executable, "-m", "stages", "train", *cell, *options], tmp_path, tmp_path)
     assert done.returncode != 0
     assert done.stderr.count("Rank 1 has failed.") == done.stderr.count("pag: ") == 1
     assert "RuntimeError" not in done.stderr

@@ -33,19 +33,19 @@ def test_bad_input_is_one_sentence_with_status_2(monkeypatch, capsys):
 
 
 def interrupted_with_state():
-    with execution.stage_run("stage@cell") as checkpoints:
+    with execution.stage_run("prepare", "cell") as checkpoints:
         (checkpoints / "state.pt").touch()
         raise InputError("No.")
 
 
 def test_failed_stage_leaves_no_empty_checkpoint_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError), execution.stage_run("stage@cell"):
+    with pytest.raises(InputError), execution.stage_run("prepare", "cell"):
         raise InputError("No.")
     assert list(execution.CHECKPOINTS.iterdir()) == []
     with pytest.raises(InputError):
         interrupted_with_state()
-    with execution.stage_run("stage@cell") as checkpoints:
+    with execution.stage_run("prepare", "cell") as checkpoints:
         assert (checkpoints / "state.pt").exists()
     assert list(execution.CHECKPOINTS.iterdir()) == []
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 
 from pag.base.errors import InputError
@@ -15,7 +14,8 @@ from pag.diffusion.model import save_diffusion
 from pag.targets.kinds import open_targets
 from pag.targets.published import read_published_targets
 from stages.commands import import_diffusion, import_targets
-from stages.params.params import load_params
+from stages.params.diffusion import DiffusionParams
+from stages.params.reading import Params
 from stages.paths import DatasetPaths
 from stages.train_diffusion import diffusion_config
 
@@ -32,12 +32,11 @@ NETWORK = {
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A folder with an image store of three classes, whose first two training images are the same, and parameters for it."""
-    raw = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    digits = raw["datasets"]["digits"]
+    params = Params()
+    digits = params.dataset("digits").content
     digits["targets"]["published"] = {"source": "imported", "shard_size": 5}
     digits["diffusion"] |= {"network": NETWORK, "samples": {"per_class": 1, "steps": 2}}
     monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (N, 8, 8, 3)).astype(np.uint8), np.arange(N) % C
     images[3] = images[0]
@@ -46,7 +45,7 @@ def project(tmp_path, monkeypatch):
     path = DatasetPaths("digits").images
     path.parent.mkdir(parents=True)
     write_images(path, data, validation_mask(labels, 0.3, 0))
-    return load_params(), ImageStore.open(path).all_training()
+    return params, ImageStore.open(path).all_training()
 
 
 def published(training, order, centred=True, dtype=torch.float32):
@@ -124,7 +123,9 @@ def test_what_does_not_fit_is_refused_and_nothing_is_lost(project):
 
 def test_diffusion_model_round_trips_and_others_are_refused(project, tmp_path, capsys):
     params, _ = project
-    config = diffusion_config(ImageStore.open(DatasetPaths("digits").images), params.dataset("digits").diffusion)
+    config = diffusion_config(
+        ImageStore.open(DatasetPaths("digits").images), params.dataset("digits").read("diffusion", DiffusionParams)
+    )
     torch.manual_seed(3)
     model, file = config.build(), tmp_path / "ema.pt"
     torch.save(model.network.state_dict(), file)

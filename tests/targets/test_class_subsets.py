@@ -18,7 +18,9 @@ from pag.targets.kinds import open_targets
 from pag.targets.score_based import image_classes
 from pag.training import classifier as classifier_training
 from stages import evaluate, score_targets, train, visualize
-from stages.params.params import load_params
+from stages.params.architectures import read_architecture
+from stages.params.evaluation import EvaluationParams
+from stages.params.reading import Params
 from stages.paths import Cell, DatasetPaths
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
@@ -30,7 +32,7 @@ KEPT = {"source": "score_based", "timestep": 500, "draws": 1, "shard_size": 3, "
 
 def _params(**target):
     kept = json.dumps({**KEPT, **target})
-    return load_params(PARAMS_FILE, [f"datasets.digits.targets.score_based={kept}"])
+    return Params(PARAMS_FILE, [f"params/digits.yaml:targets.score_based={kept}"])
 
 
 @pytest.fixture
@@ -113,8 +115,8 @@ def test_store_that_does_not_fit_into_memory_is_read_from_the_disk(tmp_path, mon
 
 def test_classifiers_are_trained_measured_and_drawn_with_some_classes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    few = ["grid.aligned=[score_based]", "grid.lambdas=[]", "grid.baselines=[]", "datasets.digits.training.epochs=1"]
-    params = load_params(PARAMS_FILE, few)
+    few = ["grid.aligned=[score_based]", "grid.lambdas=[]", "grid.baselines=[]", "params/digits.yaml:training.epochs=1"]
+    params = Params(PARAMS_FILE, few)
     artifacts.write_all(params, "digits", "resnet8")
     images = ImageStore.open(PATHS.images)
     rows = images.all_training().rows
@@ -126,10 +128,12 @@ def test_classifiers_are_trained_measured_and_drawn_with_some_classes(tmp_path, 
     monkeypatch.setattr(train, "_validation_robustness", lambda *arguments: {})
     monkeypatch.setattr(ImageStore, "split", lambda store, name: store.all_training())  # none of them is for validation
     train.run(params, Cell("digits", "resnet8", "score_based"))
-    model = train.build(image_shape=(1, 8, 8), num_classes=4, **params.architecture("resnet8").model_dump()).eval()
+    model = train.build(image_shape=(1, 8, 8), num_classes=4, **read_architecture(params, "resnet8").options).eval()
     drawn = torch.randint(256, (len(rows), 1, 8, 8), dtype=torch.uint8)
     reference = open_targets(PATHS.test_targets)
-    cosines = evaluate._cosines(model, pixels(drawn), reference, params.dataset("digits").evaluation)
+    cosines = evaluate._cosines(
+        model, pixels(drawn), reference, params.dataset("digits").read("evaluation", EvaluationParams)
+    )
     expected = classifier_training._mean_cosine(model, drawn, rows, reference, "log_softmax")
     assert float(cosines.double().mean()) == pytest.approx(expected, rel=1e-5)
     assert dict(visualize._targets(params, PATHS, images)) == {}  # figure 7 has no store of all classes
