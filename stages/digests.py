@@ -1,6 +1,6 @@
 """Which code a stage runs, with a digest of each file: what DVC re-runs a stage by, and what its checkpoints are valid for.
 
-What a stage runs is computed: its module, all modules of the project that it imports, directly or through others, and the data files
+What a stage runs is computed: its module, all modules of the project that it imports, directly or through others, and data files
 that these name. A digest is of a normal form, the tokens without comments and docstrings: only what runs makes a difference.
 
 Left out are this module and the command line. They decide no result: the command line hands a stage its arguments, which stand in

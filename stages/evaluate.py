@@ -29,7 +29,7 @@ from pag.networks.classifier import load_classifier
 from pag.targets.kinds import open_targets
 from pag.targets.store import TargetStore
 from stages.params.evaluation import EvaluationParams, PGDParams, TargetedParams
-from stages.params.params import Params
+from stages.params.reading import Params
 from stages.paths import Cell, DatasetPaths
 from stages.run import stage_run
 
@@ -42,13 +42,16 @@ ModelLoader = Callable[[], nn.Module]
 
 def run(params: Params, cell: Cell, workers: int) -> None:
     """Writes `data/<dataset>/evaluations/<cell>/`: metrics, the outcome of every attack on every example, examples."""
-    paths, evaluation = DatasetPaths(cell.dataset), params.dataset(cell.dataset).evaluation
+    paths = DatasetPaths(cell.dataset)
+    evaluation = params.dataset(cell.dataset).read("evaluation", EvaluationParams)
     inputs = [paths.images, paths.test_targets, cell.classifier]
-    name = f"evaluate@{cell.dataset}-{cell.name}"
-    with stage_run(name, values=[params.seed, evaluation], inputs=inputs) as checkpoints:
+    with stage_run(
+        "evaluate", f"{cell.dataset}-{cell.name}", values=[params.seed, evaluation], inputs=inputs
+    ) as checkpoints:
+        config = read_json(cell.classifier / "config.json")
         identity = {
-            "dataset": cell.dataset, "architecture": cell.architecture, "method": cell.method,
-            "lambda": read_json(cell.classifier / "config.json")["lambda"],
+            "dataset": cell.dataset, "architecture": cell.architecture, "method": config["method"],
+            "lambda": config["lambda"],
         }  # fmt: skip
         loader = partial(load_classifier, cell.classifier)
         write_evaluation(cell.evaluation, identity, loader, params, paths.test_targets, workers, checkpoints)
@@ -77,7 +80,7 @@ def write_evaluation(
         kept: folder for finished blocks of examples.
     """
     paths = DatasetPaths(str(identity["dataset"]))
-    evaluation = params.dataset(paths.dataset).evaluation
+    evaluation = params.dataset(paths.dataset).read("evaluation", EvaluationParams)
     model, test = loader(), ImageStore.open(paths.images).split("test")
     x, labels = pixels(test.images), test.labels
     aligned_with = (

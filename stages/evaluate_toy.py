@@ -11,7 +11,8 @@ from pag.base.files import write_json, written_whole
 from pag.base.randomness import torch_stream
 from pag.toy.data import sample_points
 from pag.toy.networks import MLPEnsemble
-from stages.params.params import Params, ToyParams
+from stages.params.reading import Params
+from stages.params.toy import ToyParams
 from stages.paths import TOY, TOY_NETWORKS
 from stages.run import stage_run
 
@@ -24,7 +25,7 @@ PAPER = {"vanilla": 0.0, "aligned": 0.755}  # section 5.1
 
 def run(params: Params) -> None:
     """Writes `data/toy/metrics.json` and `data/toy/boundaries.safetensors`."""
-    toy = params.toy
+    toy = params.main.read("toy", ToyParams)
     with stage_run("evaluate_toy"):
         test = [sample_points(toy.data.test, torch_stream(params.seed, "toy test", e)) for e in range(toy.pairs)]
         points, labels = torch.stack([x for x, _ in test]), torch.stack([y for _, y in test])

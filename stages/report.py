@@ -14,7 +14,9 @@ from pag.figures.charts import toy_boundaries, toy_seeds
 from pag.figures.names import percent
 from pag.figures.page import FigureEntry, Report, Section, render_html, render_markdown
 from pag.figures.style import png_bytes
-from stages.params.params import Params
+from stages.params.grid import read_grid
+from stages.params.reading import Params
+from stages.params.toy import ToyParams
 from stages.paths import REPORT, TIMES, TOY
 from stages.reporting.findings import findings
 from stages.reporting.paper_tables import paper_sections
@@ -37,7 +39,7 @@ def run(params: Params) -> None:
         InputError: a cell of the grid, a figure or the toy has no results.
     """
     with stage_run("report"):
-        grid = params.grid
+        grid = read_grid(params)
         results = [read_gathered(params, d, a) for d in grid.datasets for a in grid.architectures]
         report = _report(params, results)
         _write(REPORT / "index.html", render_html(report))
@@ -55,9 +57,8 @@ def _report(params: Params, results: Sequence[GridResults]) -> Report:
     toy_answer, toy_section = _toy(params)
     answers = [(f"{r.dataset}, {r.architecture}", tuple(findings(r))) for r in results]
     sections = [section for r in results for section in grid_sections(params, r)]
-    parameters = yaml.safe_dump(
-        params.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True, width=100
-    )
+    files = [params.main, *map(params.dataset, read_grid(params).datasets)]
+    parameters = yaml.safe_dump({f.name: f.content for f in files}, sort_keys=False, allow_unicode=True, width=100)
     return Report(
         title=TITLE,
         answers=(*answers, toy_answer),
@@ -83,7 +84,7 @@ def _version(package: str) -> str:
 def _toy(params: Params) -> tuple[tuple[str, tuple[str, ...]], Section]:
     """The toy's answer and its section (section 5.1, figure 4)."""
     metrics, arrays = read_json(TOY / "metrics.json"), read_arrays(TOY / "boundaries.safetensors")
-    paper, attack = metrics["paper"], params.toy.attack
+    paper, attack = metrics["paper"], params.main.read("toy", ToyParams).attack
     robust = {name: metrics[kind]["robust"] for kind, name in TOY_NAMES.items()}
     means = [percent(robust[name]["mean"]) for name in TOY_NAMES.values()]
     pairs = list(zip(*(spread["values"] for spread in robust.values()), strict=True))

@@ -25,8 +25,19 @@ from pag.targets.store import TargetStore
 from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
 from pag.training.objectives import AdversarialTraining, Alignment, BaseObjective, CrossEntropy, Objective, Ramp, Trades
-from stages.params.params import Params
-from stages.params.training import AdversarialParams, AlignmentOptions, Method, TradesParams, ValidationAttackParams
+from stages.params.architectures import read_architecture
+from stages.params.grid import read_lambda
+from stages.params.methods import (
+    AdversarialParams,
+    AlignmentOptions,
+    MethodSections,
+    TradesParams,
+    describe,
+    method_section,
+    training_section,
+)
+from stages.params.reading import Params
+from stages.params.training import ValidationAttackParams
 from stages.paths import Cell, DatasetPaths
 from stages.run import device, stage_run
 
@@ -39,14 +50,16 @@ OWN_COLUMNS = ("kl",)  # of one objective alone
 
 def run(params: Params, cell: Cell) -> None:
     """Writes `data/<dataset>/classifiers/<cell>/`: weights, configuration, curves, validation metrics."""
-    paths, method = DatasetPaths(cell.dataset), params.method(cell.dataset, cell.method)
-    training, architecture = params.training(cell.dataset, cell.method), params.architecture(cell.architecture)
-    alignment, source = method.alignment, params.dataset(cell.dataset).source(cell.method)
+    paths, method = DatasetPaths(cell.dataset), method_section(params, cell.dataset, cell.method)
+    training = training_section(params, cell.dataset, cell.architecture, cell.method)
+    architecture, described = read_architecture(params, cell.architecture), describe(params, cell.dataset, cell.method)
+    alignment, source = method.alignment, described.source
     lambda_ = None if alignment is None else _lambda(params, cell)
     inputs = [paths.images, *([] if source is None else [paths.targets(source)])]
-    values = [params.seed, training, architecture, method, lambda_]
+    values = [params.seed, training, architecture, method, described, lambda_]
     with stage_run(
-        f"train@{cell.dataset}-{cell.name}",
+        "train",
+        f"{cell.dataset}-{cell.name}",
         values=values,
         inputs=inputs,
         threads=training.threads,
@@ -56,7 +69,7 @@ def run(params: Params, cell: Cell) -> None:
         from_first(lambda: _require_room(store, device()))
         targets = None if source is None else _targets(paths, source, store)
         torch.manual_seed(params.seed)
-        options = architecture.model_dump()
+        options = architecture.options
         model = build(image_shape=store.image_shape, num_classes=store.num_classes, **options)
         curves = train_classifier(
             model, store.split("train"), store.split("validation"), _objective(method, store.num_classes, lambda_),
@@ -72,8 +85,12 @@ def run(params: Params, cell: Cell) -> None:
                 {"image_shape": store.image_shape, "num_classes": store.num_classes},
             )
             robust = _validation_robustness(model, store.split("validation"), attack, params.seed)
-            described = params.described(cell.dataset, cell.method).model_dump(mode="json")
-            own = {"dataset": cell.dataset, "method": described, "lambda": lambda_, "seed": params.seed}
+            own = {
+                "dataset": cell.dataset,
+                "method": described.model_dump(mode="json"),
+                "lambda": lambda_,
+                "seed": params.seed,
+            }
             config = {"architecture": options, **shape, "class_names": store.class_names, **own}
             _write(cell.classifier, model, config, curves, robust)
 
@@ -117,7 +134,9 @@ def _validation_robustness(
 
 
 def _lambda(params: Params, cell: Cell) -> float:
-    return params.lambda_of(cell.dataset, cell.architecture, cell.method) if cell.lambda_ is None else cell.lambda_
+    if cell.lambda_ is not None:
+        return cell.lambda_
+    return read_lambda(params, cell.dataset, cell.architecture, cell.method)
 
 
 def _require_room(store: ImageStore, device: torch.device) -> None:
@@ -139,7 +158,7 @@ def _gradients(alignment: AlignmentOptions | None) -> dict[str, Any]:
     return alignment.model_dump(include={"gradient", "classes_per_step", "classes_shared"})
 
 
-def _objective(method: Method, num_classes: int, lambda_: float | None) -> Objective:
+def _objective(method: MethodSections, num_classes: int, lambda_: float | None) -> Objective:
     alignment = method.alignment
     if alignment is None:
         return _base(method)
@@ -147,7 +166,7 @@ def _objective(method: Method, num_classes: int, lambda_: float | None) -> Objec
     return Alignment(lambda_, num_classes, alignment.gradient, _base(method), _ramp(alignment))
 
 
-def _base(method: Method) -> BaseObjective:
+def _base(method: MethodSections) -> BaseObjective:
     """What is minimised beside the alignment, if any."""
     if isinstance(method, AdversarialParams):
         return AdversarialTraining(PGD(Threat(method.norm, method.eps), method.steps, method.step, random_start=True))

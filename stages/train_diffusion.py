@@ -14,8 +14,8 @@ from pag.diffusion.model import DiffusionConfig, DiffusionModel, save_diffusion
 from pag.diffusion.training import train_diffusion
 from pag.machine.ranks import first
 from pag.optimization.curves import write_curves
-from stages.params.params import Params
-from stages.params.targets import DiffusionParams, SamplesParams
+from stages.params.diffusion import DiffusionParams, SamplesParams
+from stages.params.reading import Params
 from stages.paths import DatasetPaths
 from stages.run import device, stage_run
 
@@ -24,10 +24,10 @@ __all__ = ["diffusion_config", "run", "write_diffusion"]
 
 def run(params: Params, dataset: str) -> None:
     """Writes `data/<dataset>/diffusion/`: EMA weights, configuration, loss curve, samples."""
-    paths, diffusion = DatasetPaths(dataset), params.dataset(dataset).diffusion
+    paths, diffusion = DatasetPaths(dataset), params.dataset(dataset).read("diffusion", DiffusionParams)
     values, inputs, threads = [params.seed, diffusion], [paths.images], diffusion.threads
     with stage_run(
-        f"train_diffusion@{dataset}", values=values, inputs=inputs, threads=threads, precision=diffusion.precision
+        "train_diffusion", dataset, values=values, inputs=inputs, threads=threads, precision=diffusion.precision
     ) as checkpoints:
         store = ImageStore.open(paths.images)
         train, config = store.split("train"), diffusion_config(store, diffusion)
@@ -59,7 +59,7 @@ def write_diffusion(
 
 
 def diffusion_config(store: ImageStore, diffusion: DiffusionParams) -> DiffusionConfig:
-    """The model that `params.yaml` describes, of the store's images and classes."""
+    """The model that the data set's `diffusion` describes, of the store's images and classes."""
     network = {**diffusion.network.model_dump(), "scale_shift_norm": True}
     channels, height, width = store.image_shape
     return DiffusionConfig(

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from pag.base.files import written_whole
 from pag.toy.training import train_toy
-from stages.params.params import Params
+from stages.params.reading import Params
+from stages.params.toy import ToyParams
 from stages.paths import TOY_NETWORKS
 from stages.run import stage_run
 
@@ -14,7 +15,7 @@ __all__ = ["run"]
 
 def run(params: Params) -> None:
     """Writes `data/toy/networks.safetensors`: the weights of all pairs, under `vanilla.…` and `aligned.…`."""
-    toy = params.toy
+    toy = params.main.read("toy", ToyParams)
     with stage_run("train_toy"):
         weights: dict[str, Tensor] = {}
         for kind, lambda_ in (("vanilla", 0.0), ("aligned", toy.alignment.lambda_)):

@@ -22,8 +22,12 @@ from pag.figures.grids import Array, enlarged, targeted_grid, targets_by_source,
 from pag.figures.names import eps_text, method_name, norm_name, percent
 from pag.figures.style import save
 from pag.targets.kinds import open_targets
-from stages.params.params import Params
+from stages.params.figures import FiguresParams
+from stages.params.grid import read_grid
+from stages.params.methods import describe
+from stages.params.reading import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
+from stages.reporting.former import set_aside
 from stages.reporting.results import RESULTS, CellResult, GridResults, gather, read_arrays, read_curves
 from stages.run import stage_run
 
@@ -38,14 +42,18 @@ PANELS = {
 }
 
 
-def run(params: Params, dataset: str, architecture: str) -> None:
+def run(params: Params, dataset: str, architecture: str, aside: bool = False) -> None:
     """Writes `data/figures/<dataset>-<architecture>/`: PNGs, and `results.json` with the numbers of all cells.
+
+    With `aside` cells of former grids are first moved away, so that what DVC sees of the folders is of today's grid alone.
 
     Raises:
         InputError: a cell of the grid has no results.
     """
     paths = DatasetPaths(dataset)
-    with stage_run(f"visualize@{dataset}-{architecture}"):
+    with stage_run("visualize", f"{dataset}-{architecture}"):
+        if aside:
+            set_aside(params, dataset)
         results = gather(params, dataset, architecture)
         with written_whole(paths.figures(architecture)) as folder:
             folder.mkdir()
@@ -97,11 +105,13 @@ def _targeted_grids(
 
 def _targets(params: Params, paths: DatasetPaths, store: ImageStore) -> Iterator[tuple[str, Figure]]:
     """Figure 7, at the first training image of each of the first classes."""
-    dataset, train = params.dataset(paths.dataset), store.split("train")
-    sources = [name for name in params.grid.aligned if name in dataset.targets]
+    file, train = params.dataset(paths.dataset), store.split("train")
+    figures, methods = file.read("figures", FiguresParams), read_grid(params).aligned
+    labels = {name: describe(params, paths.dataset, name).label for name in methods}
+    sources = [name for name in methods if name in file.content["targets"]]
     if not sources:
         return
-    classes = train.labels.unique()[: dataset.figures.images]
+    classes = train.labels.unique()[: figures.images]
     first = torch.stack([(train.labels == c).nonzero()[0, 0] for c in classes])
     x, columns = pixels(train.images[first]), torch.arange(min(COLUMNS, store.num_classes)).expand(len(first), -1)
     opened = {name: open_targets(paths.targets(name), preload=False) for name in sources}
@@ -111,7 +121,7 @@ def _targets(params: Params, paths: DatasetPaths, store: ImageStore) -> Iterator
         return
     g = torch.stack([targets.gather(train.rows[first], columns, x) for targets in stores.values()]).numpy()
     for i, label in enumerate(train.labels[first].tolist()):
-        names, class_names = [method_name(name) for name in stores], store.class_names
+        names, class_names = [labels[name] for name in stores], store.class_names
         figure = targets_by_source(x[i].numpy(), class_names[label], g[:, i], names, class_names[:COLUMNS])
         yield f"targets-by-source-{i}", figure
 

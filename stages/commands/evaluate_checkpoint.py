@@ -8,15 +8,20 @@ from typing import Any
 from torch import nn
 
 from pag.base.errors import InputError
+from pag.base.vocabulary import Method
 from pag.data.image_store import ImageStore
 from pag.networks.architectures import build
 from pag.networks.classifier import load_weights
 from stages.evaluate import FILES, write_evaluation
-from stages.params.params import Params
+from stages.params.architectures import read_architecture
+from stages.params.evaluation import EvaluationParams
+from stages.params.reading import Params
 from stages.paths import DATA, DatasetPaths
 from stages.run import stage_run
 
 __all__ = ["run"]
+
+METHOD = Method(name="checkpoint", objective="unknown", label="checkpoint").model_dump(mode="json")
 
 
 def run(params: Params, checkpoint: Path, dataset: str, architecture: str, output: Path | None, workers: int) -> None:
@@ -37,16 +42,18 @@ def run(params: Params, checkpoint: Path, dataset: str, architecture: str, outpu
     """
     folder = checkpoint.with_name(f"{checkpoint.stem}-evaluation") if output is None else output
     _check_output(folder)
-    paths, evaluation = DatasetPaths(dataset), params.dataset(dataset).evaluation
-    options = params.architecture(architecture).model_dump()
+    paths, evaluation = DatasetPaths(dataset), params.dataset(dataset).read("evaluation", EvaluationParams)
+    options = read_architecture(params, architecture).options
     store = ImageStore.open(paths.images)
     loader = partial(_load, checkpoint, store.image_shape, store.num_classes, options)
     loader()  # what does not fit is told before anything is made
     reference = paths.test_targets if paths.test_targets.exists() else None
     inputs = [paths.images, checkpoint, *([] if reference is None else [reference])]
-    name = f"evaluate-checkpoint@{dataset}-{architecture}-{checkpoint.stem}"
-    with stage_run(name, values=[params.seed, evaluation, options], inputs=inputs, timed=False) as kept:
-        identity = {"dataset": dataset, "architecture": architecture, "method": "checkpoint", "lambda": None}
+    cell = f"{dataset}-{architecture}-{checkpoint.stem}"
+    with stage_run(
+        "commands/evaluate_checkpoint", cell, values=[params.seed, evaluation, options], inputs=inputs, timed=False
+    ) as kept:
+        identity = {"dataset": dataset, "architecture": architecture, "method": METHOD, "lambda": None}
         write_evaluation(folder, identity, loader, params, reference, workers, kept)
 
 

@@ -6,7 +6,8 @@ from itertools import chain
 
 from pag.base.errors import InputError
 from pag.base.files import read_json, write_json
-from stages.params.params import Params
+from stages.params.grid import read_grid
+from stages.params.reading import Params
 from stages.paths import grid_cells, sweep_cells
 from stages.reporting.sources import KEPT, KeptRun
 from stages.run import read_times
@@ -27,12 +28,13 @@ def run(params: Params, name: str, hardware: str) -> None:
     """
     if not re.fullmatch(r"[\w-]+", name):
         raise InputError(f"--name takes letters, digits, - and _, not {name!r}.")
-    where = [(d, a) for d in params.grid.datasets for a in params.grid.architectures]
+    grid = read_grid(params)
+    where = [(d, a) for d in grid.datasets for a in grid.architectures]
     kept = {
         "hardware": hardware,
         "commit": _commit(),
         "times": read_times(),
-        "params": params.model_dump(mode="json", by_alias=True),
+        "params": {file.name: file.content for file in (params.main, *map(params.dataset, grid.datasets))},
         "cells": [read_json(c.evaluation / "metrics.json") for c in chain(*(grid_cells(params, *w) for w in where))],
         "sweep": [read_json(c.evaluation / "metrics.json") for c in chain(*(sweep_cells(params, *w) for w in where))],
     }

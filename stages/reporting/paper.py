@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from pag.base.errors import InputError
-from stages.params.params import GridParams
+from stages.params.grid import GridParams
 from stages.params.section import Positive, Section
 
 __all__ = ["Block", "PaperEntry", "Row", "commands", "read_paper"]

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from pag.base.errors import InputError
 from pag.base.files import read_json
 from pag.figures.names import threat_names
-from stages.params.params import Params
+from stages.params.reading import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
 
 __all__ = [

@@ -6,8 +6,11 @@ from pathlib import Path
 from pag.base.errors import InputError
 from pag.figures.names import attack_name, eps_text, method_name, norm_name, percent
 from pag.figures.page import Column, Entry, FigureEntry, Section, Table
-from stages.params.evaluation import EvaluationParams
-from stages.params.params import DatasetParams, Params
+from stages.params.evaluation import EvaluationParams, ReferenceParams
+from stages.params.figures import FiguresParams
+from stages.params.grid import read_grid, read_lambda
+from stages.params.reading import Params
+from stages.params.targets import TARGET
 from stages.paths import DatasetPaths
 from stages.reporting.results import Bounded, CellResult, Evaluation, GridResults, Measure
 
@@ -19,12 +22,13 @@ Told = Callable[[float], str]
 
 def grid_sections(params: Params, results: GridResults) -> list[Section]:
     """The sections of one data set and architecture."""
-    gallery, evaluation = _Gallery(params, results), params.dataset(results.dataset).evaluation
-    several = len(params.grid.datasets) * len(params.grid.architectures) > 1
+    gallery, grid = _Gallery(params, results), read_grid(params)
+    evaluation = params.dataset(results.dataset).read("evaluation", EvaluationParams)
+    several = len(grid.datasets) * len(grid.architectures) > 1
     where = f": {results.dataset}, {results.architecture}" if several else ""
     robustness = Section(
         f"Robustness{where}",
-        (_alignment_note(params.dataset(results.dataset)),),
+        (_alignment_note(evaluation.alignment),),
         (robustness_table(results, evaluation.confidence), *other_attacks_tables(results, evaluation)),
         (gallery.robustness_alignment(),),
         (gallery.attacks(),),
@@ -42,8 +46,7 @@ def grid_sections(params: Params, results: GridResults) -> list[Section]:
     return sections
 
 
-def _alignment_note(dataset: DatasetParams) -> str:
-    reference = dataset.evaluation.alignment
+def _alignment_note(reference: ReferenceParams) -> str:
     gradient = reference.gradient.replace("_", "-")
     return (
         f"Alignment is the mean cosine between the input gradient of each class's {gradient} and the score-based gradient at "
@@ -166,10 +169,11 @@ def _validation_entry(key: str, value: float | None) -> Entry:
 
 def lambda_section(params: Params) -> Section:
     """λ of each aligned method, the paper's Table 8."""
-    cells = [(d, a) for d in params.grid.datasets for a in params.grid.architectures]
+    grid = read_grid(params)
+    cells = [(d, a) for d in grid.datasets for a in grid.architectures]
     rows = [
-        (Entry(method_name(method)), *(Entry(f"{params.lambda_of(d, a, method):g}") for d, a in cells))
-        for method in params.grid.aligned
+        (Entry(method_name(method)), *(Entry(f"{read_lambda(params, d, a, method):g}") for d, a in cells))
+        for method in grid.aligned
     ]
     heads = [Column(dataset, architecture) for dataset, architecture in cells]
     caption = "In the form of the paper's Table 8: λ, the weight of the alignment term in eq. (4)."
@@ -199,9 +203,12 @@ class _Gallery:
     """The PNGs that `visualize` drew of one data set and architecture, with their captions."""
 
     def __init__(self, params: Params, results: GridResults) -> None:
-        self._params, self._results = params.dataset(results.dataset), results
+        file, self._results = params.dataset(results.dataset), results
+        self._targeted = file.read("evaluation", EvaluationParams).targeted
+        self._images = file.read("figures", FiguresParams).images
+        self._targets = {name: file.read(f"targets.{name}", TARGET) for name in file.content["targets"]}
         self._folder = DatasetPaths(results.dataset).figures(results.architecture)
-        self._sources = [name for name in params.grid.aligned if name in self._params.targets]
+        self._sources = [name for name in read_grid(params).aligned if name in self._targets]
         self._names = ", ".join(method_name(cell.evaluation.method) for cell in results.cells)
 
     def _entry(self, name: str, caption: str, alt: str) -> FigureEntry:
@@ -222,7 +229,7 @@ class _Gallery:
 
     def targeted(self) -> tuple[FigureEntry, ...]:
         """Figures 1, 2 and 9."""
-        t = self._params.evaluation.targeted
+        t = self._targeted
         probabilities = [cell.target_probability for cell in self._results.cells]
         caption = (
             f"As in the paper's Figures 1, 2 and 9: test images after a targeted attack of large ε ({norm_name(t.norm)}, "
@@ -243,18 +250,18 @@ class _Gallery:
 
     def targets(self) -> tuple[tuple[FigureEntry, ...], tuple[FigureEntry, ...]]:
         """Figures 7 and 8: one of each, and the others."""
-        score = self._params.targets.get("score_based")
+        score = self._targets.get("score_based")
         timestep = f" SBG at t = {score.timestep}." if score is not None and score.source == "score_based" else ""
         sources = self._several(
             "targets-by-source",
-            self._params.figures.images if self._sources else 0,
+            self._images if self._sources else 0,
             "As in the paper's Figure 7: target gradients at a training image by source (without its last row, an AT network)."
             + timestep,
             "Grid of target gradients: a row for each source, a column for each target class.",
         )
         timesteps = self._several(
             "targets-by-timestep",
-            self._params.figures.images,
+            self._images,
             "As in the paper's Figure 8: score-based gradients at a training image by the timestep t of the diffusion.",
             "Grid of score-based gradients: a row for each timestep, a column for each target class.",
         )

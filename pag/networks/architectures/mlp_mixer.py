@@ -75,7 +75,7 @@ class MLPMixer(nn.Module):
         depth: int,
         token_hidden: int,
         channel_hidden: int,
-        dropout: float,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         tokens = patch_count(image_shape, patch_size)

@@ -31,7 +31,7 @@ class VGG(nn.Module):
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], num_classes: int, depth: int, norm: str, dropout: float
+        self, image_shape: tuple[int, int, int], num_classes: int, depth: int, norm: str, dropout: float = 0.5
     ) -> None:
         super().__init__()
         channels, height, width = image_shape

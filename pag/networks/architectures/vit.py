@@ -74,7 +74,7 @@ class ViT(nn.Module):
         depth: int,
         heads: int,
         hidden: int,
-        dropout: float,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         tokens = patch_count(image_shape, patch_size)

@@ -63,8 +63,8 @@ class WideResNet(nn.Module):
         num_classes: int,
         depth: int,
         width: int,
-        dropout: float,
-        duplicate_block: bool,
+        dropout: float = 0.0,
+        duplicate_block: bool = False,
     ) -> None:
         super().__init__()
         blocks, rest = divmod(depth - 4, 6)
