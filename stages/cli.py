@@ -237,6 +237,14 @@ def keep(
     _run("commands.keep", params, set_, name, hardware)
 
 
+@app.command()
+def results() -> None:
+    """Write the tables of docs/results.md from the files of results/."""
+    from stages.commands.results import write_results
+
+    write_results()
+
+
 @imports.command("targets")
 def import_targets(
     dataset: Dataset,

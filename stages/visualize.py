@@ -93,7 +93,10 @@ def _targeted(params: Params, results: GridResults, class_names: tuple[str, ...]
 
 
 def _targeted_grids(
-    rows: Sequence[tuple[str, CellResult]], cells: Mapping[str, Cell], class_names: tuple[str, ...], results: GridResults
+    rows: Sequence[tuple[str, CellResult]],
+    cells: Mapping[str, Cell],
+    class_names: tuple[str, ...],
+    results: GridResults,
 ) -> Iterator[Figure]:
     files = [read_arrays(cells[cell.name].evaluation / "targeted.safetensors") for _, cell in rows]
     evaluations = [cell.evaluation for _, cell in rows]

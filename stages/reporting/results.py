@@ -19,7 +19,16 @@ from pag.figures.names import threat_names
 from stages.params.params import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
 
-__all__ = ["RESULTS", "CellResult", "GridResults", "aligned_sources", "gather", "read_arrays", "read_curves", "read_gathered"]
+__all__ = [
+    "RESULTS",
+    "CellResult",
+    "GridResults",
+    "aligned_sources",
+    "gather",
+    "read_arrays",
+    "read_curves",
+    "read_gathered",
+]
 
 RESULTS = "results.json"
 Curves = dict[str, list[float | None]]
@@ -63,7 +72,9 @@ class CellResult(BaseModel):
             InputError: it was not measured.
         """
         if self.evaluation.alignment is None:
-            raise InputError(f"{self.evaluation.dataset}, {self.name}: alignment was not measured; run `pag evaluate` again.")
+            raise InputError(
+                f"{self.evaluation.dataset}, {self.name}: alignment was not measured; run `pag evaluate` again."
+            )
         return self.evaluation.alignment
 
 
