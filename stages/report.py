@@ -56,7 +56,7 @@ def run(params: Params) -> None:
         cell = ("cell", *where, "lambda")
         _write_csv(REPORT / "cells.csv", (*cell, *names), _cell_rows(results, measures))
         ends = [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
-        _write_csv(REPORT / "lambda.csv", (*where[:2], "lambda", *ends), _lambda_rows(results, measures))
+        _write_csv(REPORT / "lambda.csv", ("cell", *where[:2], "lambda", *ends), _lambda_rows(results, measures))
         curves = list(dict.fromkeys(name for _, c in _all_cells(results) for name in c.curves))
         _write_csv(REPORT / "curves.csv", (*cell, *curves), _curve_rows(results, curves))
     _write_times()
@@ -173,7 +173,13 @@ def _lambda_rows(results: Sequence[GridResults], columns: Sequence[str]) -> Iter
         for lambda_, cell in r.by_lambda:
             measures = cell.evaluation.measures
             triples = [measures[name].triple if name in measures else (None, None, None) for name in columns]
-            yield (r.dataset, r.architecture, lambda_, *(value for triple in triples for value in triple))
+            yield (
+                f"{r.dataset} {r.architecture}",
+                r.dataset,
+                r.architecture,
+                lambda_,
+                *(value for triple in triples for value in triple),
+            )
 
 
 def _curve_rows(results: Sequence[GridResults], columns: Sequence[str]) -> Iterator[Row]:

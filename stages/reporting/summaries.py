@@ -18,7 +18,7 @@ SUMMARIES = Path("results/summaries")
 
 
 class Spread(Section):
-    """A mean over runs, its standard deviation and, where they were kept, the smallest and the largest; of one run the mean alone."""
+    """A mean over runs with its standard deviation and, where it was kept, the range; of one run the mean alone."""
 
     mean: float
     sd: NonNegative | None = None

@@ -1,5 +1,6 @@
 """Laws of the report: a page with nothing from outside, tables that keep their numbers, sentences that they bear out."""
 
+import configparser
 import csv
 import json
 import re
@@ -10,13 +11,15 @@ from pathlib import Path
 import artifacts
 import numpy as np
 import pytest
+import yaml
+from dvc_render.html import HTML
 
 from pag.base.errors import InputError
 from pag.evaluation.metrics import Metrics
 from pag.figures.grids import enlarged
 from pag.figures.page import Column, Entry, FigureEntry, Report, Section, Table, render_html, render_markdown
 from pag.figures.style import png_bytes
-from stages import report, visualize
+from stages import plots_page, report, visualize
 from stages.params.params import load_params
 from stages.paths import REPORT, Cell, DatasetPaths, grid_cells, sweep_cells
 from stages.reporting.findings import findings
@@ -161,6 +164,34 @@ def test_plots_have_a_row_for_each_cell_and_a_column_for_each_measure(made, para
     swept = [row for row in curves if row["cell"] == "digits resnet8 SBG, λ = 0.1"]
     assert [(float(row["epoch"]), float(row["cosine"])) for row in swept[:2]] == [(1, 1), (2, 0.5)]
     assert {row["cosine"] for row in curves if row["method"] == "vanilla"} == {""}
+
+
+def test_plots_of_dvc_have_their_columns_and_templates(made):
+    root = PARAMS_FILE.parent
+    plots = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
+    for plot in plots:
+        ((name, options),) = plot.items()
+        assert (root / ".dvc" / "plots" / f"{options['template']}.json").exists(), name
+        for axis in ("x", "y"):
+            ((file, column),) = options[axis].items()
+            rows = rows_of(made / file)
+            assert {"cell", column} <= rows[0].keys(), name
+            assert any(row[column] for row in rows), name
+
+
+def test_page_of_plots_needs_no_network(params, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plots_page.run(params)
+    configured = configparser.ConfigParser()
+    configured.read(PARAMS_FILE.parent / ".dvc" / "config")
+    template = (Path(".dvc") / configured["plots"]["html_template"]).as_posix().removeprefix(".dvc/../")
+    page = (
+        HTML(Path(template).read_text(encoding="utf-8")).with_scripts("<script src='far'>").with_element("plot").embed()
+    )
+    assert "src='far'" not in page
+    assert "window.vegaEmbed=" in page
+    assert parsed(page).links == []
+    assert page.rstrip().endswith("<body>\nplot\n</body>\n</html>")
 
 
 def test_other_attacks_have_a_table_and_a_large_eps_a_column(params, tmp_path, monkeypatch, made):
