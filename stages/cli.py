@@ -264,6 +264,20 @@ def keep(
     _run("commands.keep", params, set_, name, hardware)
 
 
+@app.command()
+def plots_page(set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
+    """Write the page that [bold]dvc plots show[/bold] fills, with its scripts, so that it needs no network."""
+    _run("plots_page", params, set_)
+
+
+@app.command()
+def results() -> None:
+    """Write the tables of docs/results.md from the files of results/."""
+    from stages.commands.results import write_results
+
+    write_results()
+
+
 @imports.command("targets")
 def import_targets(
     dataset: Dataset,

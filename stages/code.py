@@ -30,6 +30,7 @@ STAGES = (
     "evaluate_toy",
     "visualize",
     "report",
+    "plots_page",
 )
 _ARCHITECTURES: TypeAdapter[dict[str, ArchitectureParams]] = TypeAdapter(dict[str, ArchitectureParams])
 

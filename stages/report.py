@@ -19,8 +19,9 @@ from stages.params.reading import Params
 from stages.params.toy import ToyParams
 from stages.paths import REPORT, TIMES, TOY
 from stages.reporting.findings import findings
+from stages.reporting.paper import read_paper
 from stages.reporting.paper_tables import paper_sections
-from stages.reporting.results import CellResult, GridResults, Measure, read_arrays, read_gathered
+from stages.reporting.results import CellResult, GridResults, read_arrays, read_gathered
 from stages.reporting.sections import grid_sections, lambda_section, toy_table
 from stages.run import read_times, stage_run
 
@@ -29,11 +30,15 @@ __all__ = ["run"]
 TITLE = "Do perceptually aligned gradients imply robustness?"
 PACKAGES = ("torch", "torchvision", "numpy", "zarr", "pyautoattack", "foolbox", "dvc")
 TOY_NAMES = {"vanilla": "Vanilla", "aligned": "Aligned (NN)"}
+TOY_METHODS = {"vanilla": "Vanilla", "nearest_neighbor": "Aligned (NN)"}  # the paper's, by their keys in params
 Row = Sequence[object]
 
 
 def run(params: Params) -> None:
-    """Writes `data/report/`: `index.html`, `tables.md`, `results.csv`, `lambda.csv`, `curves.csv`, and beside them `times.js`.
+    """Writes `data/report/`: `index.html`, `tables.md`, CSV files, and beside them `times.js`.
+
+    `results.csv` has a row for each measure, with its interval; the others have the form of their plots, a column for each measure:
+    `cells.csv` a row for each cell, `lambda.csv` for each λ, `curves.csv` for each epoch.
 
     Raises:
         InputError: a cell of the grid, a figure or the toy has no results.
@@ -48,8 +53,14 @@ def run(params: Params) -> None:
         _write_csv(
             REPORT / "results.csv", (*where, "lambda", "metric", "value", "low", "high", "n"), _result_rows(results)
         )
-        _write_csv(REPORT / "lambda.csv", _lambda_head(results), _lambda_rows(results))
-        _write_csv(REPORT / "curves.csv", (*where, "epoch", "name", "value"), _curve_rows(results))
+        measures = _columns(results)
+        names = [name.removeprefix("autoattack.") for name in measures]
+        cell = ("cell", *where, "lambda")
+        _write_csv(REPORT / "cells.csv", (*cell, *names), _cell_rows(results, measures))
+        ends = [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
+        _write_csv(REPORT / "lambda.csv", ("cell", *where[:2], "lambda", *ends), _lambda_rows(results, measures))
+        curves = list(dict.fromkeys(name for _, c in _all_cells(results) for name in c.curves))
+        _write_csv(REPORT / "curves.csv", (*cell, *curves), _curve_rows(results, curves))
     _write_times()
 
 
@@ -84,7 +95,8 @@ def _version(package: str) -> str:
 def _toy(params: Params) -> tuple[tuple[str, tuple[str, ...]], Section]:
     """The toy's answer and its section (section 5.1, figure 4)."""
     metrics, arrays = read_json(TOY / "metrics.json"), read_arrays(TOY / "boundaries.safetensors")
-    paper, attack = metrics["paper"], params.main.read("toy", ToyParams).attack
+    attack, printed = params.main.read("toy", ToyParams).attack, read_paper().toy
+    paper = {name: printed[method] for method, name in TOY_METHODS.items()}
     robust = {name: metrics[kind]["robust"] for kind, name in TOY_NAMES.items()}
     means = [percent(robust[name]["mean"]) for name in TOY_NAMES.values()]
     pairs = list(zip(*(spread["values"] for spread in robust.values()), strict=True))
@@ -92,11 +104,11 @@ def _toy(params: Params) -> tuple[tuple[str, tuple[str, ...]], Section]:
     answer = (
         f"In {wins} of {len(pairs)} pairs of networks the aligned one is the more robust.",
         f"Under an attack of ε = {attack.eps:g}, {means[1]} against {means[0]} on average; the paper, of one pair: "
-        f"{percent(paper['aligned'])} against {percent(paper['vanilla'])}.",
+        f"{' against '.join(percent(paper[name]) for name in reversed(TOY_NAMES.values()))}.",
     )
     predicted = {name: arrays[kind] for kind, name in TOY_NAMES.items()}
     boundaries = toy_boundaries(arrays["points"], arrays["labels"], arrays["grid_x1"], arrays["grid_x2"], predicted)
-    seeds = toy_seeds({name: s["values"] for name, s in robust.items()}, {n: paper[k] for k, n in TOY_NAMES.items()})
+    seeds = toy_seeds({name: spread["values"] for name, spread in robust.items()}, paper)
     figures = (
         FigureEntry(
             png_bytes(boundaries),
@@ -124,56 +136,57 @@ def _write_csv(path: Path, head: Sequence[str], rows: Iterator[Row]) -> None:
         writer.writerows(rows)
 
 
-def _result_rows(results: Sequence[GridResults]) -> Iterator[Row]:
-    """Every measure of every cell of the grid and of the sweep; the accuracy after a single attack has no interval."""
+def _all_cells(results: Sequence[GridResults]) -> Iterator[tuple[Row, CellResult]]:
+    """Every cell of the grid and of the sweep, with its data set, architecture, method and λ."""
     for r in results:
         for cell in (*r.cells, *r.sweep):
-            e = cell.evaluation
-            start = (r.dataset, r.architecture, e.method, e.lambda_)
-            for name, measure in _measures(cell):
-                yield (*start, name, *measure.triple, measure.n)
-            for threat, attacked in e.autoattack.items():
-                for attack, value in attacked.attacks.items():
-                    yield (*start, f"autoattack.{threat}.{attack}", value, None, None, attacked.n)
+            yield (r.dataset, r.architecture, cell.method.name, cell.evaluation.lambda_), cell
 
 
-def _measures(cell: CellResult) -> Iterator[tuple[str, Measure]]:
-    evaluation = cell.evaluation
-    yield "clean", evaluation.clean
-    for kind, of in (("autoattack", evaluation.autoattack), ("pgd", evaluation.pgd), ("foolbox", evaluation.foolbox)):
-        for name, attacked in of.items():
-            yield f"{kind}.{name}", attacked
-    yield "alignment", evaluation.alignment
+def _result_rows(results: Sequence[GridResults]) -> Iterator[Row]:
+    """Every measure; the accuracy after a single attack has no interval."""
+    for where, cell in _all_cells(results):
+        for name, measure in cell.evaluation.measures.items():
+            yield (*where, name, *measure.triple, measure.n)
+        for threat, attacked in cell.evaluation.autoattack.items():
+            for attack, value in attacked.attacks.items():
+                yield (*where, f"autoattack.{threat}.{attack}", value, None, None, attacked.n)
 
 
-def _lambda_columns(results: Sequence[GridResults]) -> list[str]:
-    return list(dict.fromkeys(name for r in results for name, _ in _measures(r.cells[0])))
+def _columns(results: Sequence[GridResults]) -> list[str]:
+    return list(dict.fromkeys(name for r in results for name in r.cells[0].evaluation.measures))
 
 
-def _lambda_head(results: Sequence[GridResults]) -> Sequence[str]:
-    names = [name.removeprefix("autoattack.") for name in _lambda_columns(results)]
-    return ("dataset", "architecture", "lambda", *(f"{name}{end}" for name in names for end in ("", "_low", "_high")))
+def _cell_name(cell: CellResult) -> str:
+    """What plots call a cell: `digits resnet8 SBG, λ = 0.5`."""
+    return f"{cell.evaluation.dataset} {cell.evaluation.architecture} {cell.label}"
 
 
-def _lambda_rows(results: Sequence[GridResults]) -> Iterator[Row]:
-    """Figure 5's numbers: a row for each λ, a column for each measure."""
+def _cell_rows(results: Sequence[GridResults], columns: Sequence[str]) -> Iterator[Row]:
+    for where, cell in _all_cells(results):
+        measures = cell.evaluation.measures
+        yield (_cell_name(cell), *where, *(measures[name].value if name in measures else None for name in columns))
+
+
+def _lambda_rows(results: Sequence[GridResults], columns: Sequence[str]) -> Iterator[Row]:
+    """Figure 5's numbers."""
     for r in results:
         for lambda_, cell in r.by_lambda:
-            measures = dict(_measures(cell))
-            triples = [measures[n].triple if n in measures else (None, None, None) for n in _lambda_columns(results)]
-            yield (r.dataset, r.architecture, lambda_, *(value for triple in triples for value in triple))
+            measures = cell.evaluation.measures
+            triples = [measures[name].triple if name in measures else (None, None, None) for name in columns]
+            yield (
+                f"{r.dataset} {r.architecture}",
+                r.dataset,
+                r.architecture,
+                lambda_,
+                *(value for triple in triples for value in triple),
+            )
 
 
-def _curve_rows(results: Sequence[GridResults]) -> Iterator[Row]:
-    for r in results:
-        for cell in (*r.cells, *r.sweep):
-            epochs = cell.curves.get("epoch", [])
-            for name, values in cell.curves.items():
-                if name == "epoch":
-                    continue
-                for epoch, value in zip(epochs, values, strict=True):
-                    if epoch is not None and value is not None:
-                        yield (r.dataset, r.architecture, cell.name, int(epoch), name, value)
+def _curve_rows(results: Sequence[GridResults], columns: Sequence[str]) -> Iterator[Row]:
+    for where, cell in _all_cells(results):
+        for i in range(len(cell.curves.get("epoch", ()))):
+            yield (_cell_name(cell), *where, *(cell.curves[n][i] if n in cell.curves else None for n in columns))
 
 
 def _write_times() -> None:

@@ -1,6 +1,6 @@
 """`visualize`: the figures and the gathered results of one data set and architecture; the test set itself is not read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.image
@@ -12,6 +12,7 @@ from pag.base.errors import InputError
 from pag.base.files import write_json, written_whole
 from pag.data.image_store import ImageStore, pixels
 from pag.figures.charts import (
+    Interval,
     attack_breakdown,
     lambda_curves,
     loss_curve,
@@ -19,16 +20,22 @@ from pag.figures.charts import (
     training_curves,
 )
 from pag.figures.grids import Array, enlarged, targeted_grid, targets_by_source, targets_by_timestep
-from pag.figures.names import eps_text, method_name, norm_name, percent
+from pag.figures.names import eps_text, norm_name, percent
 from pag.figures.style import save
 from pag.targets.kinds import open_targets
 from stages.params.figures import FiguresParams
-from stages.params.grid import read_grid
-from stages.params.methods import describe
 from stages.params.reading import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
 from stages.reporting.former import set_aside
-from stages.reporting.results import RESULTS, CellResult, GridResults, gather, read_arrays, read_curves
+from stages.reporting.results import (
+    RESULTS,
+    CellResult,
+    GridResults,
+    aligned_sources,
+    gather,
+    read_arrays,
+    read_curves,
+)
 from stages.run import stage_run
 
 __all__ = ["run"]
@@ -82,46 +89,45 @@ def _targeted(params: Params, results: GridResults, class_names: tuple[str, ...]
         for walk in (grid_cells, sweep_cells)
         for cell in walk(params, results.dataset, architecture)
     }
-    methods = {method_name(cell.evaluation.method): cell for cell in results.cells}
+    methods = [(cell.label, cell) for cell in results.cells]
     for i, figure in enumerate(_targeted_grids(methods, cells, class_names, results)):
         yield f"targeted-{i}", figure
     if len(results.by_lambda) < 2:
         return
-    lambdas = {f"λ = {lambda_:g}": cell for lambda_, cell in results.by_lambda}
+    lambdas = [(f"λ = {lambda_:g}", cell) for lambda_, cell in results.by_lambda]
     yield "lambda-targeted", next(_targeted_grids(lambdas, cells, class_names, results))
 
 
 def _targeted_grids(
-    rows: Mapping[str, CellResult], cells: Mapping[str, Cell], class_names: tuple[str, ...], results: GridResults
+    rows: Sequence[tuple[str, CellResult]],
+    cells: Mapping[str, Cell],
+    class_names: tuple[str, ...],
+    results: GridResults,
 ) -> Iterator[Figure]:
-    files = [read_arrays(cells[cell.name].evaluation / "targeted.safetensors") for cell in rows.values()]
-    evaluations = [cell.evaluation for cell in rows.values()]
+    files = [read_arrays(cells[cell.name].evaluation / "targeted.safetensors") for _, cell in rows]
+    evaluations = [cell.evaluation for _, cell in rows]
+    names = [name for name, _ in rows]
     main = [(name, norm_name(results.threats[name].norm)) for name in results.main_threats]
     numbers = {norm: [percent(e.autoattack[name].value) for e in evaluations] for name, norm in main}
     for i, (image, label) in enumerate(zip(files[0]["images"], files[0]["labels"], strict=True)):
         adversarial = np.stack([file["adversarial"][i, :COLUMNS] for file in files])
-        yield targeted_grid(image, class_names[label], adversarial, list(rows), class_names[:COLUMNS], numbers)
+        yield targeted_grid(image, class_names[label], adversarial, names, class_names[:COLUMNS], numbers)
 
 
 def _targets(params: Params, paths: DatasetPaths, store: ImageStore) -> Iterator[tuple[str, Figure]]:
     """Figure 7, at the first training image of each of the first classes."""
-    file, train = params.dataset(paths.dataset), store.split("train")
-    figures, methods = file.read("figures", FiguresParams), read_grid(params).aligned
-    labels = {name: describe(params, paths.dataset, name).label for name in methods}
-    sources = [name for name in methods if name in file.content["targets"]]
-    if not sources:
-        return
-    classes = train.labels.unique()[: figures.images]
-    first = torch.stack([(train.labels == c).nonzero()[0, 0] for c in classes])
-    x, columns = pixels(train.images[first]), torch.arange(min(COLUMNS, store.num_classes)).expand(len(first), -1)
-    opened = {name: open_targets(paths.targets(name), preload=False) for name in sources}
+    train, images = store.split("train"), params.dataset(paths.dataset).read("figures", FiguresParams).images
+    sources = aligned_sources(params, paths.dataset).items()
+    opened = [(label, open_targets(paths.targets(name), preload=False)) for name, label in sources]
     # Stores of a few classes an image miss most of the columns.
-    stores = {name: s for name, s in opened.items() if s.classes_per_image == s.num_classes}
+    stores = [(label, s) for label, s in opened if s.classes_per_image == s.num_classes]
     if not stores:
         return
-    g = torch.stack([targets.gather(train.rows[first], columns, x) for targets in stores.values()]).numpy()
+    first, class_names = train.first_of_classes(images), store.class_names
+    x, columns = pixels(train.images[first]), torch.arange(min(COLUMNS, store.num_classes)).expand(len(first), -1)
+    g = torch.stack([targets.gather(train.rows[first], columns, x) for _, targets in stores]).numpy()
     for i, label in enumerate(train.labels[first].tolist()):
-        names, class_names = [labels[name] for name in stores], store.class_names
+        names = [name for name, _ in stores]
         figure = targets_by_source(x[i].numpy(), class_names[label], g[:, i], names, class_names[:COLUMNS])
         yield f"targets-by-source-{i}", figure
 
@@ -137,20 +143,22 @@ def _by_timestep(paths: DatasetPaths, class_names: tuple[str, ...]) -> Iterator[
 
 
 def _charts(results: GridResults) -> Iterator[tuple[str, Figure]]:
-    sweep = [(lambda_, cell.evaluation) for lambda_, cell in results.by_lambda]
-    evaluations = [cell.evaluation for cell in results.cells]
-    methods = [e.method for e in evaluations]
     titles = {n: f"AutoAttack {norm_name(a.norm)}, ε = {eps_text(a.eps)}" for n, a in results.threats.items()}
-    accuracies = {title: [e.autoattack[name].triple for _, e in sweep] for name, title in titles.items()}
-    accuracies = {"clean": [e.clean.triple for _, e in sweep], **accuracies}
+    sweep = [cell for _, cell in results.by_lambda]
+    accuracies = {title: [c.evaluation.autoattack[name].triple for c in sweep] for name, title in titles.items()}
+    accuracies = {"clean": [c.evaluation.clean.triple for c in sweep], **accuracies}
     if len(sweep) > 1:
-        yield "lambda", lambda_curves([x for x, _ in sweep], accuracies, [e.alignment.triple for _, e in sweep])
-    robust = {told: [e.autoattack[name].triple for e in evaluations] for name, told in results.threat_names.items()}
-    alignment = [e.alignment.triple for e in evaluations]
-    yield "robustness-alignment", robustness_against_alignment(methods, alignment, robust)
+        yield "lambda", lambda_curves([x for x, _ in results.by_lambda], accuracies, _alignment(sweep))
+    evaluations, methods = [cell.evaluation for cell in results.cells], [cell.method for cell in results.cells]
+    robust = {words: [e.autoattack[name].triple for e in evaluations] for name, words in results.threat_names.items()}
+    yield "robustness-alignment", robustness_against_alignment(methods, _alignment(results.cells), robust)
     attacks = {title: [e.autoattack[name].attacks for e in evaluations] for name, title in titles.items()}
     yield "attacks", attack_breakdown(methods, attacks)
-    yield "training", training_curves({cell.evaluation.method: cell.curves for cell in results.cells}, PANELS)
+    yield "training", training_curves({cell.method: cell.curves for cell in results.cells}, PANELS)
+
+
+def _alignment(cells: Sequence[CellResult]) -> list[Interval]:
+    return [cell.alignment.triple for cell in cells]
 
 
 def _png(path: Path) -> Array:

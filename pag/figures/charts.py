@@ -11,7 +11,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from pag.figures.names import family, method_name
+from pag.base.vocabulary import Family, Method
 from pag.figures.style import FAMILY_MARKERS, MUTED, PALETTE, method_color, styled
 
 __all__ = [
@@ -25,7 +25,15 @@ Interval = tuple[float, float, float]
 Box = tuple[float, float, float, float]  # left, lower, right and upper edge
 
 WIDTH = 4.8  # inches: at a phone's width a 10-point letter is then about 10 pixels high
-LINE_STYLES = {"vanilla": ":", "heuristic": "-", "own-class heuristic": "-.", "score-based": "-", "adversarial": "--"}
+LINE_STYLES: Mapping[Family, Any] = {
+    "vanilla": ":",
+    "heuristic": "-",
+    "own-class heuristic": "-.",
+    "score-based": "-",
+    "imported": (0, (5, 1)),
+    "adversarial": "--",
+    "unknown": (0, (1, 3)),
+}
 SERIES = (
     ("blue", "o"), ("vermilion", "s"), ("green", "D"), ("orange", "^"), ("purple", "P"), ("sky", "X"), ("olive", "<"),
 )  # fmt: skip
@@ -80,12 +88,12 @@ def lambda_curves(
 
 @styled
 def robustness_against_alignment(
-    methods: Sequence[str], alignment: Sequence[Interval], robust: Mapping[str, Sequence[Interval]]
+    methods: Sequence[Method], alignment: Sequence[Interval], robust: Mapping[str, Sequence[Interval]]
 ) -> Figure:
     """Robust accuracy against alignment, a point for each method and a panel for each threat (section 5.4).
 
     Args:
-        methods: names of `params.yaml`; their family is the marker.
+        methods: their family is the marker.
         alignment: mean cosine of each method.
         robust: for each panel, by its title, the robust accuracy of each method in [0, 1].
     """
@@ -102,7 +110,7 @@ def robustness_against_alignment(
                 elinewidth=0.8,
                 alpha=0.45,
             )
-            ax.plot(x[0], y[0], FAMILY_MARKERS[family(method)], color=method_color(method), markersize=7)
+            ax.plot(x[0], y[0], FAMILY_MARKERS[method.family], color=method_color(method), markersize=7)
         ax.margins(x=0.16, y=0.12)
         ax.set_ylabel(f"robust accuracy, {title}")
         ax.set_ylim(bottom=-0.04)
@@ -111,14 +119,12 @@ def robustness_against_alignment(
     _family_legend(axes[0], methods)
     figure.draw_without_rendering()
     for ax, values in zip(axes, robust.values(), strict=True):
-        _label_points(
-            ax, [method_name(m) for m in methods], [(x[0], y[0]) for x, y in zip(alignment, values, strict=True)]
-        )
+        _label_points(ax, [m.label for m in methods], [(x[0], y[0]) for x, y in zip(alignment, values, strict=True)])
     return figure
 
 
-def _family_legend(ax: Axes, methods: Sequence[str]) -> None:
-    for name in dict.fromkeys(family(method) for method in methods):
+def _family_legend(ax: Axes, methods: Sequence[Method]) -> None:
+    for name in dict.fromkeys(method.family for method in methods):
         ax.plot([], [], FAMILY_MARKERS[name], color=MUTED, markersize=7, label=name)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, handletextpad=0.1, columnspacing=1.0)
 
@@ -162,7 +168,7 @@ def _hides(a: Box, others: Sequence[Box]) -> bool:
 
 @styled
 def training_curves(
-    curves: Mapping[str, Mapping[str, Sequence[float | None]]], panels: Mapping[str, str], x_label: str = "epoch"
+    curves: Mapping[Method, Mapping[str, Sequence[float | None]]], panels: Mapping[str, str], x_label: str = "epoch"
 ) -> Figure:
     """Curves of training, a line for each method.
 
@@ -185,11 +191,10 @@ def training_curves(
     return figure
 
 
-def _line(ax: Axes, method: str, values: Sequence[float | None]) -> None:
+def _line(ax: Axes, method: Method, values: Sequence[float | None]) -> None:
     y = np.array([np.nan if value is None else value for value in values], dtype=float)
-    kind = LINE_STYLES[family(method)]
-    x = np.arange(1, len(y) + 1)
-    ax.plot(x, y, kind, color=method_color(method), linewidth=1.5, label=method_name(method))
+    style: dict[str, Any] = {"color": method_color(method), "linestyle": LINE_STYLES[method.family], "linewidth": 1.5}
+    ax.plot(np.arange(1, len(y) + 1), y, label=method.label, **style)
 
 
 @styled
@@ -263,11 +268,11 @@ def toy_seeds(robust: Mapping[str, Sequence[float]], paper: Mapping[str, float])
 
 
 @styled
-def attack_breakdown(methods: Sequence[str], attacks: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
+def attack_breakdown(methods: Sequence[Method], attacks: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
     """Accuracy that is left after each attack of AutoAttack, a group of bars for each method.
 
     Args:
-        methods: names of `params.yaml`.
+        methods: a group of bars each.
         attacks: for each panel, by its title, and each method: accuracy in [0, 1] after each attack, in the order of the run.
     """
     figure, axes = _panels(len(attacks), 0.6 + len(attacks) * (0.7 + 0.44 * len(methods)), sharex=True)
@@ -279,7 +284,7 @@ def attack_breakdown(methods: Sequence[str], attacks: Mapping[str, Sequence[Mapp
             shade = 0.75 - 0.75 * i / max(len(names) - 1, 1)
             lengths = [of_method.get(name, np.nan) for of_method in values]
             ax.barh(y, lengths, thick * 0.92, color=_mixed(PALETTE["blue"], shade), label=_attack_label(name, i))
-        ax.set_yticks(range(len(methods)), [method_name(method) for method in methods])
+        ax.set_yticks(range(len(methods)), [method.label for method in methods])
         ax.set(title=title, ylim=(len(methods) - 0.4, -0.6))
         ax.grid(visible=False, axis="y")
     axes[-1].set_xlabel("accuracy left")

@@ -6,7 +6,18 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
-__all__ = ["Column", "Entry", "FigureEntry", "Item", "Report", "Section", "Table", "render_html", "render_markdown"]
+__all__ = [
+    "Column",
+    "Entry",
+    "FigureEntry",
+    "Item",
+    "Report",
+    "Section",
+    "Table",
+    "markdown_table",
+    "render_html",
+    "render_markdown",
+]
 
 PIXELS_PER_CSS_PIXEL = 200 / 96  # figures are drawn at 200 dots an inch
 WIDE = 520  # CSS pixels from which a figure scrolls on a phone instead of shrinking
@@ -134,7 +145,7 @@ def render_markdown(report: Report) -> str:
     for section in report.sections:
         if section.tables or section.items:
             parts.append(f"## {_escaped(section.title)}")
-            parts += [_markdown_table(table) for table in section.tables]
+            parts += [markdown_table(table) for table in section.tables]
         if section.items:
             parts.append("\n".join(_markdown_item(item) for item in section.items))
     return "\n\n".join(parts) + "\n"
@@ -147,7 +158,8 @@ def _escaped(text: str) -> str:
     return text.replace("\n", ", ")
 
 
-def _markdown_table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
+    """A table in Markdown, its caption above it."""
     lines = [
         _line(
             [_escaped(f"{column.name}, {column.detail}" if column.detail else column.name) for column in table.columns]

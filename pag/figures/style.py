@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pag.base.files import written_whole
-from pag.figures.names import Family
+from pag.base.vocabulary import Family, Method
 
 __all__ = ["FAMILY_MARKERS", "INK", "MUTED", "PALETTE", "method_color", "png_bytes", "save", "styled"]
 
@@ -33,17 +33,19 @@ FAMILY_MARKERS: dict[Family, str] = {
     "heuristic": "o",
     "own-class heuristic": "s",
     "score-based": "D",
+    "imported": "P",
     "adversarial": "^",
+    "unknown": "*",
 }
-_METHOD_COLORS = {
-    "vanilla": "black",
-    "one_image": "orange",
-    "class_mean": "sky",
-    "nearest_neighbor": "green",
-    "nearest_neighbor_own_class": "olive",
-    "score_based": "blue",
-    "at_l2": "purple",
-    "at_linf": "vermilion",
+_LABEL_COLORS = {
+    "Vanilla": "black",
+    "OI": "orange",
+    "CM": "sky",
+    "NN": "green",
+    "NN (own class)": "olive",
+    "SBG": "blue",
+    "AT L₂": "purple",
+    "AT L∞": "vermilion",
 }
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -78,9 +80,9 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return wrapper
 
 
-def method_color(method: str) -> str:
-    """A method's colour, the same in every figure; muted for a method that has none."""
-    return PALETTE[_METHOD_COLORS[method]] if method in _METHOD_COLORS else MUTED
+def method_color(method: Method) -> str:
+    """A method's colour, the same in every figure: by its label; muted for a label that has none."""
+    return PALETTE[_LABEL_COLORS[method.label]] if method.label in _LABEL_COLORS else MUTED
 
 
 def png_bytes(figure: Figure) -> bytes:

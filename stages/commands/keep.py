@@ -5,7 +5,8 @@ import subprocess
 from itertools import chain
 
 from pag.base.errors import InputError
-from pag.base.files import read_json, write_json
+from pag.base.files import write_json
+from pag.evaluation.metrics import read_metrics
 from stages.params.grid import read_grid
 from stages.params.reading import Params
 from stages.paths import grid_cells, sweep_cells
@@ -30,16 +31,16 @@ def run(params: Params, name: str, hardware: str) -> None:
         raise InputError(f"--name takes letters, digits, - and _, not {name!r}.")
     grid = read_grid(params)
     where = [(d, a) for d in grid.datasets for a in grid.architectures]
-    kept = {
-        "hardware": hardware,
-        "commit": _commit(),
-        "times": read_times(),
-        "params": {file.name: file.content for file in (params.main, *map(params.dataset, grid.datasets))},
-        "cells": [read_json(c.evaluation / "metrics.json") for c in chain(*(grid_cells(params, *w) for w in where))],
-        "sweep": [read_json(c.evaluation / "metrics.json") for c in chain(*(sweep_cells(params, *w) for w in where))],
-    }
-    KeptRun.model_validate(kept)
-    write_json(KEPT / f"{name}.json", kept)
+    files = (params.main, *map(params.dataset, grid.datasets))
+    kept = KeptRun(
+        hardware=hardware,
+        commit=_commit(),
+        times=read_times(),
+        params={file.name: file.content for file in files},
+        cells=[read_metrics(c.evaluation / "metrics.json") for c in chain(*(grid_cells(params, *w) for w in where))],
+        sweep=[read_metrics(c.evaluation / "metrics.json") for c in chain(*(sweep_cells(params, *w) for w in where))],
+    )
+    write_json(KEPT / f"{name}.json", kept.model_dump(mode="json", by_alias=True, exclude_defaults=True))
 
 
 def _commit() -> str:

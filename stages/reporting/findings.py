@@ -3,17 +3,24 @@
 from collections.abc import Sequence
 from itertools import combinations, pairwise
 
-from pag.figures.names import eps_text, family, method_name, norm_name, percent
-from stages.reporting.results import Evaluation, GridResults, Measure
+from pag.base.vocabulary import Family
+from pag.evaluation.metrics import Estimate
+from pag.figures.names import eps_text, norm_name, percent
+from stages.reporting.results import CellResult, GridResults
 
 __all__ = ["findings"]
 
 
 def findings(results: GridResults) -> list[str]:
-    """The answer for one data set and architecture: verdict, order, own-class targets, λ, adversarial training, alignment."""
+    """The answer for one data set and architecture, in the order of the page.
+
+    The verdict; the paper's order under each threat; what stands outside that order (own-class heuristics, imported targets); λ;
+    adversarial training; and alignment against robustness over all networks.
+    """
     sentences = [_verdict(results)]
     sentences += [_order(results, threat) for threat in results.threats]
     sentences += [_own_class(results, own) for own in _of(results, "own-class heuristic")]
+    sentences += [_imported(results, imported) for imported in _of(results, "imported")]
     sentences += [_monotone(results)]
     sentences += [_adversarial(results, at) for at in _of(results, "adversarial")]
     sentences += [_pairs(results)]
@@ -24,16 +31,16 @@ def _joined(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _robust(evaluation: Evaluation, threat: str) -> Measure:
-    return evaluation.autoattack[threat]
+def _robust(cell: CellResult, threat: str) -> Estimate:
+    return cell.evaluation.autoattack[threat]
 
 
-def _told(evaluation: Evaluation, threat: str) -> str:
-    return f"{method_name(evaluation.method)} ({percent(_robust(evaluation, threat).value)})"
+def _with_number(cell: CellResult, threat: str) -> str:
+    return f"{cell.label} ({percent(_robust(cell, threat).value)})"
 
 
-def _of(results: GridResults, *families: str) -> list[Evaluation]:
-    return [cell.evaluation for cell in results.cells if family(cell.evaluation.method) in families]
+def _of(results: GridResults, *families: Family) -> list[CellResult]:
+    return [cell for cell in results.cells if cell.method.family in families]
 
 
 def _verdict(results: GridResults) -> str:
@@ -41,13 +48,12 @@ def _verdict(results: GridResults) -> str:
 
     Of several ε of a norm the smallest counts: at a large one all networks may have nothing left (section 5.3).
     """
-    vanilla, aligned = results.cell("vanilla"), _of(results, "heuristic", "own-class heuristic", "score-based")
+    vanilla, aligned = results.vanilla, _of(results, "heuristic", "own-class heuristic", "score-based", "imported")
     if vanilla is None or not aligned:
         return ""
-    base = vanilla.evaluation
     main = results.main_threats
-    above = [e for e in aligned if all(_robust(e, t).value > _robust(base, t).value for t in main)]
-    apart = [e for e in above if all(_robust(e, t).interval[0] > _robust(base, t).interval[1] for t in main)]
+    above = [c for c in aligned if all(_robust(c, t).value > _robust(vanilla, t).value for t in main)]
+    apart = [c for c in above if all(_robust(c, t).interval[0] > _robust(vanilla, t).interval[1] for t in main)]
     word = "Yes" if len(above) == len(aligned) else "In part" if above else "No"
     every = len(main) == len(results.threats) > 1
     under = "under every threat" if every else f"in {_joined(list(main.values()))}"
@@ -59,47 +65,47 @@ def _verdict(results: GridResults) -> str:
 
 def _order(results: GridResults, threat: str) -> str:
     """Whether vanilla < every heuristic of the paper < score-based holds, and if not, where it breaks."""
-    vanilla, score = results.cell("vanilla"), results.cell("score_based")
-    heuristics = sorted(_of(results, "heuristic"), key=lambda e: _robust(e, threat).value)
+    vanilla, score = results.vanilla, results.score_based
+    heuristics = sorted(_of(results, "heuristic"), key=lambda cell: _robust(cell, threat).value)
     if vanilla is None or score is None or not heuristics:
         return ""
-    below, above = vanilla.evaluation, score.evaluation
-    pairs = [(below, h) for h in heuristics] + [(h, above) for h in heuristics]
+    pairs = [(vanilla, h) for h in heuristics] + [(h, score) for h in heuristics]
     broken = [(a, b) for a, b in pairs if _robust(a, threat).value >= _robust(b, threat).value]
     unsure = [(a, b) for a, b in pairs if (a, b) not in broken and _overlap(_robust(a, threat), _robust(b, threat))]
     attacked = results.threats[threat]
     where = f"Under AutoAttack in {norm_name(attacked.norm)} (ε = {eps_text(attacked.eps)}, n = {attacked.n})"
     if broken:
-        told = _joined([f"{_told(b, threat)} is not above {_told(a, threat)}" for a, b in broken])
-        return f"{where} the order vanilla < every heuristic < SBG does not hold: {told}."
-    numbers = [percent(_robust(e, threat).value) for e in (below, heuristics[0], heuristics[-1], above)]
+        places = _joined([f"{_with_number(b, threat)} is not above {_with_number(a, threat)}" for a, b in broken])
+        return f"{where} the order vanilla < every heuristic < SBG does not hold: {places}."
+    numbers = [percent(_robust(cell, threat).value) for cell in (vanilla, heuristics[0], heuristics[-1], score)]
     span = numbers[1] if numbers[1] == numbers[2] else f"{numbers[1]} to {numbers[2]}"
-    told = f"{where} the order vanilla < every heuristic < SBG holds ({numbers[0]} < {span} < {numbers[3]})"
-    return told + (
-        f", though the intervals of {_joined([_names(*pair) for pair in unsure])} overlap." if unsure else "."
-    )
+    holds = f"{where} the order vanilla < every heuristic < SBG holds ({numbers[0]} < {span} < {numbers[3]})"
+    names = [f"{a.label} / {b.label}" for a, b in unsure]
+    return holds + (f", though the intervals of {_joined(names)} overlap." if unsure else ".")
 
 
-def _own_class(results: GridResults, own: Evaluation) -> str:
-    """How a heuristic relative to the image's own class, which is not in the paper, stands to the paper's form of it and to SBG."""
-    told = []
-    for other in ("score_based", own.method.removesuffix("_own_class")):
-        cell = results.cell(other)
-        if cell is not None:
-            against = _joined([_against(own, cell.evaluation, *threat) for threat in results.threat_names.items()])
-            told.append(f"{method_name(other)} in {against}")
-    if not told:
+def _own_class(results: GridResults, own: CellResult) -> str:
+    """How a heuristic relative to the image's own class, which is not in the paper, stands to SBG and to the paper's form of it."""
+    papers = (cell for cell in _of(results, "heuristic") if cell.method.kind == own.method.kind)
+    others = [cell for cell in (results.score_based, next(papers, None)) if cell is not None]
+    if not others:
         return ""
-    clean = percent(own.clean.value)
-    name, versus = method_name(own.method), "; against ".join(told)
-    return f"{name}, ours, needs no diffusion model; its robust accuracy against {versus}; clean {clean}."
+    versus = "; against ".join(f"{other.label} in {_under_each(results, own, other)}" for other in others)
+    clean = percent(own.evaluation.clean.value)
+    return f"{own.label}, ours, needs no diffusion model; its robust accuracy against {versus}; clean {clean}."
 
 
-def _names(a: Evaluation, b: Evaluation) -> str:
-    return f"{method_name(a.method)} / {method_name(b.method)}"
+def _imported(results: GridResults, imported: CellResult) -> str:
+    """How targets that somebody else computed, which no order of the paper covers, stand to vanilla and to SBG."""
+    others = [cell for cell in (results.vanilla, results.score_based) if cell is not None]
+    if not others:
+        return ""
+    stands = "; it is ".join(_compared(results, imported, other) for other in others)
+    clean = percent(imported.evaluation.clean.value)
+    return f"{imported.label}, trained with imported targets, is {stands}; clean {clean}."
 
 
-def _overlap(a: Measure, b: Measure) -> bool:
+def _overlap(a: Estimate, b: Estimate) -> bool:
     return a.interval[1] >= b.interval[0] and b.interval[1] >= a.interval[0]
 
 
@@ -110,12 +116,12 @@ def _monotone(results: GridResults) -> str:
         return ""
     lambdas = [lambda_ for lambda_, _ in sweep]
     curves = [
-        (f"robust accuracy in {name}", [_robust(cell.evaluation, threat).value for _, cell in sweep], True)
+        (f"robust accuracy in {name}", [_robust(cell, threat).value for _, cell in sweep], True)
         for threat, name in results.threat_names.items()
     ]
-    curves.append(("alignment", [cell.evaluation.alignment.value for _, cell in sweep], False))
-    told = [_course(name, lambdas, values, in_percent) for name, values, in_percent in curves]
-    return f"As λ goes from {lambdas[0]:g} to {lambdas[-1]:g}: {'; '.join(told)}."
+    curves.append(("alignment", [cell.alignment.value for _, cell in sweep], False))
+    courses = [_course(name, lambdas, values, in_percent) for name, values, in_percent in curves]
+    return f"As λ goes from {lambdas[0]:g} to {lambdas[-1]:g}: {'; '.join(courses)}."
 
 
 def _course(name: str, lambdas: Sequence[float], values: Sequence[float], in_percent: bool) -> str:
@@ -133,42 +139,50 @@ def _course(name: str, lambdas: Sequence[float], values: Sequence[float], in_per
     return f"{name} {'rises at every step' if strictly else 'never falls'} ({ends})"
 
 
-def _adversarial(results: GridResults, at: Evaluation) -> str:
+def _adversarial(results: GridResults, at: CellResult) -> str:
     """How adversarial training stands to SBG, in robustness and in alignment: it may have more of one and less of the other."""
-    score = results.cell("score_based")
+    score = results.score_based
     if score is None:
         return ""
-    sbg, name = score.evaluation, method_name(at.method)
+    cosines = f"({at.alignment.value:.3f} against {score.alignment.value:.3f})"
+    less = at.alignment.value < score.alignment.value
+    stands = f"{at.label} is {_compared(results, at, score)}, with {'less' if less else 'no less'} aligned gradients {cosines}"
+    more = any(_robust(at, t).value > _robust(score, t).value for t in results.threats)
+    return stands + ("; so alignment alone does not order robustness." if less and more else ".")
+
+
+def _compared(results: GridResults, a: CellResult, b: CellResult) -> str:
+    """`more robust than SBG in L₂ (60.0% against 50.0%) but not more robust than SBG in L∞ (…)`."""
     names = results.threat_names
-    more = [t for t in names if _robust(at, t).value > _robust(sbg, t).value]
-    rest = [t for t in names if t not in more]
+    more = [threat for threat in names if _robust(a, threat).value > _robust(b, threat).value]
+    rest = [threat for threat in names if threat not in more]
     parts = [
-        f"{word} robust than SBG in {_joined([_against(at, sbg, t, names[t]) for t in group])}"
+        f"{word} robust than {b.label} in {_joined([_against(a, b, threat, names[threat]) for threat in group])}"
         for word, group in (("more", more), ("not more", rest))
         if group
     ]
-    cosines = f"({at.alignment.value:.3f} against {sbg.alignment.value:.3f})"
-    less = at.alignment.value < sbg.alignment.value
-    told = f"{name} is {' but '.join(parts)}, with {'less' if less else 'no less'} aligned gradients {cosines}"
-    return told + ("; so alignment alone does not order robustness." if less and more else ".")
+    return " but ".join(parts)
 
 
-def _against(a: Evaluation, b: Evaluation, threat: str, name: str) -> str:
+def _under_each(results: GridResults, a: CellResult, b: CellResult) -> str:
+    return _joined([_against(a, b, threat, name) for threat, name in results.threat_names.items()])
+
+
+def _against(a: CellResult, b: CellResult, threat: str, name: str) -> str:
     return f"{name} ({percent(_robust(a, threat).value)} against {percent(_robust(b, threat).value)})"
 
 
 def _pairs(results: GridResults) -> str:
     """In how many pairs of networks the one with better aligned gradients is the more robust."""
-    evaluations = [cell.evaluation for cell in results.cells]
-    pairs = list(combinations(evaluations, 2))
+    pairs = list(combinations(results.cells, 2))
     if not pairs:
         return ""
     counts = [
         f"{sum(_agree(a, b, threat) for a, b in pairs)} of {len(pairs)} pairs in {name}"
         for threat, name in results.threat_names.items()
     ]
-    return f"Among all {len(evaluations)} networks the better aligned one is the more robust in {_joined(counts)}."
+    return f"Among all {len(results.cells)} networks the better aligned one is the more robust in {_joined(counts)}."
 
 
-def _agree(a: Evaluation, b: Evaluation, threat: str) -> bool:
+def _agree(a: CellResult, b: CellResult, threat: str) -> bool:
     return (a.alignment.value - b.alignment.value) * (_robust(a, threat).value - _robust(b, threat).value) > 0

@@ -6,41 +6,54 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from pag.base.errors import InputError
 from stages.params.grid import GridParams
-from stages.params.section import Positive, Section
+from stages.params.section import Name, Positive, Section
 
-__all__ = ["Block", "PaperEntry", "Row", "commands", "read_paper"]
+__all__ = ["Block", "Paper", "PaperEntry", "Row", "read_paper"]
 
 PAPER = Path(__file__).with_name("paper.yaml")
-TOY = "toy"
+TOY, TOY_MEASURE = "toy", "pgd.l2"
+GridLists = dict[str, list[str]]
 
-Dataset = Literal["cifar10", "cifar100", "stl10", "tiny_imagenet", "toy"]
-Architecture = Literal["resnet18", "vit", "vgg11", "vgg13", "vgg16", "mlp_mixer", "wide_resnet34_10", "mlp"]
-Baseline = Literal["vanilla", "at_l2", "at_linf", "trades"]
-Heuristic = Literal["one_image", "class_mean", "nearest_neighbor"]
-Combined = Literal["at_l2+score_based", "trades+score_based"]
-Method = Baseline | Heuristic | Literal["score_based"] | Combined
 Measure = Annotated[str, Field(pattern=r"^(clean|(autoattack|foolbox|pgd)\.[a-z0-9_]+)$")]
 Accuracy = Annotated[float, Field(ge=0, le=1)]
 Lambda = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
-_BASELINES: tuple[str, ...] = ("vanilla", "at_l2", "at_linf", "trades")
-_HEURISTICS: tuple[str, ...] = ("one_image", "class_mean", "nearest_neighbor")
+
+class PaperMethod(Section):
+    """A method of the paper's rows.
+
+    Attributes:
+        label: what the paper calls it.
+        grid: the list of `grid` that it stands in.
+        base, targets: the two entries of `grid.combined` that make a combined one.
+    """
+
+    label: str
+    grid: Literal["baselines", "heuristics", "aligned", "combined"]
+    base: Name | None = None
+    targets: Name | None = None
+
+    @model_validator(mode="after")
+    def _combined_has_two_parts(self) -> Self:
+        if [self.base is not None, self.targets is not None] != 2 * [self.grid == "combined"]:
+            raise ValueError("base and targets are for grid: combined, which needs both")
+        return self
 
 
 class Row(Section):
     """A method with what the paper prints of it.
 
     Attributes:
-        method: how the classifier was trained.
-        lambda_: in a table of λ the number printed; elsewhere set for the cells of figure 5's sweep alone, where 0 is vanilla.
+        method: how the classifier was trained, a key of `methods`.
+        lambda_: in a table of λ the number printed; elsewhere set for the cells of figure 5's sweep alone.
         values: accuracies, by the dotted name of the measure in `metrics.json`; empty where a figure prints no numbers.
     """
 
-    method: Method
+    method: Name
     lambda_: Lambda | None = Field(None, alias="lambda")
     values: dict[Measure, Accuracy] = Field(default_factory=dict)
 
@@ -48,8 +61,8 @@ class Row(Section):
 class Block(Section):
     """The rows of one data set and architecture, and the ε of their measures; one that is printed without ε has none."""
 
-    dataset: Dataset
-    architecture: Architecture
+    dataset: Name
+    architecture: Name
     eps: dict[Measure, Positive] = Field(default_factory=dict)
     rows: Annotated[list[Row], Field(min_length=1)]
 
@@ -112,67 +125,85 @@ class PaperEntry(Section):
         return any(block.dataset == TOY for block in self.blocks)
 
 
+class Paper(Section):
+    """The whole file: the methods by their keys in params, and the tables and figures in the paper's order."""
+
+    methods: dict[Name, PaperMethod]
+    entries: list[PaperEntry]
+
+    @model_validator(mode="after")
+    def _methods_are_defined(self) -> Self:
+        for entry in self.entries:
+            unknown = next((row.method for _, row in entry.rows if row.method not in self.methods), None)
+            if unknown:
+                raise ValueError(f"a row of {entry.name} is of {unknown!r}, which methods does not define")
+        return self
+
+    @property
+    def toy(self) -> dict[str, float]:
+        """Accuracy of the toy's networks under attack, by method (section 5.1)."""
+        rows = (row for entry in self.entries if entry.toy for _, row in entry.rows)
+        return {row.method: row.values[TOY_MEASURE] for row in rows}
+
+    def commands(self, entry: PaperEntry) -> list[str]:
+        """What makes a table or figure, generated from its rows: one command a grid of data sets, architectures and methods.
+
+        Blocks of the same methods share a grid where that adds no cell. Every list of the grid is given, so that a command does
+        not depend on what params.yaml has there. A drawing takes none.
+        """
+        if entry.ratios:
+            sizes = sorted({ratio.batch_size for ratio in entry.ratios})
+            return [f"python benchmarks/runtime.py --batch-sizes {','.join(map(str, sizes))}"]
+        if entry.toy:
+            return ["dvc repro evaluate_toy"]
+        swept = entry.kind != "lambda"
+        blocks = [(block, self._grid_lists(block.rows, swept)) for block in entry.blocks]
+        return [
+            _command({"datasets": datasets, "architectures": architectures} | methods)
+            for datasets, architectures, methods in _grids(blocks)
+        ]
+
+    def _grid_lists(self, rows: Sequence[Row], swept: bool) -> GridLists:
+        """The lists of `grid` by kind of method; a heuristic is in two of them."""
+        used = [(row.method, self.methods[row.method]) for row in rows if not swept or row.lambda_ is None]
+        combined = [method for _, method in used if method.grid == "combined"]
+        return {
+            "baselines": [name for name, method in used if method.grid == "baselines"],
+            "heuristics": [name for name, method in used if method.grid == "heuristics"],
+            "aligned": [name for name, method in used if method.grid in ("heuristics", "aligned")],
+            "combined.bases": [str(method.base) for method in combined],
+            "combined.targets": list(dict.fromkeys(str(method.targets) for method in combined)),
+            "lambdas": [str(row.lambda_) for row in rows if swept and row.lambda_ is not None],
+        }
+
+
 @cache
-def read_paper(path: Path = PAPER) -> tuple[PaperEntry, ...]:
-    """Reads the paper's tables and figures.
+def read_paper(path: Path = PAPER) -> Paper:
+    """Reads the paper's methods, tables and figures.
 
     Raises:
-        InputError: the file is not YAML, or an entry has an unknown key, a name outside the vocabulary or a number out of range.
+        InputError: the file is not YAML, or an entry has an unknown key, an undefined method or a number out of range.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return tuple(TypeAdapter(list[PaperEntry]).validate_python(raw, strict=True))
+        return Paper.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")), strict=True)
     except (OSError, yaml.YAMLError) as error:
         raise InputError(f"{path.name} cannot be read: {' '.join(str(error).split())}.") from None
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}.") from None
+        where = ".".join(map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{path.name}: {where + ': ' if where else ''}{message[0].lower()}{message[1:]}.") from None
 
 
-def commands(entry: PaperEntry) -> list[str]:
-    """What makes a table or figure, generated from its rows: a command for each grid of data sets, architectures and methods.
-
-    Blocks of the same methods share a grid where that adds no cell. Every list of the grid is given, so that a command does not
-    depend on what params.yaml has there. A drawing takes none.
-    """
-    if entry.ratios:
-        sizes = sorted({ratio.batch_size for ratio in entry.ratios})
-        return [f"python benchmarks/runtime.py --batch-sizes {','.join(map(str, sizes))}"]
-    if entry.toy:
-        return ["dvc repro evaluate_toy"]
-    swept = entry.kind != "lambda"
-    return [
-        _command({"datasets": datasets, "architectures": architectures} | methods)
-        for datasets, architectures, methods in _grids(entry.blocks, swept)
-    ]
-
-
-def _grids(blocks: Sequence[Block], swept: bool) -> list[tuple[list[str], list[str], dict[str, list[str]]]]:
+def _grids(blocks: Sequence[tuple[Block, GridLists]]) -> list[tuple[list[str], list[str], GridLists]]:
     """The blocks as products: first the architectures of each data set, then the data sets of the same architectures."""
-    by_dataset: dict[tuple[str, str], tuple[dict[str, list[str]], list[str]]] = {}
-    for block in blocks:
-        methods = _methods(block.rows, swept)
+    by_dataset: dict[tuple[str, str], tuple[GridLists, list[str]]] = {}
+    for block, methods in blocks:
         by_dataset.setdefault((str(methods), block.dataset), (methods, []))[1].append(block.architecture)
-    grids: dict[str, tuple[list[str], list[str], dict[str, list[str]]]] = {}
+    grids: dict[str, tuple[list[str], list[str], GridLists]] = {}
     for (_, dataset), (methods, architectures) in by_dataset.items():
         grids.setdefault(f"{methods} {architectures}", ([], architectures, methods))[0].append(dataset)
     return list(grids.values())
-
-
-def _methods(rows: Sequence[Row], swept: bool) -> dict[str, list[str]]:
-    """The lists of `grid` by kind of method; at λ = 0 the sweep of figure 5 is vanilla."""
-    lambdas = [row.lambda_ for row in rows if swept and row.lambda_ is not None]
-    names: list[str] = [row.method for row in rows if not swept or row.lambda_ is None]
-    names += ["vanilla"] * (0.0 in lambdas)
-    combined = [name for name in names if "+" in name]
-    return {
-        "baselines": [name for name in names if name in _BASELINES],
-        "heuristics": [name for name in names if name in _HEURISTICS],
-        "aligned": [name for name in names if name not in _BASELINES and name not in combined],
-        "combined.bases": [name.partition("+")[0] for name in combined],
-        "combined.targets": list(dict.fromkeys(name.partition("+")[2] for name in combined)),
-        "lambdas": [str(value) for value in lambdas if value > 0],
-    }
 
 
 def _command(grid: Mapping[str, Sequence[str]]) -> str:

@@ -7,24 +7,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from pag.base.errors import InputError
 from pag.base.files import read_json
+from pag.base.vocabulary import Method
+from pag.evaluation.metrics import AutoAttacked, Estimate, Metrics, read_metrics
 from pag.figures.names import threat_names
+from stages.params.grid import read_grid
+from stages.params.methods import describe
 from stages.params.reading import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
 
 __all__ = [
     "RESULTS",
-    "Attacked",
-    "Bounded",
     "CellResult",
-    "Evaluation",
     "GridResults",
-    "Measure",
+    "aligned_sources",
     "gather",
     "read_arrays",
     "read_curves",
@@ -35,53 +36,8 @@ RESULTS = "results.json"
 Curves = dict[str, list[float | None]]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
-
-
-class Measure(_Value):
-    """A fraction or a cosine, with its confidence interval and the number of examples behind it."""
-
-    value: float
-    interval: tuple[float, float]
-    n: int
-
-    @property
-    def triple(self) -> tuple[float, float, float]:
-        """Value, lower and upper end."""
-        return (self.value, *self.interval)
-
-
-class Bounded(Measure):
-    """Accuracy under perturbations of at most ε in a norm."""
-
-    norm: str
-    eps: float
-
-
-class Attacked(Bounded):
-    """Accuracy under AutoAttack, and what was left after each of its attacks."""
-
-    attacks: dict[str, float]
-
-
-class Evaluation(_Value):
-    """`metrics.json` of an evaluation: AutoAttack and PGD by threat, Foolbox by attack; empty where it was not asked for."""
-
-    dataset: str
-    architecture: str
-    method: str
-    lambda_: float | None = Field(alias="lambda")
-    seed: int
-    clean: Measure
-    autoattack: dict[str, Attacked]
-    pgd: dict[str, Bounded] = Field(default_factory=dict)
-    foolbox: dict[str, Bounded] = Field(default_factory=dict)
-    alignment: Measure
-
-
-class CellResult(_Value):
-    """All that is told of a cell.
+class CellResult(BaseModel):
+    """All that the report shows of a cell.
 
     Attributes:
         name: of the method, with λ for a cell of the sweep: `score_based-lambda-0.1`.
@@ -91,15 +47,43 @@ class CellResult(_Value):
         curves: of training, by column.
     """
 
+    model_config = ConfigDict(frozen=True)
+
     name: str
-    evaluation: Evaluation
+    evaluation: Metrics
     validation: dict[str, float | None]
     target_probability: float
     curves: Curves
 
+    @property
+    def method(self) -> Method:
+        """How it was trained."""
+        return self.evaluation.method
 
-class GridResults(_Value):
+    @property
+    def label(self) -> str:
+        """What figures and tables call it: the method's label, with λ for a cell of the sweep."""
+        swept = self.name != self.method.name
+        return f"{self.method.label}, λ = {self.evaluation.lambda_:g}" if swept else self.method.label
+
+    @property
+    def alignment(self) -> Estimate:
+        """Mean cosine with score-based gradients, which every cell of the grid has.
+
+        Raises:
+            InputError: it was not measured.
+        """
+        if self.evaluation.alignment is None:
+            raise InputError(
+                f"{self.evaluation.dataset}, {self.name}: alignment was not measured; run `pag evaluate` again."
+            )
+        return self.evaluation.alignment
+
+
+class GridResults(BaseModel):
     """The cells of one data set and architecture: of the main grid and of the sweep of λ, in the grid's order."""
+
+    model_config = ConfigDict(frozen=True)
 
     dataset: str
     architecture: str
@@ -107,7 +91,7 @@ class GridResults(_Value):
     sweep: tuple[CellResult, ...]
 
     @property
-    def threats(self) -> Mapping[str, Attacked]:
+    def threats(self) -> Mapping[str, AutoAttacked]:
         """The threats by name, each with one cell's result, for its norm, ε and n."""
         return self.cells[0].evaluation.autoattack
 
@@ -121,20 +105,33 @@ class GridResults(_Value):
         """Of each norm the threat of smallest ε, with what it is called: the paper's table 1, not its table 3."""
         ascending = sorted(self.threats, key=lambda name: self.threats[name].eps)
         smallest = {self.threats[name].norm: name for name in reversed(ascending)}
-        return {name: told for name, told in self.threat_names.items() if name in smallest.values()}
+        return {name: words for name, words in self.threat_names.items() if name in smallest.values()}
 
-    def cell(self, method: str) -> CellResult | None:
-        """The main grid's cell of a method."""
-        return next((cell for cell in self.cells if cell.evaluation.method == method), None)
+    @property
+    def vanilla(self) -> CellResult | None:
+        """The baseline that every other method is compared with."""
+        return next((cell for cell in self.cells if cell.method.family == "vanilla"), None)
+
+    @property
+    def score_based(self) -> CellResult | None:
+        """The cell of score-based targets (section 4.2); of several the one that is named as the store that it reads."""
+        found = [cell for cell in self.cells if cell.method.family == "score-based"]
+        return min(found, key=lambda cell: cell.method.name != cell.method.source, default=None)
 
     @property
     def by_lambda(self) -> tuple[tuple[float, CellResult], ...]:
         """Vanilla (λ = 0), the sweep, and the main grid's score-based cell, each λ once, ascending (figure 5)."""
         found: dict[float, CellResult] = {}
-        ends = [cell for cell in (self.cell("vanilla"), self.cell("score_based")) if cell is not None]
+        ends = [cell for cell in (self.vanilla, self.score_based) if cell is not None]
         for cell in (*ends, *self.sweep):
             found.setdefault(cell.evaluation.lambda_ or 0.0, cell)
         return tuple(sorted(found.items(), key=lambda item: item[0]))
+
+
+def aligned_sources(params: Params, dataset: str) -> dict[str, str]:
+    """The target stores that the grid's aligned methods read, each with what figures call it."""
+    methods = [describe(params, dataset, name) for name in read_grid(params).aligned]
+    return {method.source: method.label for method in methods if method.source is not None}
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -167,19 +164,11 @@ def read_curves(path: Path) -> Curves:
         raise InputError(f"{path} holds something else than columns of numbers.") from None
 
 
-def _evaluation(path: Path) -> Evaluation:
-    try:
-        return Evaluation.model_validate(read_json(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}.") from None
-
-
 def _cell(cell: Cell) -> CellResult:
     probability = read_arrays(cell.evaluation / "targeted.safetensors")["probability"]
     return CellResult(
         name=cell.name.removeprefix(f"{cell.architecture}-"),
-        evaluation=_evaluation(cell.evaluation / "metrics.json"),
+        evaluation=read_metrics(cell.evaluation / "metrics.json"),
         validation=read_json(cell.classifier / "metrics.json")["validation"],
         target_probability=float(np.mean(probability, dtype=np.float64)),
         curves=read_curves(cell.classifier / "curves.csv"),

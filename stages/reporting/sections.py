@@ -4,20 +4,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pag.base.errors import InputError
-from pag.figures.names import attack_name, eps_text, method_name, norm_name, percent
+from pag.evaluation.metrics import Attacked, Estimate
+from pag.figures.names import attack_name, eps_text, norm_name, percent
 from pag.figures.page import Column, Entry, FigureEntry, Section, Table
 from stages.params.evaluation import EvaluationParams, ReferenceParams
 from stages.params.figures import FiguresParams
 from stages.params.grid import read_grid, read_lambda
+from stages.params.methods import describe
 from stages.params.reading import Params
-from stages.params.targets import TARGET
+from stages.params.targets import TARGET, ScoreBasedParams
 from stages.paths import DatasetPaths
-from stages.reporting.results import Bounded, CellResult, Evaluation, GridResults, Measure
+from stages.reporting.results import CellResult, GridResults, aligned_sources
 
 __all__ = ["grid_sections", "lambda_section", "toy_table"]
 
-Measured = Callable[[Evaluation], Measure]
-Told = Callable[[float], str]
+Measured = Callable[[CellResult], Estimate]
+Written = Callable[[float], str]
 
 
 def grid_sections(params: Params, results: GridResults) -> list[Section]:
@@ -55,20 +57,20 @@ def _alignment_note(reference: ReferenceParams) -> str:
     )
 
 
-def _columns(results: GridResults) -> list[tuple[Column, Measured, Told]]:
+def _columns(results: GridResults) -> list[tuple[Column, Measured, Written]]:
     """Clean, AutoAttack by threat, alignment: the heads, what they measure and how it is written."""
-    first = results.cells[0].evaluation
+    first = results.cells[0]
     attacked = [
         (Column(f"AA {norm_name(a.norm)}", f"ε = {eps_text(a.eps)}\nn = {a.n}"), _under(threat), percent)
         for threat, a in results.threats.items()
     ]
-    clean = (Column("Clean", f"n = {first.clean.n}"), lambda e: e.clean, percent)
-    alignment = (Column("Alignment", f"cosine\nn = {first.alignment.n}"), lambda e: e.alignment, _cosine)
+    clean = (Column("Clean", f"n = {first.evaluation.clean.n}"), lambda cell: cell.evaluation.clean, percent)
+    alignment = (Column("Alignment", f"cosine\nn = {first.alignment.n}"), lambda cell: cell.alignment, _cosine)
     return [clean, *attacked, alignment]
 
 
 def _under(threat: str) -> Measured:
-    return lambda evaluation: evaluation.autoattack[threat]
+    return lambda cell: cell.evaluation.autoattack[threat]
 
 
 def _cosine(value: float) -> str:
@@ -79,22 +81,22 @@ def _measured(
     results: GridResults, head: str, names: Sequence[str], cells: Sequence[CellResult], caption: str
 ) -> Table:
     columns = _columns(results)
-    best = [max(measure(cell.evaluation).value for cell in cells) for _, measure, _ in columns]
+    best = [max(measure(cell).value for cell in cells) for _, measure, _ in columns]
     rows = [
-        (Entry(name), *(_entry(m(cell.evaluation), told, top) for (_, m, told), top in zip(columns, best, strict=True)))
+        (Entry(name), *(_entry(m(cell), written, top) for (_, m, written), top in zip(columns, best, strict=True)))
         for name, cell in zip(names, cells, strict=True)
     ]
     return Table(caption, (Column(head), *(column for column, _, _ in columns)), tuple(rows))
 
 
-def _entry(measure: Measure, told: Told, best: float) -> Entry:
+def _entry(measure: Estimate, written: Written, best: float) -> Entry:
     low, high = measure.interval
-    return Entry(told(measure.value), f"[{told(low)}, {told(high)}]".replace("%", ""), measure.value == best)
+    return Entry(written(measure.value), f"[{written(low)}, {written(high)}]".replace("%", ""), measure.value == best)
 
 
 def robustness_table(results: GridResults, confidence: float) -> Table:
     """The paper's Table 1, with intervals and alignment."""
-    names = [method_name(cell.evaluation.method) for cell in results.cells]
+    names = [cell.label for cell in results.cells]
     caption = (
         f"In the form of the paper's {_paper_tables(results)}: accuracy on {results.dataset} with {results.architecture}, clean "
         f"and under AutoAttack, and alignment. In brackets the {100 * confidence:g}% confidence interval; "
@@ -115,7 +117,7 @@ def other_attacks_tables(results: GridResults, evaluation: EvaluationParams) -> 
     rows += [_attack_row(attack_name(a), [e.foolbox[a] for e in evaluations]) for a in evaluations[0].foolbox]
     if not rows:
         return []
-    heads = (Column("Attack"), *(Column(method_name(e.method)) for e in evaluations))
+    heads = (Column("Attack"), *(Column(cell.label) for cell in results.cells))
     table_6 = "In the form of the paper's Table 6 (which gives no ε; those of Foolbox's attacks are ours): accuracy"
     caption = (
         f"{table_6 if evaluations[0].foolbox else 'Accuracy'} under other attacks, each on its own. L₀ counts changed entries of "
@@ -124,7 +126,7 @@ def other_attacks_tables(results: GridResults, evaluation: EvaluationParams) -> 
     return [Table(caption, heads, tuple(rows))]
 
 
-def _attack_row(name: str, measures: Sequence[Bounded]) -> tuple[Entry, ...]:
+def _attack_row(name: str, measures: Sequence[Attacked]) -> tuple[Entry, ...]:
     first, best = measures[0], max(measure.value for measure in measures)
     head = Entry(name, f"{norm_name(first.norm)}, ε = {eps_text(first.eps)}, n = {first.n}")
     return (head, *(_entry(measure, percent, best) for measure in measures))
@@ -142,7 +144,7 @@ def validation_table(results: GridResults) -> Table:
     keys = list(dict.fromkeys(key for cell in results.cells for key in cell.validation))
     rows = [
         (
-            Entry(method_name(cell.evaluation.method)),
+            Entry(cell.label),
             *(_validation_entry(key, cell.validation.get(key)) for key in keys),
         )
         for cell in results.cells
@@ -171,9 +173,10 @@ def lambda_section(params: Params) -> Section:
     """λ of each aligned method, the paper's Table 8."""
     grid = read_grid(params)
     cells = [(d, a) for d in grid.datasets for a in grid.architectures]
+    labels = {method: describe(params, d, method).label for d, _ in cells for method in grid.aligned}
     rows = [
-        (Entry(method_name(method)), *(Entry(f"{read_lambda(params, d, a, method):g}") for d, a in cells))
-        for method in grid.aligned
+        (Entry(label), *(Entry(f"{read_lambda(params, d, a, method):g}") for d, a in cells))
+        for method, label in labels.items()
     ]
     heads = [Column(dataset, architecture) for dataset, architecture in cells]
     caption = "In the form of the paper's Table 8: λ, the weight of the alignment term in eq. (4)."
@@ -181,9 +184,15 @@ def lambda_section(params: Params) -> Section:
 
 
 def toy_table(toy: dict[str, dict[str, dict[str, float]]], paper: dict[str, float], names: dict[str, str]) -> Table:
-    """Both networks of the toy, mean ± standard deviation over the pairs, beside the paper's numbers (section 5.1)."""
+    """Both networks of the toy, mean ± standard deviation over the pairs, beside the paper's numbers (section 5.1).
+
+    Args:
+        toy: `metrics.json` of the toy.
+        paper: the paper's accuracy under attack, by the network's name.
+        names: of the networks, by their keys in `toy`.
+    """
     rows = [
-        (Entry(name), *(_spread(toy[kind][key]) for key in ("clean", "robust")), Entry(percent(paper[kind])))
+        (Entry(name), *(_spread(toy[kind][key]) for key in ("clean", "robust")), Entry(percent(paper[name])))
         for kind, name in names.items()
     ]
     heads = (
@@ -208,8 +217,8 @@ class _Gallery:
         self._images = file.read("figures", FiguresParams).images
         self._targets = {name: file.read(f"targets.{name}", TARGET) for name in file.content["targets"]}
         self._folder = DatasetPaths(results.dataset).figures(results.architecture)
-        self._sources = [name for name in read_grid(params).aligned if name in self._targets]
-        self._names = ", ".join(method_name(cell.evaluation.method) for cell in results.cells)
+        self._sources = aligned_sources(params, results.dataset)
+        self._names = ", ".join(cell.label for cell in results.cells)
 
     def _entry(self, name: str, caption: str, alt: str) -> FigureEntry:
         return FigureEntry(read_png(self._folder / f"{name}.png"), caption, alt)
@@ -250,8 +259,8 @@ class _Gallery:
 
     def targets(self) -> tuple[tuple[FigureEntry, ...], tuple[FigureEntry, ...]]:
         """Figures 7 and 8: one of each, and the others."""
-        score = self._targets.get("score_based")
-        timestep = f" SBG at t = {score.timestep}." if score is not None and score.source == "score_based" else ""
+        drawn = [(label, self._targets[name]) for name, label in self._sources.items()]
+        timestep = "".join(f" {label} at t = {t.timestep}." for label, t in drawn if isinstance(t, ScoreBasedParams))
         sources = self._several(
             "targets-by-source",
             self._images if self._sources else 0,

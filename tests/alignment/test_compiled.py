@@ -26,7 +26,7 @@ from pag.training.classifier import train_classifier
 from pag.training.modes import train_with_statistics
 from pag.training.objectives import AdversarialTraining, Alignment, Batch, CrossEntropy, Trades, draw_classes
 from stages import train
-from stages.params.params import load_params
+from stages.params.reading import Params
 from stages.paths import Cell
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
@@ -224,7 +224,7 @@ def test_stage_compiles_where_its_parameter_says_so(recorded, tmp_path, monkeypa
     raw = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
     raw["datasets"]["digits"]["training"] |= {"compiled": compiled, "epochs": 1}
     Path("params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
-    params = load_params(Path("params.yaml"), ["grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]"])
+    params = Params(Path("params.yaml"), ["grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]"])
     artifacts.write_all(params, "digits", "resnet8")
     monkeypatch.setattr(train, "_validation_robustness", lambda *arguments: {})
     monkeypatch.setattr(ImageStore, "split", lambda store, name: store.all_training())  # none of them is for validation

@@ -1,17 +1,24 @@
 """Laws of the figures: the same arrays give the same bytes, whatever the number of channels; names and numbers read well."""
 
+from typing import get_args
+
+import artifacts
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.text import Text
 
+from pag.base.vocabulary import Family
 from pag.figures import charts
 from pag.figures import grids as figures
-from pag.figures.names import attack_name, eps_text, family, method_name, percent, threat_names
-from pag.figures.style import png_bytes, save
+from pag.figures.names import attack_name, eps_text, percent, threat_names
+from pag.figures.style import FAMILY_MARKERS, MUTED, PALETTE, method_color, png_bytes, save
 
 RNG = np.random.default_rng(0)
-METHODS = ["vanilla", "one_image", "nearest_neighbor_own_class", "score_based", "at_l2"]
+METHODS = [
+    artifacts.METHODS[name]
+    for name in ("vanilla", "one_image", "nearest_neighbor_own_class", "score_based", "published", "at_l2")
+]
 NAMES = ("0", "1", "2")
 INTERVALS = [(0.1 * i, 0.1 * i, 0.1 * i + 0.05) for i in range(len(METHODS))]
 
@@ -36,7 +43,7 @@ def toy():
 
 
 def training():
-    curves = {m: {"validation_accuracy": [0.1, None, 0.9]} for m in METHODS} | {"vanilla": {}}
+    curves = {m: {"validation_accuracy": [0.1, None, 0.9]} for m in METHODS} | {METHODS[0]: {}}
     return charts.training_curves(curves, {"validation_accuracy": "accuracy", "validation_cosine": "cosine"})
 
 
@@ -103,14 +110,18 @@ def test_every_curve_of_many_threats_is_drawn():
     assert figure.axes[0].get_legend_handles_labels()[1] == names
 
 
+def test_each_family_has_its_own_marker_and_line():
+    assert FAMILY_MARKERS.keys() == charts.LINE_STYLES.keys() == set(get_args(Family))
+    assert len(set(FAMILY_MARKERS.values())) == len(FAMILY_MARKERS)
+
+
+def test_a_colour_is_the_labels():
+    renamed = METHODS[3].model_copy(update={"name": "another"})
+    assert method_color(renamed) == method_color(METHODS[3]) == PALETTE["blue"]
+    assert method_color(METHODS[4]) == MUTED
+
+
 def test_names():
-    assert [method_name(m) for m in ("score_based", "at_l2_with_score_based", "new_one")] == [
-        "SBG",
-        "AT L₂ + SBG",
-        "new_one",
-    ]
-    assert [family(m) for m in METHODS] == ["vanilla", "heuristic", "own-class heuristic", "score-based", "adversarial"]
-    assert [family(m) for m in ("trades_with_score_based", "frozen+score_based")] == ["adversarial", "score-based"]
     assert [eps_text(e) for e in (0.5, 8 / 255, 0.175, 1.0, 15.0)] == ["0.5", "8/255", "0.175", "1", "15"]
     assert percent(0.5539) == "55.4%"
     assert [attack_name(a) for a in ("l0_fmn", "gaussian_blur", "new")] == ["L₀-FMN", "Gaussian blur", "new"]

@@ -6,6 +6,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from pag.base.files import write_json
+from pag.base.vocabulary import Method
 from pag.data.datasets import Dataset, LabelledImages
 from pag.data.image_store import write_images
 from pag.optimization.curves import write_curves
@@ -13,17 +14,42 @@ from pag.targets.gradient_store import create_gradients, write_shard
 from pag.targets.heuristic_store import write_nearest, write_representatives
 from stages.paths import TIMES, TOY, DatasetPaths, grid_cells, sweep_cells
 
-__all__ = ["CLASSES", "evaluation_metrics", "with_other_attacks", "write_all", "write_cell"]
+__all__ = ["CLASSES", "METHODS", "evaluation_metrics", "with_other_attacks", "write_all", "write_cell"]
 
 CLASSES, SIDE, INPUTS = 4, 8, 2
 ATTACKS = ("apgd-ce", "apgd-t", "fab-t", "square")
+
+
+def _aligned(label, source, kind, relative_to=None, name=None):
+    return Method(
+        name=name or source, objective="alignment", source=source, kind=kind, relative_to=relative_to, label=label
+    )
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method(name="vanilla", objective="cross_entropy", label="Vanilla"),
+        Method(name="at_l2", objective="adversarial", label="AT L₂"),
+        Method(name="at_linf", objective="adversarial", label="AT L∞"),
+        _aligned("OI", "one_image", "one_image", "image"),
+        _aligned("OI (own class)", "one_image_own_class", "one_image", "own_class"),
+        _aligned("CM", "class_mean", "class_mean", "image"),
+        _aligned("NN", "nearest_neighbor", "nearest_neighbor", "image"),
+        _aligned("NN (own class)", "nearest_neighbor_own_class", "nearest_neighbor", "own_class"),
+        _aligned("SBG", "score_based", "score_based"),
+        _aligned("frozen stats + SBG", "score_based", "score_based", name="frozen_with_score_based"),
+        _aligned("published SBG", "published", "imported"),
+    )
+}
+"""A method of each family, as params describe it."""
 
 
 def measure(value, n, half=0.05):
     return {"value": value, "interval": [max(value - half, 0.0), min(value + half, 1.0)], "n": n}
 
 
-def evaluation_metrics(cell, lambda_, l2, linf, alignment, clean=0.95, half=0.05):
+def evaluation_metrics(cell, method, lambda_, l2, linf, alignment, clean=0.95, half=0.05):
     """`metrics.json` of an evaluation, with given values."""
     threats = {"l2": (0.9, l2), "linf": (8 / 255, linf)}
     autoattack = {
@@ -36,8 +62,9 @@ def evaluation_metrics(cell, lambda_, l2, linf, alignment, clean=0.95, half=0.05
         for norm, (eps, v) in threats.items()
     }
     return {
-        "dataset": cell.dataset, "architecture": cell.architecture, "method": cell.method, "lambda": lambda_, "seed": 3407,
-        "clean": measure(clean, 360, 0.02), "autoattack": autoattack, "alignment": measure(alignment, 360, 0.01),
+        "dataset": cell.dataset, "architecture": cell.architecture, "method": method.model_dump(mode="json"),
+        "lambda": lambda_, "seed": 3407, "clean": measure(clean, 360, 0.02), "autoattack": autoattack,
+        "alignment": measure(alignment, 360, 0.01),
     }  # fmt: skip
 
 
@@ -87,16 +114,16 @@ def _write_dataset(params, paths, rng, channels, class_names):
     part = LabelledImages(images, labels)
     write_images(paths.images, Dataset("made up", part, part, class_names, "made up"), labels < 0)
     for name in params.grid.aligned:
-        path, relative_to = paths.targets(name), "own_class" if "own_class" in name else "image"
+        path, method = paths.targets(name), params.described(paths.dataset, name)
         path.parent.mkdir(exist_ok=True)
-        if name == "score_based":
+        if method.kind == "score_based":
             create_gradients(path, (n, CLASSES, channels, SIDE, SIDE), n)
             write_shard(path, 0, rng.normal(size=(n, CLASSES, channels, SIDE, SIDE)))
-        elif name.startswith("nearest"):
+        elif method.kind == "nearest_neighbor":
             nearest = rng.integers(0, n, (n, CLASSES), dtype=np.int32)
-            write_nearest(path, images, nearest, relative_to, labels)
+            write_nearest(path, images, nearest, method.relative_to, labels)
         else:
-            write_representatives(path, rng.random((CLASSES, *shape), dtype=np.float32), relative_to, labels)
+            write_representatives(path, rng.random((CLASSES, *shape), dtype=np.float32), method.relative_to, labels)
     by_timestep = rng.normal(size=(3, INPUTS, CLASSES, channels, SIDE, SIDE)).astype(np.float32)
     first = (images[:INPUTS].transpose(0, 3, 1, 2) / 255).astype(np.float32)
     examples = {
@@ -125,7 +152,6 @@ def _write_toy(rng):
     metrics = {
         "vanilla": {"clean": spread([1.0, 1.0, 1.0]), "robust": spread([0.1, 0.0, 0.3])},
         "aligned": {"clean": spread([1.0, 1.0, 1.0]), "robust": spread([0.9, 0.8, 0.2])},
-        "paper": {"vanilla": 0.0, "aligned": 0.755},
     }
     write_json(TOY / "metrics.json", metrics)
     x1, x2 = np.linspace(-70, 70, 41).astype(np.float32), np.linspace(-130, 130, 41).astype(np.float32)
@@ -147,12 +173,14 @@ def write_all(params, dataset, architecture, *, channels=1, class_names=("0", "1
     _write_dataset(params, paths, rng, channels, class_names)
     _write_diffusion(paths, rng)
     for i, cell in enumerate(grid_cells(params, dataset, architecture)):
-        aligned = params.dataset(dataset).source(cell.method) is not None
-        lambda_ = params.lambda_of(dataset, architecture, cell.method) if aligned else None
-        metrics = evaluation_metrics(cell, lambda_, 0.05 + 0.1 * i, 0.02 + 0.1 * i, 0.1 + 0.1 * i)
+        method = params.described(dataset, cell.method)
+        lambda_ = None if method.source is None else params.lambda_of(dataset, architecture, cell.method)
+        metrics = evaluation_metrics(cell, method, lambda_, 0.05 + 0.1 * i, 0.02 + 0.1 * i, 0.1 + 0.1 * i)
         write_cell(cell, extended(metrics), rng, channels)
     for i, cell in enumerate(sweep_cells(params, dataset, architecture)):
-        metrics = evaluation_metrics(cell, cell.lambda_, 0.2 + 0.1 * i, 0.1 + 0.1 * i, 0.2 + 0.1 * i)
+        metrics = evaluation_metrics(
+            cell, params.described(dataset, cell.method), cell.lambda_, 0.2 + 0.1 * i, 0.1 + 0.1 * i, 0.2 + 0.1 * i
+        )
         write_cell(cell, extended(metrics), rng, channels)
     _write_toy(rng)
     times = [("prepare@digits", 1.0), ("train@<b>", 2.5), ("prepare@digits", 3.0)]

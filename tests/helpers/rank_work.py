@@ -24,7 +24,7 @@ from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
 from pag.training.objectives import AdversarialTraining, Alignment, CrossEntropy, Trades
 from stages import evaluate, heuristic_targets, score_targets
-from stages.params.params import load_params
+from stages.params.reading import Params
 from stages.paths import Cell
 
 __all__ = ["CELL", "PARAMS_FILE", "UNET"]
@@ -32,14 +32,14 @@ __all__ = ["CELL", "PARAMS_FILE", "UNET"]
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 CELL = Cell("digits", "resnet8", "vanilla")
 OVERRIDES = (
-    "datasets.digits.targets.score_based.shard_size=3",
-    "datasets.digits.diffusion.threads=1",
+    "params/digits.yaml:targets.score_based.shard_size=3",
+    "params/digits.yaml:diffusion.threads=1",
     # so large that the first attack fools every example: the later ones cost nothing
-    "datasets.digits.evaluation.threats={l2: {norm: l2, eps: 7.0}, linf: {norm: linf, eps: 1.0}}",
-    "datasets.digits.evaluation.examples=5",
-    "datasets.digits.evaluation.block_size=2",
-    "datasets.digits.evaluation.pgd={steps: 2, restarts: 2, relative_step: 2.0}",
-    "datasets.digits.evaluation.targeted={norm: l2, eps: 1.0, steps: 1, relative_step: 1.0, images: 2}",
+    "params/digits.yaml:evaluation.threats={l2: {norm: l2, eps: 7.0}, linf: {norm: linf, eps: 1.0}}",
+    "params/digits.yaml:evaluation.examples=5",
+    "params/digits.yaml:evaluation.block_size=2",
+    "params/digits.yaml:evaluation.pgd={steps: 2, restarts: 2, relative_step: 2.0}",
+    "params/digits.yaml:evaluation.targeted={norm: l2, eps: 1.0, steps: 1, relative_step: 1.0, images: 2}",
 )
 UNET = {
     "base_channels": 32, "channel_mult": (1,), "num_res_blocks": 1, "attention_downsamplings": (), "num_heads": 1,
@@ -60,7 +60,7 @@ OBJECTIVES = {
 
 def stages():
     """Targets of both kinds and an evaluation, in the working directory."""
-    params = load_params(PARAMS_FILE, OVERRIDES)
+    params = Params(PARAMS_FILE, OVERRIDES)
     score_targets.run(params, "digits", "train")
     score_targets.run(params, "digits", "test")
     for source in ("class_mean", "nearest_neighbor"):

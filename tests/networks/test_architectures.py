@@ -10,7 +10,7 @@ from pag.machine.memory_format import placed
 from pag.networks.architectures import build
 from pag.networks.classifier import load_weights
 from pag.training.objectives import Alignment, Batch
-from stages.params.params import load_params
+from stages.params.reading import Params
 
 NAMES = {
     "pag_rob.resnet18": "resnet18",
@@ -35,7 +35,7 @@ def small(family, shape=(1, 32, 32), num_classes=3, **changes):
 @pytest.mark.parametrize("name", NAMES)
 def test_golden(name):
     golden = GOLDEN[name]
-    options = load_params().architecture(NAMES[name]).model_dump()
+    options = Params().architecture(NAMES[name]).model_dump()
     with torch.device("meta"):
         network = build(image_shape=(3, 32, 32), num_classes=10, **options).network
     network = fill(network.to_empty(device="cpu"))
@@ -115,7 +115,7 @@ def test_unused_block_is_left_alone_by_training():
 def test_networks_of_the_digits_are_drawn_in_the_order_of_their_names():
     """A seed's network is the same wherever it is drawn: stem, blocks (shortcut last), linear layer, nothing in between."""
     torch.manual_seed(0)
-    model = build(image_shape=(1, 8, 8), num_classes=10, **load_params().architecture("resnet8").model_dump())
+    model = build(image_shape=(1, 8, 8), num_classes=10, **Params().architecture("resnet8").model_dump())
     after = torch.rand(1)
     torch.manual_seed(0)
     stem = [nn.Conv2d(1, 16, 3), nn.Conv2d(16, 16, 3), nn.Conv2d(16, 16, 3)]
@@ -176,12 +176,12 @@ def test_normalisation_is_a_parameter():
 
 
 def test_normalisation_stands_in_the_parameters():
-    assert all("normalization" in section.model_fields_set for section in load_params().architectures.values())
+    assert all("normalization" in section.model_fields_set for section in Params().architectures.values())
     key = "architectures.resnet8.normalization"
-    changed = load_params(overrides=[f"{key}.mean=[0.1, 0.2, 0.3]", f"{key}.std=2.0"]).architecture("resnet8")
+    changed = Params(overrides=[f"{key}.mean=[0.1, 0.2, 0.3]", f"{key}.std=2.0"]).architecture("resnet8")
     assert changed.normalization.model_dump() == {"mean": (0.1, 0.2, 0.3), "std": (2.0,)}
     for value in ("0.0", "[1.0, -1.0]", "[]", "half"):
         with pytest.raises(InputError, match=r"architectures\.resnet8\.normalization\.std"):
-            load_params(overrides=[f"{key}.std={value}"])
+            Params(overrides=[f"{key}.std={value}"])
     with pytest.raises(InputError, match=r"wide_resnet34_10\.normalization\.std"):
-        load_params(overrides=["architectures.wide_resnet34_10.normalization={mean: 0.0, std: 0.0}"])
+        Params(overrides=["architectures.wide_resnet34_10.normalization={mean: 0.0, std: 0.0}"])

@@ -18,7 +18,7 @@ from pag.targets.gradient_store import create_gradients, write_shard
 from stages import evaluate
 from stages.cli import app
 from stages.commands import evaluate_checkpoint
-from stages.params.params import load_params
+from stages.params.reading import Params
 from stages.paths import TIMES, Cell, DatasetPaths
 
 CELL = Cell("digits", "resnet8", "vanilla")
@@ -37,8 +37,8 @@ BUDGET = {
 
 @pytest.fixture(scope="module")
 def params():
-    overrides = [f"datasets.digits.evaluation.{key}={value}" for key, value in BUDGET.items()]
-    return load_params(PARAMS_FILE, overrides)
+    overrides = [f"params/digits.yaml:evaluation.{key}={value}" for key, value in BUDGET.items()]
+    return Params(PARAMS_FILE, overrides)
 
 
 def _classifier(params, seed=0):
@@ -50,7 +50,7 @@ def _classifier(params, seed=0):
 def made(params, tmp_path, monkeypatch):
     """Images, score-based gradients at the test images, and a classifier of the grid, in a working directory."""
     monkeypatch.chdir(tmp_path)
-    few = load_params(PARAMS_FILE, ["grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]"])
+    few = Params(PARAMS_FILE, ["grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]"])
     artifacts.write_all(few, "digits", "resnet8")
     store = ImageStore.open(PATHS.images)
     shape = (len(store.split("test").labels), 4, 1, 8, 8)

@@ -3,23 +3,30 @@
 import re
 import shlex
 from itertools import chain, product
+from pathlib import Path
 
 import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from stages.params.params import GridParams
 
 from pag.base.errors import InputError
-from stages.params.params import GridParams
-from stages.reporting.paper import Block, PaperEntry, commands, read_paper
+from stages.reporting.paper import Block, PaperEntry, PaperMethod, read_paper
 
-ENTRIES = {entry.name: entry for entry in read_paper()}
+PAPER = read_paper()
+ENTRIES = {entry.name: entry for entry in PAPER.entries}
 DATASETS = {"cifar10", "cifar100", "stl10", "tiny_imagenet"}
 ARCHITECTURES = {"resnet18", "vit", "vgg11", "vgg13", "vgg16", "mlp_mixer", "wide_resnet34_10"}
-METHODS = {
-    "vanilla", "one_image", "class_mean", "nearest_neighbor", "score_based", "at_l2", "at_linf", "trades",
-    "at_l2_with_score_based", "trades_with_score_based",
-}  # fmt: skip
 GRIDS = [entry for entry in ENTRIES.values() if entry.blocks and not entry.toy]
+
+
+def test_methods_are_the_grids():
+    """Each is called what params call it, in the list of `grid` that runs it."""
+    params = Params(Path(__file__).parents[2] / "params.yaml", ["grid.datasets=[cifar10]"])
+    for name, method in PAPER.methods.items():
+        described = params.described("cifar10", name) if name in params.dataset("cifar10").methods else None
+        assert described is None or described.label == method.label
+        assert (method.grid == "combined") == (method.base is not None)
 
 
 def number(name, dataset, architecture, method, measure, lambda_=None):
@@ -34,7 +41,7 @@ def number(name, dataset, architecture, method, measure, lambda_=None):
 
 
 def test_each_table_and_figure_is_there_once():
-    names = [entry.name for entry in read_paper()]
+    names = [entry.name for entry in PAPER.entries]
     wanted = [f"Table {i}" for i in range(1, 9)] + [f"Figure {i}" for i in range(1, 13)] + ["Appendix H"]
     assert sorted(names) == sorted(wanted)
 
@@ -47,7 +54,6 @@ def test_names_are_in_the_vocabulary_and_numbers_are_fractions(entry):
     for block, row in rows:
         assert block.dataset in DATASETS
         assert block.architecture in ARCHITECTURES
-        assert row.method in METHODS
         assert all(0 <= value <= 1 for value in row.values.values())
         assert all(round(value * 10_000) == pytest.approx(value * 10_000) for value in row.values.values())
         assert all(eps > 0 for eps in block.eps.values())
@@ -70,7 +76,7 @@ def test_numbers_that_the_text_repeats():
     assert difference("Table 2", (*stl, "score_based"), (*stl, "at_l2"), "clean") == 19.8
     assert difference("Table 2", (*stl, "score_based"), (*stl, "at_linf"), l2) == 19.63
     for method, cell, in_l2, in_linf in (("at_l2", rn, 0.91, 3.89), ("trades", wide, 5.25, 2.24)):
-        both = (*cell, f"{method}+score_based")
+        both = (*cell, f"{method}_with_score_based")
         assert difference("Table 4", both, (*cell, method), l2) == in_l2
         assert difference("Table 4", both, (*cell, method), linf) == in_linf
 
@@ -98,20 +104,18 @@ def grid_of(command):
 
 
 def cell_of(entry, row):
-    """A row's method and, in the sweep of figure 5, its λ; without the alignment term it is vanilla."""
-    if entry.kind == "lambda" or row.lambda_ is None:
-        return (row.method, None)
-    return ("vanilla", None) if row.lambda_ == 0 else (row.method, row.lambda_)
+    """A row's method and, in the sweep of figure 5, its λ."""
+    return (row.method, None if entry.kind == "lambda" else row.lambda_)
 
 
 @pytest.mark.parametrize("entry", GRIDS, ids=lambda entry: entry.name)
 def test_commands_make_the_cells_of_their_entry_and_no_others(entry):
     made = []
-    for command in commands(entry):
+    for command in PAPER.commands(entry):
         grid = grid_of(command)
         assert {key for key in grid if "combined" not in key} == set(GridParams.model_fields) - {"combined"}
         pairs = product(grid.get("combined.bases", []), grid.get("combined.targets", []))
-        combined = ["+".join(pair) for pair in pairs]
+        combined = ["_with_".join(pair) for pair in pairs]
         main = [(method, None) for method in chain(grid["baselines"], grid["aligned"], combined)]
         methods = main + [("score_based", lambda_) for lambda_ in grid["lambdas"]]
         made += list(product(grid["datasets"], grid["architectures"], methods))
@@ -123,20 +127,23 @@ def test_commands_make_the_cells_of_their_entry_and_no_others(entry):
 
 def test_blocks_of_the_same_methods_share_a_command():
     assert (
-        len(commands(ENTRIES["Table 1"])) == len(commands(ENTRIES["Table 2"])) == len(commands(ENTRIES["Table 5"])) == 1
+        len(PAPER.commands(ENTRIES["Table 1"]))
+        == len(PAPER.commands(ENTRIES["Table 2"]))
+        == len(PAPER.commands(ENTRIES["Table 5"]))
+        == 1
     )
-    assert "[stl10,cifar100]" in commands(ENTRIES["Table 2"])[0]
-    assert len(commands(ENTRIES["Table 4"])) == 2
+    assert "[stl10,cifar100]" in PAPER.commands(ENTRIES["Table 2"])[0]
+    assert len(PAPER.commands(ENTRIES["Table 4"])) == 2
 
 
 def test_commands_of_what_is_no_grid():
-    assert commands(ENTRIES["Figure 3"]) == []
-    assert commands(ENTRIES["Figure 4"]) == ["dvc repro evaluate_toy"]
-    assert commands(ENTRIES["Appendix H"]) == ["python benchmarks/runtime.py --batch-sizes 1"]
+    assert PAPER.commands(ENTRIES["Figure 3"]) == []
+    assert PAPER.commands(ENTRIES["Figure 4"]) == ["dvc repro evaluate_toy"]
+    assert PAPER.commands(ENTRIES["Appendix H"]) == ["python benchmarks/runtime.py --batch-sizes 1"]
 
 
 MISTAKES = {
-    "method": ("score_base", r"blocks\.0\.rows\.0\.method"),
+    "method": ("score_base", "a row of Table 1 is of 'score_base', which methods does not define"),
     "values": ({"clean": 93.61}, r"values\.clean"),
     "clean": (0.5, r"rows\.0\.clean: extra inputs"),
     "lambda": (-1.0, "lambda"),
@@ -150,10 +157,28 @@ def test_mistakes_in_the_file_are_told_by_their_key(key, tmp_path):
     block = {"dataset": "cifar10", "architecture": "vit", "rows": [row]}
     entry = {"name": "Table 1", "section": "5", "kind": "accuracy", "caption": "c", "blocks": [block]}
     path = tmp_path / "paper.yaml"
-    path.write_text(yaml.safe_dump([entry]), encoding="utf-8")
+    path.write_text(
+        yaml.safe_dump({"methods": {"vanilla": {"label": "Vanilla", "grid": "baselines"}}, "entries": [entry]}),
+        encoding="utf-8",
+    )
     with pytest.raises(InputError, match=told) as error:
         read_paper(path)
-    assert re.match(r"paper\.yaml: 0\.", str(error.value))
+    assert re.match(r"paper\.yaml: (entries\.0\.|a row)", str(error.value))
+
+
+def test_a_combined_method_has_two_parts():
+    parts = {method.base for method in PAPER.methods.values() if method.grid == "combined"}
+    assert parts == {"at_l2", "trades"}
+    for wrong in (
+        {"grid": "combined", "base": "at_l2"},
+        {"grid": "aligned", "base": "at_l2", "targets": "score_based"},
+    ):
+        with pytest.raises(ValueError, match="grid: combined"):
+            PaperMethod.model_validate({"label": "m", **wrong})
+
+
+def test_toy_has_the_papers_two_numbers():
+    assert PAPER.toy == {"vanilla": 0.0, "nearest_neighbor": 0.755}
 
 
 def test_eps_of_a_measure_that_no_row_has_is_refused():

@@ -9,17 +9,20 @@ import pytest
 
 from pag.base.errors import InputError
 from pag.base.files import write_json
+from pag.evaluation.metrics import Attacked, AutoAttacked, Estimate, Metrics
 from pag.figures.page import Item, Report, Section, render_html, render_markdown
 from stages.commands import keep
-from stages.params.params import load_params
+from stages.params.reading import Params
 from stages.paths import Cell, grid_cells, sweep_cells
-from stages.reporting.paper import commands, read_paper
-from stages.reporting.paper_tables import agree, comparison_table, paper_sections
-from stages.reporting.results import CellResult, Evaluation, GridResults
-from stages.reporting.sources import Found, Measured, Source, read_kept, todays
+from stages.reporting import paper_tables
+from stages.reporting.paper import read_paper
+from stages.reporting.paper_tables import agree, paper_sections
+from stages.reporting.results import CellResult, GridResults
+from stages.reporting.sources import Source, read_kept, todays
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
-ENTRIES = {entry.name: entry for entry in read_paper()}
+PAPER = read_paper()
+ENTRIES = {entry.name: entry for entry in PAPER.entries}
 RN18 = ("cifar10", "resnet18")
 L2, LINF = "autoattack.l2", "autoattack.linf"
 
@@ -31,7 +34,8 @@ def in_an_empty_folder(tmp_path, monkeypatch):
 
 def metrics(cell, lambda_=None, l2_eps=0.5, **values):
     """`metrics.json` of an evaluation at the paper's ε, or with another in L2."""
-    made = artifacts.evaluation_metrics(cell, lambda_, values.get("l2", 0.5), values.get("linf", 0.2), 0.3, clean=0.8)
+    robust = (values.get("l2", 0.5), values.get("linf", 0.2))
+    made = artifacts.evaluation_metrics(cell, artifacts.METHODS[cell.method], lambda_, *robust, 0.3, clean=0.8)
     made["autoattack"]["l2"]["eps"] = l2_eps
     return made
 
@@ -40,7 +44,7 @@ def results_of(methods, lambdas=(), where=RN18, **options):
     """Gathered results of methods and of the sweep."""
 
     def cell(name, method, lambda_):
-        evaluation = Evaluation.model_validate(metrics(Cell(*where, method), lambda_, **options))
+        evaluation = Metrics.model_validate(metrics(Cell(*where, method), lambda_, **options))
         return CellResult(name=name, evaluation=evaluation, validation={}, target_probability=1.0, curves={})
 
     cells = tuple(cell(method, method, 1.5 if method == "score_based" else None) for method in methods)
@@ -48,16 +52,31 @@ def results_of(methods, lambdas=(), where=RN18, **options):
     return GridResults(dataset=where[0], architecture=where[1], cells=cells, sweep=sweep)
 
 
-def source(*found, name="this run", provenance=""):
-    return Source(name, provenance, found)
+def comparison_table(entry, sources):
+    return paper_tables.comparison_table(PAPER, entry, sources)
 
 
-def found(method, measures, lambda_=None, swept=False, where=RN18):
-    return Found(*where, method, lambda_, swept, measures)
+def source(*cells):
+    return Source("this run", "", cells)
+
+
+def found(method, measures, where=RN18):
+    """The evaluation of a method with measures by their dotted names."""
+    by_kind = {"autoattack": {}, "foolbox": {}}
+    for name, measure in measures.items():
+        kind, _, key = name.partition(".")
+        if key:
+            by_kind[kind][key] = measure
+    clean = measures.get("clean", measured(0.8))
+    return Metrics(
+        dataset=where[0], architecture=where[1], method=artifacts.METHODS[method], lambda_=None, seed=0,
+        clean=clean, alignment=None, **by_kind,
+    )  # fmt: skip
 
 
 def measured(value, eps=None):
-    return Measured(value=value, interval=(value - 0.01, value + 0.01), n=1000, eps=eps)
+    estimate = {"value": value, "interval": (value - 0.01, value + 0.01), "n": 1000}
+    return Estimate(**estimate) if eps is None else AutoAttacked(**estimate, norm="l2", eps=eps, attacks={})
 
 
 def told(table, *first):
@@ -119,18 +138,19 @@ def test_eps_by_data_set_stands_with_each_number():
 
 
 def test_table_of_many_attacks_has_a_row_for_each():
-    ours = {"foolbox.ead": measured(0.3364 + 0.1, 2.0), "foolbox.l0_fmn": measured(0.5)}
+    interval = {"interval": (0.4, 0.6), "n": 50}
+    ours = {"foolbox.ead": Attacked(value=0.4364, norm="l1", eps=2.0, **interval)}
     table = comparison_table(ENTRIES["Table 6"], [source(found("score_based", ours))])
     assert len(table.rows) == 14
     assert told(table, "EAD", "SBG", *RN18) == ["43.6%", "33.64%", "–"]
-    assert told(table, "L0 FMN", "SBG", *RN18) == ["50.0%", "40.96%", "+9.0"]
+    assert told(table, "L0 FMN", "SBG", *RN18) == ["–", "40.96%", "–"]
     assert told(table, "Gaussian blur", "AT L₂", *RN18) == ["–", "28.03%", "–"]
 
 
-def test_sweep_is_found_by_lambda_and_zero_is_vanilla():
+def test_sweep_is_found_by_lambda_beside_vanilla():
     grid = todays([results_of(["vanilla", "score_based"], lambdas=[0.1, 2.0])])
     table = comparison_table(ENTRIES["Figure 5"], [grid])
-    assert told(table, "SBG, λ = 0", *RN18)[:2] == ["50.0%", "0.00%"]
+    assert told(table, "Vanilla", *RN18)[:2] == ["50.0%", "0.00%"]
     assert told(table, "SBG, λ = 0.1", *RN18)[:2] == ["50.0%", "22.53%"]
     assert told(table, "SBG, λ = 0.5", *RN18)[:2] == ["–", "48.34%"]
     assert grid.cell(*RN18, "score_based").lambda_ == 1.5
@@ -151,7 +171,7 @@ def test_digits_run_only_lists_what_was_not_run():
     names = [item.text.split(" (")[0].split(":")[0] for item in sections[0].items]
     assert names == [name for name in ENTRIES if name != "Figure 4"]
     by_name = dict(zip(names, sections[0].items, strict=True))
-    assert by_name["Table 1"].commands == tuple(commands(ENTRIES["Table 1"]))
+    assert by_name["Table 1"].commands == tuple(PAPER.commands(ENTRIES["Table 1"]))
     assert by_name["Figure 3"].text.endswith("; nothing to run.")
     assert "2.13 against PGD-7, 6.14 against PGD-20" in by_name["Appendix H"].text
 
@@ -171,7 +191,9 @@ KEPT = {"hardware": "1 × made-up GPU", "commit": "0123456789", "times": {"train
 
 
 def test_kept_run_stands_beside_todays_with_its_hardware(tmp_path):
-    there = metrics(Cell(*RN18, "at_l2"), l2=0.6082) | {"foolbox": {"ead": artifacts.measure(0.1, 50)}}
+    there = metrics(Cell(*RN18, "at_l2"), l2=0.6082) | {
+        "foolbox": {"ead": {**artifacts.measure(0.1, 50), "norm": "l1", "eps": 2.0}}
+    }
     swept = metrics(Cell(*RN18, "score_based"), 2.0)
     write_json(tmp_path / "results" / "far.json", KEPT | {"cells": [there], "sweep": [swept]})
     comparison, missing = paper_sections([results_of(["vanilla", "at_l2"])])
@@ -182,7 +204,7 @@ def test_kept_run_stands_beside_todays_with_its_hardware(tmp_path):
         ("this run", "50.0%", "−10.8"),
         ("far", "60.8%", "0.0"),
     ]
-    assert told(by_name["Table 6"], "EAD", "AT L₂", *RN18) == ["far", "10.0%", "8.57%", "+1.4"]
+    assert told(by_name["Table 6"], "EAD", "AT L₂", *RN18) == ["far", "10.0%", "8.57%", "–"]
     assert told(by_name["Figure 5"], "SBG, λ = 2", *RN18)[0] == "far"
     assert "Table 6" in "".join(item.text for item in missing.items)
 
@@ -194,7 +216,8 @@ BROKEN = {
     "commit": (KEPT | {"commit": "main", "cells": [CELL]}, "commit: string should match"),
     "times": (KEPT | {"times": {"train": -1.0}, "cells": [CELL]}, r"times\.train"),
     "twice": (KEPT | {"cells": [CELL, CELL]}, "cells has cifar10/resnet18/vanilla twice"),
-    "nothing": (KEPT | {"cells": [{k: CELL[k] for k in ("dataset", "architecture", "method", "lambda")}]}, "holds no measure"),
+    "nothing": (KEPT | {"cells": [{k: v for k, v in CELL.items() if k != "clean"}]}, "cells.0.clean: field required"),
+    "old": (KEPT | {"cells": [CELL | {"method": "vanilla"}]}, "cells.0.method: input should be"),
     "interval": (KEPT | {"cells": [CELL | {"clean": {"value": 1.0, "interval": [0.9], "n": 3}}]}, r"clean\.interval"),
 }  # fmt: skip
 
@@ -211,7 +234,7 @@ def test_kept_run_with_a_mistake_is_told_by_file_and_key(mistake, tmp_path):
 
 def test_kept_file_holds_what_was_measured():
     """`keep` writes a file that is read back as a source with every cell and measure of the grid."""
-    params = load_params(PARAMS_FILE)
+    params = Params(PARAMS_FILE)
     grid = ("digits", "resnet8")
     artifacts.write_all(params, *grid)
     for command in (["init"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-m", "state"]):
@@ -222,8 +245,7 @@ def test_kept_file_holds_what_was_measured():
     for cell in grid_cells(params, *grid):
         found = kept.cell(*grid, cell.method)
         raw = json.loads((cell.evaluation / "metrics.json").read_text(encoding="utf-8"))
-        assert found.measures[LINF].value == raw["autoattack"]["linf"]["value"]
-        assert found.measures[LINF].eps == raw["autoattack"]["linf"]["eps"]
+        assert found == Metrics.model_validate(raw)
         assert set(found.measures) == {"clean", L2, LINF, "alignment"}
     assert [
         kept.cell(*grid, "score_based", c.lambda_).lambda_ for c in sweep_cells(params, *grid)
@@ -249,7 +271,7 @@ def test_kept_cells_that_the_paper_does_not_have_are_shown_too():
     assert [row[0].detail for row in table.rows] == ["", "λ = 0.5"]
     column = [head.name for head in table.columns].index("AA L₂")
     assert table.rows[0][column].text == "25.0%"
-    assert "ε = 0.5" in table.rows[0][column].detail
+    assert table.columns[column].detail == "ε = 0.5\nn = 120"
 
 
 def test_list_is_folded_on_the_page_and_plain_in_markdown():

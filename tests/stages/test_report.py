@@ -1,5 +1,6 @@
 """Laws of the report: a page with nothing from outside, tables that keep their numbers, sentences that they bear out."""
 
+import configparser
 import csv
 import json
 import re
@@ -10,26 +11,29 @@ from pathlib import Path
 import artifacts
 import numpy as np
 import pytest
+import yaml
+from dvc_render.html import HTML
 
 from pag.base.errors import InputError
+from pag.evaluation.metrics import Metrics
 from pag.figures.grids import enlarged
 from pag.figures.page import Column, Entry, FigureEntry, Report, Section, Table, render_html, render_markdown
 from pag.figures.style import png_bytes
-from stages import report, visualize
-from stages.params.params import load_params
+from stages import plots_page, report, visualize
+from stages.params.reading import Params
 from stages.paths import REPORT, Cell, DatasetPaths, grid_cells, sweep_cells
 from stages.reporting.findings import findings
-from stages.reporting.results import CellResult, Evaluation, GridResults, gather
+from stages.reporting.results import CellResult, GridResults, gather
 
 GRID = ("digits", "resnet8")
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
-FOR_TESTS = ["datasets.digits.figures.images=2", "datasets.digits.evaluation.targeted.images=2"]
+FOR_TESTS = ["params/digits.yaml:figures.images=2", "params/digits.yaml:evaluation.targeted.images=2"]
 NASTY = "<script>alert('&')</script>\" | `x` *y*"
 
 
 @pytest.fixture(scope="module")
 def params():
-    return load_params(PARAMS_FILE, FOR_TESTS)
+    return Params(PARAMS_FILE, FOR_TESTS)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +99,9 @@ def test_all_text_is_escaped():
 
 def test_bytes_depend_on_the_inputs_alone(made, params, monkeypatch):
     monkeypatch.chdir(made)
-    outputs = [REPORT / name for name in ("index.html", "tables.md", "results.csv", "lambda.csv", "curves.csv")]
+    outputs = [
+        REPORT / name for name in ("index.html", "tables.md", "results.csv", "cells.csv", "lambda.csv", "curves.csv")
+    ]
     before = [path.read_bytes() for path in outputs]
     (REPORT / "times.js").unlink()
     report.run(params)
@@ -144,16 +150,55 @@ def test_results_have_each_cell(made, params):
     assert float(vanilla["autoattack.l2.square"]["value"]) == 0.05
     assert vanilla["clean"]["n"] == "360"
     assert [float(row["lambda"]) for row in rows_of(made / REPORT / "lambda.csv")] == [0.0, 0.1, 0.5, 1.0, 2.0]
+
+
+def test_plots_have_a_row_for_each_cell_and_a_column_for_each_measure(made, params):
+    cells = rows_of(made / REPORT / "cells.csv")
+    count = len([*grid_cells(params, *GRID), *sweep_cells(params, *GRID)])
+    assert len({row["cell"] for row in cells}) == len(cells) == count
+    assert cells[0]["cell"] == "digits resnet8 Vanilla"
+    assert [float(cells[0][name]) for name in ("clean", "l2", "linf", "alignment")] == [0.95, 0.05, 0.02, 0.1]
     curves = rows_of(made / REPORT / "curves.csv")
-    assert {row["method"] for row in curves} >= {"vanilla", "at_linf", "score_based-lambda-0.1"}
-    assert not any(row["value"] == "" for row in curves)
+    assert {row["cell"] for row in curves} == {row["cell"] for row in cells}
+    assert {row["cell"] for row in curves} >= {"digits resnet8 AT L∞", "digits resnet8 SBG, λ = 0.1"}
+    swept = [row for row in curves if row["cell"] == "digits resnet8 SBG, λ = 0.1"]
+    assert [(float(row["epoch"]), float(row["cosine"])) for row in swept[:2]] == [(1, 1), (2, 0.5)]
+    assert {row["cosine"] for row in curves if row["method"] == "vanilla"} == {""}
+
+
+def test_plots_of_dvc_have_their_columns_and_templates(made):
+    root = PARAMS_FILE.parent
+    plots = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
+    for plot in plots:
+        ((name, options),) = plot.items()
+        assert (root / ".dvc" / "plots" / f"{options['template']}.json").exists(), name
+        for axis in ("x", "y"):
+            ((file, column),) = options[axis].items()
+            rows = rows_of(made / file)
+            assert {"cell", column} <= rows[0].keys(), name
+            assert any(row[column] for row in rows), name
+
+
+def test_page_of_plots_needs_no_network(params, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plots_page.run(params)
+    configured = configparser.ConfigParser()
+    configured.read(PARAMS_FILE.parent / ".dvc" / "config")
+    template = (Path(".dvc") / configured["plots"]["html_template"]).as_posix().removeprefix(".dvc/../")
+    page = (
+        HTML(Path(template).read_text(encoding="utf-8")).with_scripts("<script src='far'>").with_element("plot").embed()
+    )
+    assert "src='far'" not in page
+    assert "window.vegaEmbed=" in page
+    assert parsed(page).links == []
+    assert page.rstrip().endswith("<body>\nplot\n</body>\n</html>")
 
 
 def test_other_attacks_have_a_table_and_a_large_eps_a_column(params, tmp_path, monkeypatch, made):
     monkeypatch.chdir(tmp_path)
-    pgd = "datasets.digits.evaluation.pgd={steps: 20, restarts: 5, relative_step: 2.5}"
+    pgd = "params/digits.yaml:evaluation.pgd={steps: 20, restarts: 5, relative_step: 2.5}"
     small = ["grid.aligned=[score_based]", "grid.heuristics=[]", "grid.lambdas=[0.5]", "grid.baselines=[vanilla,at_l2]"]
-    few = load_params(PARAMS_FILE, [*FOR_TESTS, *small, pgd])
+    few = Params(PARAMS_FILE, [*FOR_TESTS, *small, pgd])
     artifacts.write_all(few, *GRID, extended=artifacts.with_other_attacks)
     visualize.run(few, *GRID)
     report.run(few)
@@ -187,7 +232,7 @@ def test_times_are_the_last_of_each_stage(made, params, monkeypatch):
 
 def test_figures_of_another_grid_are_refused(made, params, monkeypatch):
     monkeypatch.chdir(made)
-    smaller = load_params(PARAMS_FILE, [*FOR_TESTS, "grid.lambdas=[0.1]"])
+    smaller = Params(PARAMS_FILE, [*FOR_TESTS, "grid.lambdas=[0.1]"])
     with pytest.raises(InputError, match=r"score_based-lambda-0\.5"):
         report.run(smaller)
 
@@ -195,7 +240,7 @@ def test_figures_of_another_grid_are_refused(made, params, monkeypatch):
 def test_test_images_are_not_read(params, tmp_path, monkeypatch):
     """`visualize` works where the test set has been taken out of the store's folder."""
     monkeypatch.chdir(tmp_path)
-    few = load_params(PARAMS_FILE, [*FOR_TESTS, "grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla,at_l2]"])
+    few = Params(PARAMS_FILE, [*FOR_TESTS, "grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla,at_l2]"])
     artifacts.write_all(few, *GRID, channels=3, class_names=("airplane", "automobile", "bird", "cat"))
     shutil.rmtree(DatasetPaths("digits").images / "test" / "images" / "c")
     visualize.run(few, *GRID)
@@ -214,17 +259,23 @@ def test_a_cell_without_results_is_named(params, tmp_path, monkeypatch):
 def results_of(robust, alignment=None, lambdas=(), half=0.001):
     """Results with given robust accuracies: of methods, and of the sweep's `(λ, accuracy)`."""
 
-    def cell(method, value, lambda_=None):
+    def cell(method, value, lambda_=None, swept=False):
         metrics = artifacts.evaluation_metrics(
-            Cell(*GRID, method), lambda_, value, value / 2, (alignment or {}).get(method, value), half=half
+            Cell(*GRID, method),
+            artifacts.METHODS[method],
+            lambda_,
+            value,
+            value / 2,
+            (alignment or {}).get(method, value),
+            half=half,
         )
-        name = method if lambda_ is None else f"{method}-lambda-{lambda_}"
+        name = f"{method}-lambda-{lambda_}" if swept else method
         return CellResult(
-            name=name, evaluation=Evaluation.model_validate(metrics), validation={}, target_probability=1.0, curves={}
+            name=name, evaluation=Metrics.model_validate(metrics), validation={}, target_probability=1.0, curves={}
         )
 
     cells = tuple(cell(method, value, 2.0 if method == "score_based" else None) for method, value in robust.items())
-    sweep = tuple(cell("score_based", value, lambda_) for lambda_, value in lambdas)
+    sweep = tuple(cell("score_based", value, lambda_, swept=True) for lambda_, value in lambdas)
     return GridResults(dataset="digits", architecture="resnet8", cells=cells, sweep=sweep)
 
 
@@ -264,6 +315,28 @@ def test_own_class_targets_are_no_part_of_the_papers_order():
     )
     assert "against NN in L₂ (70.0% against 25.0%)" in text
     assert text.startswith("Yes: 5 of 5")
+
+
+def test_imported_targets_are_no_heuristic_and_have_a_sentence_of_their_own():
+    text = told(ORDERED | {"published": 0.6})
+    assert text.count("the order vanilla < every heuristic < SBG holds") == 2
+    assert "(10.0% < 20.0% to 30.0% < 50.0%)." in text
+    assert "does not hold" not in text
+    assert (
+        "published SBG, trained with imported targets, is more robust than Vanilla in L₂ (60.0% against 10.0%) and L∞ (30.0% "
+        "against 5.0%); it is more robust than SBG in L₂ (60.0% against 50.0%) and L∞ (30.0% against 25.0%); clean 95.0%."
+    ) in text
+    assert text.startswith("Yes: 4 of 4")
+    below = told({"vanilla": 0.1, "published": 0.05})
+    assert "is not more robust than Vanilla in L₂ (5.0% against 10.0%)" in below
+    assert "SBG in" not in below
+    assert "vanilla < every" not in below
+
+
+def test_score_based_cell_is_the_one_named_as_its_store():
+    results = results_of({"vanilla": 0.1, "frozen_with_score_based": 0.3, "score_based": 0.2})
+    assert results.score_based.name == "score_based"
+    assert results_of({"frozen_with_score_based": 0.3}).score_based.name == "frozen_with_score_based"
 
 
 def test_no_gain_is_told():

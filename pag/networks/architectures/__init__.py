@@ -1,7 +1,7 @@
 """Classifiers `f_θ: [0, 1]^(ch × H × W) → R^C`, by the name of their family.
 
-A built-in family is a module here, whose `__all__` names its class; any other is `package.module:Class`. Every network stands inside
-a `Classifier`, which normalises: everything outside sees pixels in [0, 1], and the network itself has the state-dict names of its
+A built-in family is a module here, whose `__all__` names its class; any other is `package.module:Class`. Every network stands in a
+`Classifier`, which normalises: everything outside sees pixels in [0, 1], and the network itself has the state-dict names of its
 public checkpoints.
 """
 
