@@ -25,12 +25,15 @@ from measuring import ROOT, machine
 from pag.base.files import read_json, write_json
 from pag.data.image_store import ImageStore
 from pag.networks.architectures import build
-from stages.params.params import Params, load_params
+from stages.params.architectures import read_architecture
+from stages.params.diffusion import DiffusionParams
+from stages.params.methods import training_section
+from stages.params.reading import Params
 from stages.params.targets import ScoreBasedParams
 from stages.train_diffusion import diffusion_config
 
 METHOD = "score_based"
-STAGES = ("prepare", "train_diffusion", "score_targets", "test_targets", "train", "evaluate")
+STAGES = ("prepare", "train_diffusion", "score_targets", "train", "evaluate")
 PEAKS = {
     "H200": 494.5,
     "H100": 494.5,
@@ -39,8 +42,8 @@ PEAKS = {
     "4090": 82.6,
 }  # TFLOP/s of dense TF32 by the makers' sheets
 QUICK = (
-    "datasets.digits.diffusion.steps=20", "datasets.digits.training.epochs=2", "datasets.digits.evaluation.examples=8",
-    "datasets.digits.evaluation.block_size=8",
+    "params/digits.yaml:diffusion.steps=20", "params/digits.yaml:training.epochs=2",
+    "params/digits.yaml:evaluation.examples=8", "params/digits.yaml:evaluation.block_size=8",
 )  # fmt: skip
 
 
@@ -63,7 +66,7 @@ def cifar10_row(
     tera = peak if peak is not None else next((p for name, p in PEAKS.items() if name in (chip or "")), None)
     runs = []
     for k in [int(part) for part in classes_per_step.split(",")]:
-        key = f"datasets.{dataset}.methods.{METHOD}.classes_per_step={k}"
+        key = f"params/{dataset}.yaml:methods.{METHOD}.classes_per_step={k}"
         runs.append(_run(folder, dataset, architecture, [*(set_ or ()), key], k, tera))
         Console().print(_table(runs[-1], chip))
         write_json(folder / "row.json", {"machine": machine(), "peak_tflops": tera, "runs": runs})
@@ -73,7 +76,7 @@ def _run(
     folder: Path, dataset: str, architecture: str, overrides: list[str], k: int, tera: float | None
 ) -> dict[str, Any]:
     """Runs what of the row is not there yet, and gives its times and results."""
-    params, cell = load_params(ROOT / "params.yaml", overrides), ["--architecture", architecture, "--method", METHOD]
+    params, cell = Params(ROOT / "params.yaml", overrides), ["--architecture", architecture, "--method", METHOD]
     shared, classifier = folder / "data" / dataset, folder / f"k{k}"
     _stage(folder, overrides, "prepare", dataset, made=shared / "images.zarr")
     _stage(folder, overrides, "train-diffusion", dataset, made=shared / "diffusion")
@@ -119,20 +122,21 @@ def _of(times: Mapping[str, float], stage: str, dataset: str) -> float:
 
 def _work(params: Params, store: ImageStore, dataset: str, architecture: str, k: int) -> dict[str, float]:
     """Floating-point operations of the stages that are a known number of passes (docs/cost.md), of which one image's is counted."""
-    section, num_classes, target = params.dataset(dataset), store.num_classes, params.target(dataset, METHOD)
+    file, num_classes = params.dataset(dataset), store.num_classes
+    target, section = file.read(f"targets.{METHOD}", ScoreBasedParams), file.read("diffusion", DiffusionParams)
     train, every = len(store.split("train").rows), len(store.all_training().rows)
-    options = params.architecture(architecture).model_dump()
+    options = read_architecture(params, architecture).options
     classifier = build(image_shape=store.image_shape, num_classes=num_classes, **options)
-    diffusion = diffusion_config(store, section.diffusion).build()
+    diffusion = diffusion_config(store, section).build()
     f = _counted(classifier, torch.rand(1, *store.image_shape))
     noisy, zero = torch.rand(1, *diffusion.config.image_shape), torch.zeros(1, dtype=torch.int64)
     u = _counted(diffusion.network, noisy, zero.float(), zero)
-    assert isinstance(target, ScoreBasedParams)
+    epochs = training_section(params, dataset, architecture, METHOD).epochs
     m = num_classes if target.classes_per_image is None else target.classes_per_image
     return {
-        "train_diffusion": 3.0 * u * section.diffusion.steps * section.diffusion.batch_size,
+        "train_diffusion": 3.0 * u * section.steps * section.batch_size,
         "score_targets": float(u * every * (m + 1) * target.draws),
-        "train": float((3 + 3 * min(k, num_classes)) * f * train * section.training.epochs),
+        "train": float((3 + 3 * min(k, num_classes)) * f * train * epochs),
     }
 
 

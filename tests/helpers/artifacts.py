@@ -12,6 +12,8 @@ from pag.data.image_store import write_images
 from pag.optimization.curves import write_curves
 from pag.targets.gradient_store import create_gradients, write_shard
 from pag.targets.heuristic_store import write_nearest, write_representatives
+from stages.params.grid import read_grid, read_lambda
+from stages.params.methods import describe
 from stages.paths import TIMES, TOY, DatasetPaths, grid_cells, sweep_cells
 
 __all__ = ["CLASSES", "METHODS", "evaluation_metrics", "with_other_attacks", "write_all", "write_cell"]
@@ -113,8 +115,8 @@ def _write_dataset(params, paths, rng, channels, class_names):
     images = rng.integers(0, 256, (n, *shape), dtype=np.uint8)
     part = LabelledImages(images, labels)
     write_images(paths.images, Dataset("made up", part, part, class_names, "made up"), labels < 0)
-    for name in params.grid.aligned:
-        path, method = paths.targets(name), params.described(paths.dataset, name)
+    for name in read_grid(params).aligned:
+        path, method = paths.targets(name), describe(params, paths.dataset, name)
         path.parent.mkdir(exist_ok=True)
         if method.kind == "score_based":
             create_gradients(path, (n, CLASSES, channels, SIDE, SIDE), n)
@@ -173,13 +175,13 @@ def write_all(params, dataset, architecture, *, channels=1, class_names=("0", "1
     _write_dataset(params, paths, rng, channels, class_names)
     _write_diffusion(paths, rng)
     for i, cell in enumerate(grid_cells(params, dataset, architecture)):
-        method = params.described(dataset, cell.method)
-        lambda_ = None if method.source is None else params.lambda_of(dataset, architecture, cell.method)
+        method = describe(params, dataset, cell.method)
+        lambda_ = None if method.source is None else read_lambda(params, dataset, architecture, cell.method)
         metrics = evaluation_metrics(cell, method, lambda_, 0.05 + 0.1 * i, 0.02 + 0.1 * i, 0.1 + 0.1 * i)
         write_cell(cell, extended(metrics), rng, channels)
     for i, cell in enumerate(sweep_cells(params, dataset, architecture)):
         metrics = evaluation_metrics(
-            cell, params.described(dataset, cell.method), cell.lambda_, 0.2 + 0.1 * i, 0.1 + 0.1 * i, 0.2 + 0.1 * i
+            cell, describe(params, dataset, cell.method), cell.lambda_, 0.2 + 0.1 * i, 0.1 + 0.1 * i, 0.2 + 0.1 * i
         )
         write_cell(cell, extended(metrics), rng, channels)
     _write_toy(rng)

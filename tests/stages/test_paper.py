@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from stages.params.params import GridParams
 
 from pag.base.errors import InputError
+from stages.params.grid import GridParams
+from stages.params.methods import describe
+from stages.params.reading import Params
 from stages.reporting.paper import Block, PaperEntry, PaperMethod, read_paper
 
 PAPER = read_paper()
@@ -24,7 +26,7 @@ def test_methods_are_the_grids():
     """Each is called what params call it, in the list of `grid` that runs it."""
     params = Params(Path(__file__).parents[2] / "params.yaml", ["grid.datasets=[cifar10]"])
     for name, method in PAPER.methods.items():
-        described = params.described("cifar10", name) if name in params.dataset("cifar10").methods else None
+        described = describe(params, "cifar10", name) if name in params.dataset("cifar10").content["methods"] else None
         assert described is None or described.label == method.label
         assert (method.grid == "combined") == (method.base is not None)
 

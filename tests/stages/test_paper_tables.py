@@ -12,6 +12,7 @@ from pag.base.files import write_json
 from pag.evaluation.metrics import Attacked, AutoAttacked, Estimate, Metrics
 from pag.figures.page import Item, Report, Section, render_html, render_markdown
 from stages.commands import keep
+from stages.params.grid import read_grid
 from stages.params.reading import Params
 from stages.paths import Cell, grid_cells, sweep_cells
 from stages.reporting import paper_tables
@@ -247,9 +248,9 @@ def test_kept_file_holds_what_was_measured():
         raw = json.loads((cell.evaluation / "metrics.json").read_text(encoding="utf-8"))
         assert found == Metrics.model_validate(raw)
         assert set(found.measures) == {"clean", L2, LINF, "alignment"}
-    assert [
-        kept.cell(*grid, "score_based", c.lambda_).lambda_ for c in sweep_cells(params, *grid)
-    ] == params.grid.lambdas
+    assert [kept.cell(*grid, "score_based", c.lambda_).lambda_ for c in sweep_cells(params, *grid)] == read_grid(
+        params
+    ).lambdas
     with pytest.raises(InputError, match="--name takes"):
         keep.run(params, "../here", "a made-up machine")
 
