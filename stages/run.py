@@ -18,7 +18,8 @@ import torch
 from pydantic import BaseModel
 
 from pag.base.errors import InputError
-from pag.machine.precision import Precision, computing_in
+from pag.base.vocabulary import Precision
+from pag.machine.precision import computing_in
 from pag.machine.ranks import barrier, device, first, from_first
 from stages.paths import TIMES
 
