@@ -31,6 +31,10 @@ class Split:
     labels: Tensor
     rows: Tensor
 
+    def first_of_classes(self, count: int) -> Tensor:
+        """Positions of the first image of each of the first `count` classes that occur, `(count,)` int64."""
+        return torch.stack([(self.labels == c).nonzero()[0, 0] for c in self.labels.unique()[:count]])
+
 
 def pixels(images: Tensor) -> Tensor:
     """uint8 images as float32 pixels in [0, 1]."""
