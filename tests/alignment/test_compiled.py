@@ -11,20 +11,22 @@ import yaml
 from torch import nn
 from torch._dynamo.backends.registry import lookup_backend
 
-from pag.alignment.compiled import CompiledNetwork
 from pag.attacks.pgd import PGD
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
 from pag.data.image_store import ImageStore, Split
 from pag.machine.precision import computing_in
 from pag.networks.architectures import build
+from pag.optimization.loop import Run
 from pag.targets.heuristic_store import write_representatives
 from pag.targets.kinds import open_targets
-from pag.training import classifier as classifier_training
+from pag.training import batches, classifier
 from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
 from pag.training.modes import train_with_statistics
+from pag.training.network import CompiledNetwork, EagerNetwork
 from pag.training.objectives import AdversarialTraining, Alignment, Batch, CrossEntropy, Trades, draw_classes
+from pag.training.recipe import AlignedTargets, Recipe
 from stages import train
 from stages.params.params import load_params
 from stages.paths import Cell
@@ -95,7 +97,7 @@ def _assert_same_steps(model, objective, batches, rtol=1e-9, atol=1e-12):
     compiled = CompiledNetwork(other)
     for batch, frozen in batches:
         expected, found = (
-            _step(model, model, objective, batch, frozen),
+            _step(model, EagerNetwork(model), objective, batch, frozen),
             _step(other, compiled, objective, batch, frozen),
         )
         assert found.keys() == expected.keys()
@@ -175,17 +177,16 @@ def _train(
         return objective(*arguments)
 
     model = make()
-    curves = train_classifier(
-        model, split, split, counted, targets=targets if "aligned" in name else None, gradient="log_softmax",
-        classes_per_step=1, epochs=2, batch_size=batch_size, optimizer=SGD, augmentation=Augmentation(1, True), seed=4,
-        device=CPU, description=name, checkpoint=checkpoint, frozen_from=frozen_from, compiled=compiled,
-    )  # fmt: skip
+    aligned = AlignedTargets(targets, "log_softmax", classes_per_step=1) if "aligned" in name else None
+    recipe = Recipe(2, batch_size, SGD, Augmentation(1, True), frozen_from, compiled)
+    curves = train_classifier(model, split, split, counted, aligned, recipe, Run(4, name, checkpoint=checkpoint))
     return model.state_dict(), curves
 
 
 @pytest.fixture
 def double(monkeypatch):
-    monkeypatch.setattr(classifier_training, "pixels", lambda images: images.double() / 255)
+    for module in (batches, classifier):
+        monkeypatch.setattr(module, "pixels", lambda images: images.double() / 255)
 
 
 def _assert_close(found, expected):
