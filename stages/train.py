@@ -27,7 +27,14 @@ from pag.training.classifier import train_classifier
 from pag.training.objectives import AdversarialTraining, Alignment, BaseObjective, CrossEntropy, Objective, Ramp, Trades
 from pag.training.recipe import AlignedTargets, Recipe
 from stages.params.params import Params
-from stages.params.training import AdversarialParams, AlignmentOptions, Method, TradesParams, ValidationAttackParams
+from stages.params.training import (
+    AdversarialParams,
+    AlignmentOptions,
+    Method,
+    TradesParams,
+    TrainingParams,
+    ValidationAttackParams,
+)
 from stages.paths import Cell, DatasetPaths
 from stages.run import device, stage_run
 
@@ -59,14 +66,10 @@ def run(params: Params, cell: Cell) -> None:
         torch.manual_seed(params.seed)
         options = architecture.model_dump()
         model = build(image_shape=store.image_shape, num_classes=store.num_classes, **options)
-        recipe = Recipe(
-            training.epochs, training.batch_size, training.optimizer.model_dump(),
-            Augmentation(**training.augmentation.model_dump()), training.batch_norm.frozen_from, training.compiled,
-        )  # fmt: skip
         train, validation = store.split("train"), store.split("validation")
         objective = _objective(method, store.num_classes, lambda_)
-        own_run = Run(params.seed, f"{cell.dataset} {cell.name}", device(), checkpoints / "state.pt")
-        curves = train_classifier(model, train, validation, objective, targets, recipe, own_run)
+        training_run = Run(params.seed, f"{cell.dataset} {cell.name}", device(), checkpoints / "state.pt")
+        curves = train_classifier(model, train, validation, objective, targets, _recipe(training), training_run)
         if first():
             attack, shape = (
                 training.validation_attack,
@@ -131,6 +134,12 @@ def _targets(path: Path, store: ImageStore, alignment: AlignmentOptions) -> Alig
     targets = open_targets(path, device=device())
     targets.check_matches(store.num_training, store.num_classes, store.image_shape)
     return AlignedTargets(targets, alignment.gradient, alignment.classes_per_step, alignment.classes_shared)
+
+
+def _recipe(training: TrainingParams) -> Recipe:
+    augmentation, optimizer = Augmentation(**training.augmentation.model_dump()), training.optimizer.model_dump()
+    frozen_from = training.batch_norm.frozen_from
+    return Recipe(training.epochs, training.batch_size, optimizer, augmentation, frozen_from, training.compiled)
 
 
 def _objective(method: Method, num_classes: int, lambda_: float | None) -> Objective:

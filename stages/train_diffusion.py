@@ -37,9 +37,9 @@ def run(params: Params, dataset: str) -> None:
             diffusion.steps, diffusion.batch_size, diffusion.optimizer.model_dump(), diffusion.ema_decay,
             None if diffusion.train_at == "all" else diffusion.train_at,
         )  # fmt: skip
-        own_run = Run(params.seed, "diffusion model", device(), checkpoints / "state.pt")
+        training_run = Run(params.seed, "diffusion model", device(), checkpoints / "state.pt")
         x = resize(pixels(train.images), height, width).clamp(0, 1)
-        model, curves = train_diffusion(config, x, train.labels, recipe, own_run)
+        model, curves = train_diffusion(config, x, train.labels, recipe, training_run)
         if first():
             write_diffusion(paths.diffusion, model, curves, diffusion.samples, params.seed)
 

@@ -1,10 +1,14 @@
 """Laws of input-gradients and of the cosine of eq. (5)."""
 
+import ast
+import inspect
+
 import pytest
 import torch
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
+from pag.alignment import gradients as gradients_module
 from pag.alignment.differentiable import differentiable_gradients
 from pag.alignment.gradients import alignment, cosine, input_gradients
 from pag.base.randomness import torch_stream
@@ -118,3 +122,8 @@ def test_alignment_is_the_mean_over_the_given_classes():
     torch.testing.assert_close(some, cosine(gradients, targets)[:, 1:].mean(1))
     own = alignment(model, x, classes, 3 * gradients, "log_softmax")
     torch.testing.assert_close(own, torch.ones(7, dtype=torch.float64))
+
+
+def test_what_measures_imports_nothing_of_what_makes_training_fast():
+    imports = [n for n in ast.walk(ast.parse(inspect.getsource(gradients_module))) if isinstance(n, ast.ImportFrom)]
+    assert [n.module for n in imports if n.module.startswith("pag.")] == ["pag.base.vocabulary"]
