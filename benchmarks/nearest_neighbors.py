@@ -1,6 +1,6 @@
 """Nearest neighbours through `pag.targets.representatives` against brute force in NumPy; and their peak memory over its bound.
 
-Both are linear in queries and classes, so a part of CIFAR-10's 50,000 × 10 tells their ratio: two classes with pools of 1,000;
+Both are linear in queries and classes, so a part of CIFAR-10's 50,000 × 10 gives their ratio: two classes with pools of 1,000;
 2,048 queries for ours, the first 32 of them for brute force, and what is compared is the time of one query.
 
     python benchmarks/nearest_neighbors.py [--quick]

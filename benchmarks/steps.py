@@ -7,13 +7,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from measuring import Step
-from pag.alignment.compiled import CompiledNetwork
 from pag.alignment.gradients import cosine
 from pag.attacks.pgd import PGD
 from pag.attacks.threats import Threat
 from pag.base.randomness import torch_stream
 from pag.networks.architectures import build
-from pag.training.objectives import AdversarialTraining, Alignment, Batch, CrossEntropy, Objective, draw_classes
+from pag.training.network import CompiledNetwork, EagerNetwork
+from pag.training.objectives import (
+    AdversarialTraining,
+    Alignment,
+    Batch,
+    CrossEntropy,
+    Network,
+    Objective,
+    draw_classes,
+)
 
 __all__ = [
     "CLASSES",
@@ -60,16 +68,16 @@ class RepeatedBatch:
     weight: float
     num_classes: int
 
-    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def __call__(self, network: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         assert batch.classes is not None
         assert batch.targets is not None
         size, k = batch.classes.shape
         x = batch.x.repeat_interleave(k, dim=0).requires_grad_()
-        logits = model(x)
+        logits = network(x)
         selected = functional.log_softmax(logits, dim=1).gather(1, batch.classes.reshape(-1, 1)).sum()
         (gradients,) = torch.autograd.grad(selected, x, create_graph=True)
         cos = cosine(gradients.reshape(size, k, *x.shape[1:]), batch.targets).mean()
-        cross_entropy = functional.cross_entropy(model(batch.x), batch.labels)
+        cross_entropy = functional.cross_entropy(network(batch.x), batch.labels)
         return {"loss": cross_entropy + self.weight * self.num_classes * (1 - cos)}
 
 
@@ -102,7 +110,7 @@ def training_step(
 ) -> Step:
     """A step of training a ResNet-18 of its own on random pixels: loss, gradients, SGD."""
     model = resnet18(width, num_classes, device)
-    network = CompiledNetwork(model) if compiled else model
+    network = CompiledNetwork(model) if compiled else EagerNetwork(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     batch, generator = random_batch(batch_size, num_classes, k, device)
 

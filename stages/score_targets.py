@@ -149,7 +149,7 @@ def _done(kept: Path, shard: int) -> Path:
 
 def _by_timestep(distill: Distiller, train: Split, figures: FiguresParams) -> dict[str, Tensor]:
     """Gradients of the first training image of each of the first classes at several t (figure 8)."""
-    first = torch.stack([(train.labels == c).nonzero()[0, 0] for c in train.labels.unique()[: figures.images]])
+    first = train.first_of_classes(figures.images)
     x, rows = pixels(train.images[first]), train.rows[first]
     g = torch.stack([distill(x, rows, timestep=t) for t in figures.timesteps])
     timesteps = torch.tensor(figures.timesteps)

@@ -20,11 +20,12 @@ from pag.machine.ranks import first, from_first, local_size
 from pag.networks.architectures import build
 from pag.networks.classifier import save_classifier
 from pag.optimization.curves import write_curves
+from pag.optimization.loop import Run
 from pag.targets.kinds import open_targets
-from pag.targets.store import TargetStore
 from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
 from pag.training.objectives import AdversarialTraining, Alignment, BaseObjective, CrossEntropy, Objective, Ramp, Trades
+from pag.training.recipe import AlignedTargets, Recipe
 from stages.params.architectures import read_architecture
 from stages.params.grid import read_lambda
 from stages.params.methods import (
@@ -37,7 +38,7 @@ from stages.params.methods import (
     training_section,
 )
 from stages.params.reading import Params
-from stages.params.training import ValidationAttackParams
+from stages.params.training import TrainingParams, ValidationAttackParams
 from stages.paths import Cell, DatasetPaths
 from stages.run import device, stage_run
 
@@ -67,24 +68,20 @@ def run(params: Params, cell: Cell) -> None:
     ) as checkpoints:
         store = ImageStore.open(paths.images)
         from_first(lambda: _require_room(store, device()))
-        targets = None if source is None else _targets(paths, source, store)
+        targets = None if source is None or alignment is None else _targets(paths.targets(source), store, alignment)
         torch.manual_seed(params.seed)
         options = architecture.options
         model = build(image_shape=store.image_shape, num_classes=store.num_classes, **options)
-        curves = train_classifier(
-            model, store.split("train"), store.split("validation"), _objective(method, store.num_classes, lambda_),
-            targets=targets, **_gradients(alignment),
-            epochs=training.epochs, batch_size=training.batch_size, optimizer=training.optimizer.model_dump(),
-            augmentation=Augmentation(**training.augmentation.model_dump()),
-            seed=params.seed, device=device(), description=f"{cell.dataset} {cell.name}",
-            checkpoint=checkpoints / "state.pt", frozen_from=training.batch_norm.frozen_from, compiled=training.compiled,
-        )  # fmt: skip
+        train, validation = store.split("train"), store.split("validation")
+        objective = _objective(method, store.num_classes, lambda_)
+        training_run = Run(params.seed, f"{cell.dataset} {cell.name}", device(), checkpoints / "state.pt")
+        curves = train_classifier(model, train, validation, objective, targets, _recipe(training), training_run)
         if first():
             attack, shape = (
                 training.validation_attack,
                 {"image_shape": store.image_shape, "num_classes": store.num_classes},
             )
-            robust = _validation_robustness(model, store.split("validation"), attack, params.seed)
+            robust = _validation_robustness(model, validation, attack, params.seed)
             own = {
                 "dataset": cell.dataset,
                 "method": described.model_dump(mode="json"),
@@ -145,17 +142,16 @@ def _require_room(store: ImageStore, device: torch.device) -> None:
     require_memory(size if device.type == "cuda" else size * local_size(), device)
 
 
-def _targets(paths: DatasetPaths, source: str, store: ImageStore) -> TargetStore:
-    targets = open_targets(paths.targets(source), device=device())
+def _targets(path: Path, store: ImageStore, alignment: AlignmentOptions) -> AlignedTargets:
+    targets = open_targets(path, device=device())
     targets.check_matches(store.num_training, store.num_classes, store.image_shape)
-    return targets
+    return AlignedTargets(targets, alignment.gradient, alignment.classes_per_step, alignment.classes_shared)
 
 
-def _gradients(alignment: AlignmentOptions | None) -> dict[str, Any]:
-    """Which gradients are aligned at a step; without alignment none are, whatever stands here."""
-    if alignment is None:
-        return {"gradient": "log_softmax", "classes_per_step": 0}
-    return alignment.model_dump(include={"gradient", "classes_per_step", "classes_shared"})
+def _recipe(training: TrainingParams) -> Recipe:
+    augmentation, optimizer = Augmentation(**training.augmentation.model_dump()), training.optimizer.model_dump()
+    frozen_from = training.batch_norm.frozen_from
+    return Recipe(training.epochs, training.batch_size, optimizer, augmentation, frozen_from, training.compiled)
 
 
 def _objective(method: MethodSections, num_classes: int, lambda_: float | None) -> Objective:

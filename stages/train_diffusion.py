@@ -11,9 +11,10 @@ from pag.base.randomness import torch_stream
 from pag.data.image_store import ImageStore, pixels
 from pag.data.resizing import resize
 from pag.diffusion.model import DiffusionConfig, DiffusionModel, save_diffusion
-from pag.diffusion.training import train_diffusion
+from pag.diffusion.training import DiffusionRecipe, train_diffusion
 from pag.machine.ranks import first
 from pag.optimization.curves import write_curves
+from pag.optimization.loop import Run
 from stages.params.diffusion import DiffusionParams, SamplesParams
 from stages.params.reading import Params
 from stages.paths import DatasetPaths
@@ -32,12 +33,13 @@ def run(params: Params, dataset: str) -> None:
         store = ImageStore.open(paths.images)
         train, config = store.split("train"), diffusion_config(store, diffusion)
         _, height, width = config.image_shape
-        model, curves = train_diffusion(
-            config, resize(pixels(train.images), height, width).clamp(0, 1), train.labels,
-            train_at=None if diffusion.train_at == "all" else diffusion.train_at,
-            steps=diffusion.steps, batch_size=diffusion.batch_size, optimizer=diffusion.optimizer.model_dump(),
-            ema_decay=diffusion.ema_decay, seed=params.seed, device=device(), checkpoint=checkpoints / "state.pt",
+        recipe = DiffusionRecipe(
+            diffusion.steps, diffusion.batch_size, diffusion.optimizer.model_dump(), diffusion.ema_decay,
+            None if diffusion.train_at == "all" else diffusion.train_at,
         )  # fmt: skip
+        training_run = Run(params.seed, "diffusion model", device(), checkpoints / "state.pt")
+        x = resize(pixels(train.images), height, width).clamp(0, 1)
+        model, curves = train_diffusion(config, x, train.labels, recipe, training_run)
         if first():
             write_diffusion(paths.diffusion, model, curves, diffusion.samples, params.seed)
 

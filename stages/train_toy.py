@@ -4,7 +4,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pag.base.files import written_whole
-from pag.toy.training import train_toy
+from pag.optimization.loop import Run
+from pag.toy.training import ToyAlignment, ToyRecipe, train_toy
 from stages.params.reading import Params
 from stages.params.toy import ToyParams
 from stages.paths import TOY_NETWORKS
@@ -17,13 +18,14 @@ def run(params: Params) -> None:
     """Writes `data/toy/networks.safetensors`: the weights of all pairs, under `vanilla.…` and `aligned.…`."""
     toy = params.main.read("toy", ToyParams)
     with stage_run("train_toy"):
+        recipe = ToyRecipe(
+            toy.pairs, toy.data.train, toy.widths, toy.epochs, toy.batch_size, toy.optimizer.model_dump()
+        )  # fmt: skip
+        of = toy.alignment
+        alignments = {"vanilla": None, "aligned": ToyAlignment(of.lambda_, of.gradient, of.pool_per_class)}
         weights: dict[str, Tensor] = {}
-        for kind, lambda_ in (("vanilla", 0.0), ("aligned", toy.alignment.lambda_)):
-            model = train_toy(
-                toy.pairs, points=toy.data.train, widths=toy.widths, epochs=toy.epochs, batch_size=toy.batch_size,
-                optimizer=toy.optimizer.model_dump(), lambda_=lambda_, gradient=toy.alignment.gradient,
-                pool_per_class=toy.alignment.pool_per_class, seed=params.seed, description=f"toy, {kind}",
-            )  # fmt: skip
+        for kind, alignment in alignments.items():
+            model = train_toy(recipe, alignment, Run(params.seed, f"toy, {kind}"))
             weights |= {f"{kind}.{name}": value.contiguous() for name, value in model.state_dict().items()}
         with written_whole(TOY_NETWORKS) as partial:
             save_file(weights, partial)

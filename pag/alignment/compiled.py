@@ -3,22 +3,22 @@ inputs are differentiated.
 
 torch cannot differentiate twice what it has compiled. So the first derivative is taken within what is compiled, and one backward
 pass is left for the outside. The compiler's frontend takes a pass as a single operation; its autograd then records what that
-does, which is the eager code of `pag.alignment.gradients` with the cheap derivatives of `pag.alignment.double_backward`.
+does, which is the eager code of `pag.alignment.differentiable`.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pag.alignment.gradients import GradientOf, input_gradients
+from pag.alignment.differentiable import differentiable_gradients
 from pag.base.errors import InputError
+from pag.base.vocabulary import GradientOf
 from pag.machine.ranks import size
 
-__all__ = ["CompiledNetwork"]
+__all__ = ["CompiledPasses"]
 
 HOW: Mapping[str, Any] = {
     "fullgraph": True,
@@ -30,8 +30,8 @@ HOW: Mapping[str, Any] = {
 }
 
 
-class CompiledNetwork(nn.Module):
-    """What a loss is computed with instead of `module`, whose weights, running statistics and modes it has.
+class CompiledPasses:
+    """A module's passes that a loss is computed with, compiled; weights, running statistics and modes are those of the module.
 
     Values and derivatives are the eager ones but for their last bits. A pass is compiled when a shape of its batch, or modes of the
     layers, first come: in a run for the whole batch and for the last one of an epoch, and with running statistics frozen for
@@ -47,38 +47,32 @@ class CompiledNetwork(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         if size() > 1:
             raise InputError("training.compiled is for a single process, not for several ranks.")
-        super().__init__()
-        self.module = module
-        forward, of_inputs = self._operation(_forward), self._operation(partial(input_gradients, create_graph=True))
+        self._module = module
+        forward, of_inputs = self._operation(_forward), self._operation(differentiable_gradients)
         # Two functions, for there is a limit to how often one is compiled.
         self._forward = torch.compile(lambda *given: forward(*given), **HOW)
         self._input_gradients = torch.compile(lambda *given: of_inputs(*given), **HOW)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits `(B, C)` of inputs `(B, *)`; in evaluation mode, which attacks set, by eager code.
-
-        An attack differentiates inputs alone, and compiled code would compute the weights' gradients along with them.
-        """
-        if not self.module.training:
-            return self.module(x)  # type: ignore[no-any-return]
+    def __call__(self, x: Tensor) -> Tensor:
+        """Logits `(B, C)` of inputs `(B, *)`; compiled with the weights' gradients, so not for attacks, which need none."""
         return self._forward(self._state(), self._modes(), x)  # type: ignore[no-any-return]
 
     def input_gradients(self, x: Tensor, classes: Tensor, of: GradientOf) -> tuple[Tensor, Tensor]:
-        """Gradients `(B, k, *)` and logits `(B, C)` of `pag.alignment.gradients`, to be differentiated once more."""
+        """Gradients `(B, k, *)` and logits `(B, C)` of `pag.alignment.differentiable`."""
         return self._input_gradients(self._state(), self._modes(), x, classes, of)  # type: ignore[no-any-return]
 
     def _state(self) -> dict[str, Tensor]:
-        return {**dict(self.module.named_parameters()), **dict(self.module.named_buffers())}
+        return {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
 
     def _modes(self) -> tuple[bool, ...]:
         """What is recorded holds for these alone; as an argument they are compared each time."""
-        return tuple(module.training for module in self.module.modules())
+        return tuple(module.training for module in self._module.modules())
 
     def _operation(self, computed: Callable[..., Any]) -> Callable[..., Any]:
         """`computed(network, *arguments)` as the compiler takes it: a single operation on state, modes and arguments."""
 
         def operation(state: dict[str, Tensor], modes: tuple[bool, ...], *arguments: Any) -> Any:  # noqa: ANN401
-            return computed(lambda x: functional_call(self.module, state, (x,)), *arguments)
+            return computed(lambda x: functional_call(self._module, state, (x,)), *arguments)
 
         return torch.compiler.nonstrict_trace(operation)
 

@@ -31,9 +31,10 @@ ConvOptions = tuple[Any, Any, Any, int]  # stride, padding, dilation, groups, as
 
 
 class CheapDoubleBackward(TorchFunctionMode):
-    """A `with` block in which torch's functional layers are such that their input-gradients are cheap to differentiate, once.
+    """A `with` block in which torch's functional layers are such that their input-gradients are cheap to differentiate once more.
 
-    It is for one network's forward pass, after which inputs are differentiated in `differentiating_inputs()`.
+    It is for one network's forward pass, after which inputs are differentiated in `differentiating_inputs()`. Of the derivatives
+    after the second, those of convolutions are exact, and those of batch norm in training mode raise RuntimeError.
     """
 
     def __init__(self) -> None:

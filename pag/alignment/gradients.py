@@ -1,21 +1,17 @@
 """How well a classifier's input-gradients agree with target gradients: `cos(∇_x f_θ(x)_c, g(x, c))`, eqs. (4) and (5).
 
-Training (`pag.training.objectives`) and evaluation share these functions.
+The gradients here are for measuring; those that a loss is taken of are in `pag.alignment.differentiable`.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pag.alignment.double_backward import CheapDoubleBackward
+from pag.base.vocabulary import GradientOf
 
-__all__ = ["GradientOf", "alignment", "cosine", "input_gradients"]
-
-GradientOf = Literal["log_softmax", "logit"]
+__all__ = ["alignment", "class_sums", "cosine", "input_gradients"]
 
 _FUNCTIONS: Mapping[GradientOf, Callable[[Tensor], Tensor]] = {
     "log_softmax": lambda logits: functional.log_softmax(logits, dim=1),
@@ -23,9 +19,20 @@ _FUNCTIONS: Mapping[GradientOf, Callable[[Tensor], Tensor]] = {
 }
 
 
-def input_gradients(
-    model: nn.Module, x: Tensor, classes: Tensor, of: GradientOf, create_graph: bool
-) -> tuple[Tensor, Tensor]:
+def class_sums(logits: Tensor, classes: Tensor, of: GradientOf) -> Tensor:
+    """For each column of `classes` `(B, k)` the sum over the batch of that class's output, `(k,)`.
+
+    The gradient of such a sum with respect to the inputs is every example's own, as long as examples do not mix.
+
+    Args:
+        logits: `(B, C)`.
+        classes: `(B, k)` int64, in [0, C).
+        of: the function of the logits, see `input_gradients`.
+    """
+    return _FUNCTIONS[of](logits).gather(1, classes).sum(dim=0)
+
+
+def input_gradients(model: nn.Module, x: Tensor, classes: Tensor, of: GradientOf) -> tuple[Tensor, Tensor]:
     """Gradients of the selected classes' outputs with respect to the input (section 3), from one forward pass.
 
     Each of the k columns of `classes` costs one backward pass of the sum over the batch. That is every example's own
@@ -38,20 +45,15 @@ def input_gradients(
         classes: `(B, k)` int64, in [0, C), k ≥ 1.
         of: the function that is differentiated: `"log_softmax"` (what the score ∇ log p(y|x) is) or `"logit"` (eq. 4 as
             written).
-        create_graph: whether the gradients (and logits) shall be differentiable with respect to the parameters.
 
     Returns:
-        The gradients `(B, k, *)` and the logits `(B, C)`; both detached without `create_graph`.
+        The gradients `(B, k, *)` and the logits `(B, C)`, both detached.
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        with CheapDoubleBackward() if create_graph else nullcontext() as cheap:
-            logits = model(x)
-        sums = _FUNCTIONS[of](logits).gather(1, classes).sum(dim=0)
-        with nullcontext() if cheap is None else cheap.differentiating_inputs():
-            columns = [torch.autograd.grad(s, x, retain_graph=True, create_graph=create_graph)[0] for s in sums]
-        gradients = torch.stack(columns, dim=1)
-    return gradients, logits if create_graph else logits.detach()
+        logits = model(x)
+        columns = [torch.autograd.grad(s, x, retain_graph=True)[0] for s in class_sums(logits, classes, of)]
+    return torch.stack(columns, dim=1), logits.detach()
 
 
 def cosine(u: Tensor, v: Tensor, eps: float = 1e-12) -> Tensor:
@@ -86,5 +88,5 @@ def alignment(model: nn.Module, x: Tensor, classes: Tensor, targets: Tensor, of:
         `(B,)`, on the CPU.
     """
     device = next(model.parameters()).device
-    gradients, _ = input_gradients(model, x.to(device), classes.to(device), of, create_graph=False)
+    gradients, _ = input_gradients(model, x.to(device), classes.to(device), of)
     return cosine(gradients, targets.to(device)).mean(dim=1).cpu()

@@ -52,9 +52,7 @@ class DiffusionConfig:
             num_classes=self.num_classes + 1,
             **self.network,
         )
-        process = GaussianDiffusion.create(
-            self.schedule, self.timesteps, learned_variance=self.learned_variance, rescale_timesteps=True
-        )
+        process = GaussianDiffusion.create(self.schedule, self.timesteps, learned_variance=self.learned_variance)
         return DiffusionModel(self, network, process)
 
 

@@ -1,7 +1,7 @@
 """Training of the class-conditional diffusion model of C + 1 labels (appendix G.2), at all timesteps or at few (appendix H)."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,68 +10,68 @@ from torch import Tensor
 from pag.base.randomness import torch_stream
 from pag.diffusion.model import DiffusionConfig, DiffusionModel
 from pag.machine.memory_format import placed
-from pag.optimization.loop import OPTIMIZERS, Ema, fit
+from pag.optimization import optimizers
+from pag.optimization.ema import Ema
+from pag.optimization.loop import Curves, Run, fit
 from pag.optimization.parallel import Together
 
-__all__ = ["denoising_loss", "train_diffusion"]
+__all__ = ["DiffusionRecipe", "denoising_loss", "train_diffusion"]
 
 BATCH = 32
+REPORTS = 40  # rows of the curves
+
+
+@dataclass(frozen=True)
+class DiffusionRecipe:
+    """How a diffusion model is trained.
+
+    Attributes:
+        steps, batch_size, ema_decay: of the run.
+        optimizer: `{"name": …, options}` of `pag.optimization.optimizers`.
+        train_at: the timesteps to train at, drawn uniformly; None for all of 0 … T − 1. Training only at those that the targets
+            use saves time (appendix H).
+    """
+
+    steps: int
+    batch_size: int
+    optimizer: Mapping[str, Any]
+    ema_decay: float
+    train_at: Sequence[int] | None = None
 
 
 def train_diffusion(
-    config: DiffusionConfig,
-    pixels: Tensor,
-    labels: Tensor,
-    *,
-    train_at: Sequence[int] | None,
-    steps: int,
-    batch_size: int,
-    optimizer: Mapping[str, Any],
-    ema_decay: float,
-    seed: int,
-    device: torch.device,
-    checkpoint: Path | None = None,
-) -> tuple[DiffusionModel, list[dict[str, float]]]:
+    config: DiffusionConfig, pixels: Tensor, labels: Tensor, recipe: DiffusionRecipe, run: Run
+) -> tuple[DiffusionModel, Curves]:
     """Trains a diffusion model, by all ranks together, and returns it with its averaged (EMA) weights, and the loss curve.
 
     Args:
         config: the model.
         pixels: training images `(N, ch, H, W)` in [0, 1].
         labels: `(N,)` int64 in 0 … C − 1.
-        train_at: the timesteps to train at, drawn uniformly; None for all of 0 … T − 1. Training only at those that the targets
-            use saves time (appendix H).
-        steps, batch_size, ema_decay: of the run.
-        optimizer: `{"name": …, options}` of `pag.optimization.loop.OPTIMIZERS`.
-        seed: of the weights and of every draw.
-        device: where to train.
-        checkpoint: file from which an interrupted run goes on.
+        recipe: how.
+        run: seed (of the weights too), device, checkpoint.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(run.seed)
     model = config.build()
-    placed(model.network, device).train()
-    x = (2 * pixels - 1).to(device)
-    y = labels.to(device)
-    times = torch.arange(config.timesteps) if train_at is None else torch.tensor(list(train_at))
-    together = Together(model.network)
+    placed(model.network, run.device).train()
+    x, y = (2 * pixels - 1).to(run.device), labels.to(run.device)
+    times = torch.arange(config.timesteps) if recipe.train_at is None else torch.tensor(list(recipe.train_at))
+    together, size = Together(model.network), recipe.batch_size
 
     def loss_of_step(step: int) -> Mapping[str, Tensor]:
-        generator, own = torch_stream(seed, "diffusion", step), together.share(batch_size).rows
+        generator, own = torch_stream(run.seed, "diffusion", step), together.share(size).rows
         # Draws are for the whole batch, the rest for this rank's rows.
-        index = torch.randint(len(x), (batch_size,), generator=generator)[own].to(device)
-        t = times[torch.randint(len(times), (batch_size,), generator=generator)][own].to(device)
-        dropped = (torch.rand(batch_size, generator=generator) < 1 / config.num_classes)[own].to(device)
-        noise = torch.randn((batch_size, *x.shape[1:]), generator=generator)[own].to(device)
+        index = torch.randint(len(x), (size,), generator=generator)[own].to(run.device)
+        t = times[torch.randint(len(times), (size,), generator=generator)][own].to(run.device)
+        dropped = (torch.rand(size, generator=generator) < 1 / config.num_classes)[own].to(run.device)
+        noise = torch.randn((size, *x.shape[1:]), generator=generator)[own].to(run.device)
         label = torch.where(dropped, model.null_label, y[index])
         losses = model.process.training_losses(together.network, x[index], t, noise, label)
         return together.weighted({"loss": losses["loss"].mean()})
 
-    options = {key: value for key, value in optimizer.items() if key != "name"}
-    optimization = OPTIMIZERS[optimizer["name"]](model.network.parameters(), steps, **options)
-    ema = Ema(model.network, ema_decay)
-    curves = fit(
-        model.network, loss_of_step, optimization, steps=steps, report_every=max(1, steps // 40), seed=seed,
-        description="diffusion model", ema=ema, checkpoint=checkpoint,
-    )  # fmt: skip
+    optimization = optimizers.make(model.network.parameters(), recipe.steps, recipe.optimizer)
+    ema, report_every = Ema(model.network, recipe.ema_decay), max(1, recipe.steps // REPORTS)
+    curves = fit(model.network, loss_of_step, optimization, run, report_every=report_every, ema=ema)
     model.network.load_state_dict(ema.weights)
     model.network.eval()
     return model, curves

@@ -12,7 +12,7 @@ of such scores. The weight T/1000 is the public code's. Time is counted 0 … T 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -47,7 +47,7 @@ class GaussianDiffusion:
 
     Attributes:
         betas: β_0 … β_{T−1}, `(T,)` float64.
-        model_times: what the network is told for each of the T timesteps, `(T,)` float64.
+        model_times: what the network sees for each of the T timesteps, `(T,)` float64.
         learned_variance: whether the network also gives v, in a second half of its output channels; else σ_t² = β̃_t.
     """
 
@@ -61,29 +61,26 @@ class GaussianDiffusion:
             raise InputError("timesteps must be at least 2.")
 
     @classmethod
-    def create(
-        cls, schedule: str, timesteps: int, *, learned_variance: bool, rescale_timesteps: bool
-    ) -> "GaussianDiffusion":
-        """Builds the process from its configuration.
+    def create(cls, schedule: str, timesteps: int, *, learned_variance: bool) -> "GaussianDiffusion":
+        """Builds the process from its configuration; the network sees timestep t as `t · 1000/T`, as in the public checkpoints.
 
         Args:
             schedule: `"linear"` or `"cosine"`.
             timesteps: T.
             learned_variance: whether the network gives v beside ε.
-            rescale_timesteps: whether the network is told `t · 1000/T` (what the public checkpoints were) and not `t`.
 
         Raises:
             InputError: the schedule is unknown or has no T steps.
         """
         betas = beta_schedule(schedule, timesteps)
         times = torch.arange(timesteps, dtype=torch.float64)
-        return cls(betas, times * (1000 / timesteps) if rescale_timesteps else times, learned_variance)
+        return cls(betas, times * (1000 / timesteps), learned_variance)
 
-    def respaced(self, steps: int | str | Sequence[int]) -> "GaussianDiffusion":
-        """The process on few of its timesteps, at the same noise levels; the network is told the times that it knows.
+    def respaced(self, steps: int) -> "GaussianDiffusion":
+        """The process on few of its timesteps (`space_timesteps`), at the same noise levels and with the times that networks know.
 
         Args:
-            steps: which, as in `space_timesteps`; at least 2.
+            steps: how many, at least 2.
         """
         kept = torch.tensor(space_timesteps(len(self.betas), steps))
         alpha_bar = self.alphas_cumprod[kept]
@@ -120,7 +117,7 @@ class GaussianDiffusion:
         return (1 - _previous(self.alphas_cumprod)) * (1 - self.betas).sqrt() / (1 - self.alphas_cumprod)
 
     def model_timesteps(self, t: Tensor) -> Tensor:
-        """What the network is told for timesteps `(B,)` in 0 … T − 1: `(B,)` float32."""
+        """What the network sees for timesteps `(B,)` in 0 … T − 1: `(B,)` float32."""
         return self.model_times.to(torch.float32).to(t.device)[t]
 
     def q_sample(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
@@ -157,11 +154,6 @@ class GaussianDiffusion:
             `(B, ch, …)`.
         """
         return self._predict(model, x_t, t, labels)[0]
-
-    def score(self, model: NoiseModel, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
-        """∇ log p(x_t | y), of which `predict_noise` (same arguments) is `−√(1 − ᾱ_t)` times (the paper, section 4.2)."""
-        eps = self.predict_noise(model, x_t, t, labels)
-        return -eps / _at((1 - self.alphas_cumprod).sqrt(), t, x_t)
 
     def p_mean_variance(
         self, model: NoiseModel, x_t: Tensor, t: Tensor, labels: Tensor | None = None, *, clip: bool = False

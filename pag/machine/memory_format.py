@@ -13,15 +13,10 @@ __all__ = ["placed"]
 M = TypeVar("M", bound=nn.Module)
 
 
-def placed(model: M, device: torch.device, channels_last: bool | None = None) -> M:
-    """Moves a network to a device, in place.
+def placed(model: M, device: torch.device) -> M:
+    """Moves a network to a device, in place, its four-dimensional weights in the order that is fastest there.
 
-    Args:
-        model: what is moved.
-        device: where to.
-        channels_last: the order of its four-dimensional weights, which its activations follow; None: as is fastest there.
+    Activations follow the order of the weights.
     """
-    if channels_last is None:
-        channels_last = device.type == "cuda"
     model.to(device)
-    return model.to(memory_format=torch.channels_last) if channels_last else model
+    return model.to(memory_format=torch.channels_last) if device.type == "cuda" else model

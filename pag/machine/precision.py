@@ -6,13 +6,12 @@ with those of float32 (median of 480; the least 0.96). So they are never distill
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import torch
 
-__all__ = ["Precision", "computing_in"]
+from pag.base.vocabulary import Precision
 
-Precision = Literal["float32", "tf32", "bfloat16"]
+__all__ = ["computing_in"]
 
 
 @contextmanager

@@ -4,9 +4,10 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pag.base.errors import InputError
 from pag.base.files import written_whole
 
-__all__ = ["write_curves"]
+__all__ = ["read_curves", "write_curves"]
 
 
 def write_curves(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, float]]) -> None:
@@ -15,3 +16,19 @@ def write_curves(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str,
         writer = csv.DictWriter(file, fieldnames=list(columns), extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def read_curves(path: Path) -> dict[str, list[float | None]]:
+    """The columns of a file that `write_curves` wrote, None where a field is empty.
+
+    Raises:
+        InputError: it is missing or holds something else than numbers.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {name: [float(row[name]) if row[name] else None for row in rows] for name in (rows[0] if rows else ())}
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; run the stage that makes it.") from None
+    except (ValueError, TypeError, KeyError):
+        raise InputError(f"{path} holds something else than columns of numbers.") from None

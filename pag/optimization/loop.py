@@ -5,7 +5,7 @@ run that was interrupted and resumed ends with the same bytes as one that was no
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,97 +13,49 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.base.randomness import torch_stream
-from pag.machine.progress import progress
+from pag.machine.progress import Meter, progress
 from pag.machine.ranks import first, mean
+from pag.optimization.ema import Ema
+from pag.optimization.optimizers import Optimization
 
-__all__ = ["OPTIMIZERS", "Ema", "Optimization", "adam", "adamw", "fit", "sgd"]
+__all__ = ["Curves", "Run", "fit"]
+
+CPU = torch.device("cpu")
+
+Curves = list[dict[str, float]]
+"""Rows `{"step": …, mean of each logged scalar over the steps of the row, measures of the monitor}`."""
 
 
 @dataclass(frozen=True)
-class Optimization:
-    """An optimiser and its learning-rate schedule over the steps of a run."""
+class Run:
+    """What any training has beside what it trains.
 
-    optimizer: torch.optim.Optimizer
-    schedule: LambdaLR
+    Attributes:
+        seed: of every draw.
+        description: what the progress shows.
+        device: where it computes.
+        checkpoint: file to which the state goes after each row of the curves, and from which an interrupted run goes on.
+    """
 
-    def step(self, loss: Tensor) -> None:
-        """One update along the gradient of `loss`."""
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        self.schedule.step()
-
-
-def sgd(
-    parameters: Iterable[nn.Parameter],
-    steps: int,
-    *,
-    lr: float,
-    momentum: float,
-    weight_decay: float,
-    milestones: tuple[float, ...],
-    gamma: float,
-) -> Optimization:
-    """SGD whose rate is multiplied by `gamma` at each milestone, a fraction of the run (the paper's schedule, appendix G.2)."""
-    optimizer = torch.optim.SGD(parameters, lr, momentum=momentum, weight_decay=weight_decay)
-    return Optimization(optimizer, LambdaLR(optimizer, lambda s: gamma ** sum(s >= m * steps for m in milestones)))
-
-
-def adamw(
-    parameters: Iterable[nn.Parameter], steps: int, *, lr: float, weight_decay: float, warmup: float
-) -> Optimization:
-    """AdamW with a linear warm-up over the fraction `warmup` of the run, then a half cosine down to zero."""
-    optimizer = torch.optim.AdamW(parameters, lr, weight_decay=weight_decay)
-    ramp = max(1, round(warmup * steps))
-
-    def factor(step: int) -> float:
-        if step < ramp:
-            return (step + 1) / ramp
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - ramp) / max(1, steps - ramp))))
-
-    return Optimization(optimizer, LambdaLR(optimizer, factor))
-
-
-def adam(parameters: Iterable[nn.Parameter], steps: int, *, lr: float) -> Optimization:
-    """Adam at a constant rate (the paper's toy, appendix G.1)."""
-    optimizer = torch.optim.Adam(parameters, lr)
-    return Optimization(optimizer, LambdaLR(optimizer, lambda s: 1.0))
-
-
-OPTIMIZERS: Mapping[str, Callable[..., Optimization]] = {"sgd": sgd, "adamw": adamw, "adam": adam}
-
-
-class Ema:
-    """Exponential moving average of a model's weights: `ema ← decay · ema + (1 − decay) · weights` after each step."""
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """Takes in the model's weights after a step."""
-        for name, value in model.state_dict().items():
-            if value.is_floating_point():
-                self.weights[name].lerp_(value, 1 - self.decay)
-            else:
-                self.weights[name].copy_(value)
+    seed: int
+    description: str
+    device: torch.device = CPU
+    checkpoint: Path | None = None
 
 
 @dataclass
-class _Run:
-    """All that a checkpoint holds."""
+class _State:
+    """How far a run is: all that a checkpoint holds."""
 
     model: nn.Module
     optimization: Optimization
     ema: Ema | None
     step: int = 0
-    curves: list[dict[str, float]] = field(default_factory=list)
+    curves: Curves = field(default_factory=list)
 
     def save(self, path: Path) -> None:
         state = {
@@ -142,60 +94,59 @@ def fit(
     model: nn.Module,
     loss_of_step: Callable[[int], Mapping[str, Tensor]],
     optimization: Optimization,
+    run: Run,
     *,
-    steps: int,
     report_every: int,
-    seed: int,
-    description: str,
     ema: Ema | None = None,
     monitor: Callable[[], Mapping[str, float]] | None = None,
-    checkpoint: Path | None = None,
-) -> list[dict[str, float]]:
+) -> Curves:
     """Trains `model` in place; under several ranks each calls it, and the first alone writes the checkpoint.
 
     Args:
         model: what is trained.
         loss_of_step: `step ↦ {"loss": scalar to minimise, …: scalars to log}`; a function of the step and the weights alone.
             Under several ranks its scalars are those whose mean over ranks is the batch's (`pag.optimization.parallel`).
-        optimization: the optimiser and its schedule.
-        steps: number of steps of the run.
+        optimization: the optimiser and its schedule, with the number of steps.
+        run: whose seed is also that of what the model itself draws in a step (dropout): torch's global generators are seeded anew
+            for each.
         report_every: steps averaged into one row of the curves (an epoch, say).
-        seed: of what the model itself draws in a step (dropout): torch's global generators are seeded anew for each.
-        description: what the progress shows.
         ema: average of the weights to keep along.
         monitor: measures to add to each row, taken after the row's last step.
-        checkpoint: file to which the state goes after each row, and from which an interrupted run goes on.
-
-    Returns:
-        The rows: `{"step": …, mean of each logged scalar, measures of the monitor}`.
 
     Raises:
         InputError: the checkpoint file belongs to another run or is damaged.
         FloatingPointError: the loss became NaN or infinite.
     """
-    run = _Run(model, optimization, ema)
-    if checkpoint is not None and checkpoint.exists():
-        run.restore(checkpoint)
-    with progress(description, steps, run.step) as meter:
-        while run.step < steps:
-            end = min(run.step + report_every, steps)
-            sums: dict[str, Tensor] = {}  # on the device: to read them at each step would make it wait
-            for step in range(run.step, end):
-                torch.manual_seed(torch_stream(seed, "global", step).initial_seed())
-                parts = loss_of_step(step)
-                optimization.step(parts["loss"])
-                if ema is not None:
-                    ema.update(model)
-                for name, value in parts.items():
-                    sums[name] = sums.get(name, 0.0) + value.detach().double()
-                meter.advance(note=partial(_loss, sums["loss"], step + 1 - run.step))
-            row = mean({name: float(total) / (end - run.step) for name, total in sums.items()})
-            if not math.isfinite(row["loss"]):
-                raise FloatingPointError(
-                    f"{description}: the loss is {row['loss']} at step {end}; lower the learning rate."
-                )
-            run.step = end
-            run.curves.append({"step": end, **row, **(monitor() if monitor is not None else {})})
-            if checkpoint is not None and first():
-                run.save(checkpoint)
-    return run.curves
+    state = _State(model, optimization, ema)
+    if run.checkpoint is not None and run.checkpoint.exists():
+        state.restore(run.checkpoint)
+    with progress(run.description, optimization.steps, state.step) as meter:
+        while state.step < optimization.steps:
+            row = _steps(state, min(report_every, optimization.steps - state.step), loss_of_step, run, meter)
+            state.curves.append({"step": state.step, **row, **(monitor() if monitor is not None else {})})
+            if run.checkpoint is not None and first():
+                state.save(run.checkpoint)
+    return state.curves
+
+
+def _steps(
+    state: _State, count: int, loss_of_step: Callable[[int], Mapping[str, Tensor]], run: Run, meter: Meter
+) -> dict[str, float]:
+    """Takes the next `count` steps, and gives the means of what they log."""
+    sums: dict[str, Tensor] = {}  # on the device: to read them at each step would make it wait
+    for done in range(1, count + 1):
+        torch.manual_seed(torch_stream(run.seed, "global", state.step).initial_seed())
+        parts = loss_of_step(state.step)
+        state.optimization.step(parts["loss"])
+        if state.ema is not None:
+            state.ema.update(state.model)
+        for name, value in parts.items():
+            sums[name] = sums.get(name, 0.0) + value.detach().double()
+        state.step += 1
+        meter.advance(note=partial(_loss, sums["loss"], done))
+    row = mean({name: float(total) / count for name, total in sums.items()})
+    if not math.isfinite(row["loss"]):
+        raise FloatingPointError(
+            f"{run.description}: the loss is {row['loss']} at step {state.step}; lower the learning rate."
+        )
+    return row

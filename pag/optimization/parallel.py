@@ -9,7 +9,7 @@ A loss takes input gradients by `torch.autograd.grad(create_graph=True)`, and th
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,23 +20,19 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pag.machine.ranks import Share, share, size
 
-__all__ = ["Together", "bare"]
-
-
-def bare(model: nn.Module) -> nn.Module:
-    """The model without what averages its gradients: for passes that no `backward()` follows, an attack's."""
-    return model.module if isinstance(model, DistributedDataParallel) else model
+__all__ = ["Together"]
 
 
 class Together:
     """A model on every rank, of the same weights; with one rank, the model as it is.
 
     Attributes:
-        network: what a loss is computed with; the model itself has its weights.
+        model: the model itself: for passes that no `backward()` follows, an attack's.
+        network: what a loss is computed with; it has the model's weights.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.network, self._share = model, share(size())
+        self.model, self.network, self._share = model, model, share(size())
         if size() == 1:
             return
         for module in model.modules():
@@ -57,6 +53,15 @@ class Together:
         """This rank's part of the step's batch of `total` examples."""
         self._share = share(total)
         return self._share
+
+    def drawn(self, draw: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """This rank's rows of what `draw` makes for the step's whole batch of examples like those of `x`, `(b, *)`.
+
+        `draw` may look at the shape, type and device of what it is given, but not at its values.
+        """
+        if size() == 1:
+            return draw(x)
+        return draw(x.new_empty((self._share.total, *x.shape[1:])))[self._share.rows]
 
     def weighted(self, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Means over this rank's rows, scaled so that their mean over ranks is the mean over the batch."""

@@ -8,7 +8,7 @@ log-softmax can follow for all classes, since `Σ_c p_c ∇ log p_c = 0`; the se
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,13 +16,12 @@ import zarr
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pag.base.vocabulary import RelativeTo
 from pag.data.image_store import pixels
 from pag.data.zarr_store import ReadOnlyStore, write_array
 from pag.targets.store import TargetStore
 
-__all__ = ["Nearest", "RelativeTo", "Representatives", "write_nearest", "write_representatives"]
-
-RelativeTo = Literal["image", "own_class"]
+__all__ = ["Nearest", "Representatives", "write_nearest", "write_representatives"]
 
 
 def write_representatives(

@@ -1,7 +1,7 @@
 """Two-layer perceptrons of the toy experiment (appendix G.1), several at once.
 
 An ensemble holds E independent networks `widths[0] → widths[1] → widths[2]` with ReLU, evaluated as one batched product: ten
-networks cost about what one costs, so that results can be told with their spread over seeds.
+networks cost about what one costs, so that results come with their spread over seeds.
 """
 
 import math

@@ -5,72 +5,104 @@ weights.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pag.alignment.gradients import GradientOf
 from pag.base.randomness import torch_stream
-from pag.optimization.loop import OPTIMIZERS, fit
+from pag.base.vocabulary import GradientOf
+from pag.optimization import optimizers
+from pag.optimization.loop import Run, fit
 from pag.toy.data import CLASSES, nearest_neighbors, sample_points
 from pag.toy.networks import MLPEnsemble
+from pag.training.network import EagerNetwork
 from pag.training.objectives import Alignment, Batch, CrossEntropy, Objective
 
-__all__ = ["train_toy"]
+__all__ = ["ToyAlignment", "ToyRecipe", "train_toy"]
 
 
-def train_toy(
-    pairs: int,
-    *,
-    points: int,
-    widths: tuple[int, int, int],
-    epochs: int,
-    batch_size: int,
-    optimizer: Mapping[str, Any],
-    lambda_: float,
-    gradient: GradientOf,
-    pool_per_class: int,
-    seed: int,
-    description: str,
-) -> MLPEnsemble:
-    """Trains one network a pair by eq. (4); λ = 0 is standard training, with the same data, initial weights and batches.
+@dataclass(frozen=True)
+class ToyRecipe:
+    """The toy's networks and how they are trained, as in appendix G.1.
 
-    Args:
+    Attributes:
         pairs: E, the number of independent networks.
         points: training points of each.
-        widths, epochs, batch_size, optimizer: as in appendix G.1.
-        lambda_: weight of the alignment term.
-        gradient: whose input gradient is aligned.
-        pool_per_class: of the nearest neighbours.
-        seed: of all draws; pair e has streams of its own.
-        description: what the progress shows.
+        widths: of a network's input, hidden layer and output.
+        epochs, batch_size: of the run.
+        optimizer: `{"name": …, options}` of `pag.optimization.optimizers`.
     """
-    model = MLPEnsemble(widths, [torch_stream(seed, "toy weights", e) for e in range(pairs)])
-    data = [sample_points(points, torch_stream(seed, "toy train", e)) for e in range(pairs)]
-    x, y = torch.stack([p for p, _ in data]), torch.stack([labels for _, labels in data])
-    g = torch.stack(
-        [nearest_neighbors(*d, pool_per_class, torch_stream(seed, "toy pool", e)) for e, d in enumerate(data)]
-    )
-    objective: Objective = Alignment(lambda_, CLASSES, gradient) if lambda_ > 0 else CrossEntropy()
-    steps_per_epoch = -(-points // batch_size)
-    members = torch.arange(pairs)[:, None]
+
+    pairs: int
+    points: int
+    widths: tuple[int, int, int]
+    epochs: int
+    batch_size: int
+    optimizer: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ToyAlignment:
+    """What eq. (4) adds to cross-entropy.
+
+    Attributes:
+        weight: λ.
+        gradient: whose input gradient is aligned.
+        pool_per_class: size of the set of each class that nearest neighbours are taken from.
+    """
+
+    weight: float
+    gradient: GradientOf
+    pool_per_class: int
+
+
+def train_toy(recipe: ToyRecipe, alignment: ToyAlignment | None, run: Run) -> MLPEnsemble:
+    """Trains one network a pair; without alignment, with the same data, initial weights and batches.
+
+    Pair e draws from streams of its own, whatever the number of pairs.
+    """
+    pairs = recipe.pairs
+    model = MLPEnsemble(recipe.widths, [torch_stream(run.seed, "toy weights", e) for e in range(pairs)])
+    batches, objective = _Batches(recipe, alignment, run.seed), _objective(alignment)
+    network = EagerNetwork(model)
 
     def loss_of_step(step: int) -> Mapping[str, Tensor]:
-        epoch, position = divmod(step, steps_per_epoch)
-        orders = [torch.randperm(points, generator=torch_stream(seed, "toy order", e, epoch)) for e in range(pairs)]
-        index = torch.stack(orders)[:, position * batch_size : (position + 1) * batch_size]
-        classes = torch.arange(CLASSES).expand(index.numel(), -1)
-        batch = Batch(
-            x[members, index].flatten(0, 1), y[members, index].flatten(), classes, g[members, index].flatten(0, 1)
-        )
-        parts = objective(model, batch, torch.Generator())
+        parts = objective(network, batches(step), torch.Generator())
         return {**parts, "loss": pairs * parts["loss"]}  # the sum over pairs: each network's own gradient, unscaled
 
-    options = {key: value for key, value in optimizer.items() if key != "name"}
-    steps = epochs * steps_per_epoch
-    optimization = OPTIMIZERS[optimizer["name"]](model.parameters(), steps, **options)
-    fit(
-        model, loss_of_step, optimization, steps=steps, report_every=steps_per_epoch, seed=seed, description=description
-    )
+    optimization = optimizers.make(model.parameters(), recipe.epochs * batches.steps_per_epoch, recipe.optimizer)
+    fit(model, loss_of_step, optimization, run, report_every=batches.steps_per_epoch)
     return model.eval()
+
+
+def _objective(alignment: ToyAlignment | None) -> Objective:
+    return CrossEntropy() if alignment is None else Alignment(alignment.weight, CLASSES, alignment.gradient)
+
+
+class _Batches:
+    """The batch of a step: of each pair its own points, side by side as `MLPEnsemble` takes them."""
+
+    def __init__(self, recipe: ToyRecipe, alignment: ToyAlignment | None, seed: int) -> None:
+        pairs = range(recipe.pairs)
+        data = [sample_points(recipe.points, torch_stream(seed, "toy train", e)) for e in pairs]
+        self._x, self._y = torch.stack([x for x, _ in data]), torch.stack([y for _, y in data])
+        self._g = None
+        if alignment is not None:
+            pools = [torch_stream(seed, "toy pool", e) for e in pairs]
+            g = [nearest_neighbors(*of, alignment.pool_per_class, pool) for of, pool in zip(data, pools, strict=True)]
+            self._g = torch.stack(g)
+        self._recipe, self._seed = recipe, seed
+        self.steps_per_epoch = -(-recipe.points // recipe.batch_size)
+
+    def __call__(self, step: int) -> Batch:
+        epoch, position = divmod(step, self.steps_per_epoch)
+        size, pairs = self._recipe.batch_size, range(self._recipe.pairs)
+        streams = [torch_stream(self._seed, "toy order", e, epoch) for e in pairs]
+        orders = torch.stack([torch.randperm(self._recipe.points, generator=stream) for stream in streams])
+        index, members = orders[:, position * size : (position + 1) * size], torch.arange(len(pairs))[:, None]
+        x, y = self._x[members, index].flatten(0, 1), self._y[members, index].flatten()
+        if self._g is None:
+            return Batch(x, y)
+        return Batch(x, y, torch.arange(CLASSES).expand(len(x), -1), self._g[members, index].flatten(0, 1))

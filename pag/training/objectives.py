@@ -3,23 +3,22 @@ them gradient alignment (eqs. 4 and 5; section 6).
 
     L_total(x, y) = L_CE(f_θ(x), y) + λ Σ_c L_cos(∇_x f_θ(x)_c, g(x, c)),      L_cos(v, u) = 1 − cos(v, u)
 
-An objective is a callable `(model, batch, generator) → {"loss": …, further parts to log: …}`, scalars averaged over the batch.
+An objective is a callable `(network, batch, generator) → {"loss": …, further parts to log: …}`, scalars averaged over the batch.
+How a `Network` computes its passes (`pag.training.network`), and of which larger batch this one is a part, is not its concern.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from pag.alignment.compiled import CompiledNetwork
-from pag.alignment.gradients import GradientOf, cosine, input_gradients
+from pag.alignment.gradients import cosine
 from pag.attacks.pgd import PGD
-from pag.machine.ranks import Share
-from pag.optimization.parallel import bare
-from pag.training.modes import evaluating
+from pag.base.vocabulary import GradientOf
 
 __all__ = [
     "AdversarialTraining",
@@ -27,6 +26,7 @@ __all__ = [
     "BaseObjective",
     "Batch",
     "CrossEntropy",
+    "Network",
     "Objective",
     "Ramp",
     "Trades",
@@ -44,7 +44,6 @@ class Batch:
         classes: `(B, k)` int64, the classes whose gradients are aligned; without targets, None.
         targets: `(B, k, *)` target gradients g(x, c) of those classes; or None.
         progress: the fraction of the run's steps that lie behind this one, in [0, 1).
-        share: which part of the step's batch this is; None: the whole.
     """
 
     x: Tensor
@@ -52,10 +51,22 @@ class Batch:
     classes: Tensor | None = None
     targets: Tensor | None = None
     progress: float = 0.0
-    share: Share | None = None
 
 
-Objective = Callable[[nn.Module, Batch, torch.Generator], Mapping[str, Tensor]]
+class Network(Protocol):
+    """A classifier as a loss sees it: passes whose results carry a graph to its weights, and attacks on it."""
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        """Logits `(B, C)` of inputs `(B, *)`."""
+
+    def input_gradients(self, x: Tensor, classes: Tensor, of: GradientOf) -> tuple[Tensor, Tensor]:
+        """Gradients `(B, k, *)` of the outputs of classes `(B, k)` (`pag.alignment.gradients`), and the logits `(B, C)`."""
+
+    def perturbed(self, attack: PGD, x: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Adversarial examples `(B, *)` without a graph; the attack sees evaluation mode."""
+
+
+Objective = Callable[[Network, Batch, torch.Generator], Mapping[str, Tensor]]
 
 
 def draw_classes(batch_size: int, num_classes: int, k: int, generator: torch.Generator, shared: bool = False) -> Tensor:
@@ -74,30 +85,21 @@ def draw_classes(batch_size: int, num_classes: int, k: int, generator: torch.Gen
 class BaseObjective(ABC):
     """An objective that alignment can be added to: where it needs the logits f_θ(x), it takes those that alignment has anyway."""
 
-    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        return self.parts(model, batch, generator, lambda: model(batch.x))
+    def __call__(self, network: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        return self.parts(network, batch, generator, lambda: network(batch.x))
 
     @abstractmethod
     def parts(
-        self, model: nn.Module, batch: Batch, generator: torch.Generator, logits: Callable[[], Tensor]
+        self, network: Network, batch: Batch, generator: torch.Generator, logits: Callable[[], Tensor]
     ) -> dict[str, Tensor]:
         """The loss and its parts; `logits` gives f_θ(x) of the batch, `(B, C)`."""
-
-
-def _attacked(attack: PGD, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-    """Adversarial examples in evaluation mode, `(B, *)`; the start is drawn for the whole batch, of which this may be a part."""
-    start, share = None, batch.share
-    if attack.random_start and share is not None:
-        start = attack.draw_start(batch.x.new_empty((share.total, *batch.x.shape[1:])), generator)[share.rows]
-    with evaluating(model):
-        return attack(bare(model), batch.x, batch.labels, generator, start)
 
 
 class CrossEntropy(BaseObjective):
     """Standard ("vanilla") training, eq. (2)."""
 
     def parts(
-        self, model: nn.Module, batch: Batch, generator: torch.Generator, logits: Callable[[], Tensor]
+        self, network: Network, batch: Batch, generator: torch.Generator, logits: Callable[[], Tensor]
     ) -> dict[str, Tensor]:
         loss = functional.cross_entropy(logits(), batch.labels)
         return {"loss": loss, "cross_entropy": loss}
@@ -107,16 +109,16 @@ class CrossEntropy(BaseObjective):
 class AdversarialTraining(BaseObjective):
     """Adversarial training, eq. (3): cross-entropy at the points that `attack` finds (appendix G.2: PGD of 7 steps of 1.5 ε/7).
 
-    The attack sees the model in evaluation mode, as in the implementation that the paper follows (Zhang et al., 2019).
+    The attack sees the network in evaluation mode, as in the implementation that the paper follows (Zhang et al., 2019).
     """
 
     attack: PGD
 
     def parts(
-        self, model: nn.Module, batch: Batch, generator: torch.Generator, logits: Callable[[], Tensor]
+        self, network: Network, batch: Batch, generator: torch.Generator, logits: Callable[[], Tensor]
     ) -> dict[str, Tensor]:
-        x_adv = _attacked(self.attack, model, batch, generator)
-        loss = functional.cross_entropy(model(x_adv), batch.labels)
+        x_adv = network.perturbed(self.attack, batch.x, batch.labels, generator)
+        loss = functional.cross_entropy(network(x_adv), batch.labels)
         return {"loss": loss, "cross_entropy": loss}
 
 
@@ -133,12 +135,12 @@ class Trades(BaseObjective):
     beta: float
 
     def parts(
-        self, model: nn.Module, batch: Batch, generator: torch.Generator, logits: Callable[[], Tensor]
+        self, network: Network, batch: Batch, generator: torch.Generator, logits: Callable[[], Tensor]
     ) -> dict[str, Tensor]:
-        x_adv = _attacked(self.attack, model, batch, generator)
+        x_adv = network.perturbed(self.attack, batch.x, batch.labels, generator)
         natural = logits()
         cross_entropy = functional.cross_entropy(natural, batch.labels)
-        log_p, log_q = (functional.log_softmax(z, dim=1) for z in (natural, model(x_adv)))
+        log_p, log_q = (functional.log_softmax(z, dim=1) for z in (natural, network(x_adv)))
         kl = functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
         return {"loss": cross_entropy + self.beta * kl, "cross_entropy": cross_entropy, "kl": kl}
 
@@ -158,12 +160,6 @@ class Ramp:
     def __call__(self, progress: float) -> float:
         """The factor of λ at a point of the run, a fraction in [0, 1)."""
         return self.factor if progress < self.until else 1.0
-
-
-def _input_gradients(model: nn.Module, x: Tensor, classes: Tensor, of: GradientOf) -> tuple[Tensor, Tensor]:
-    if isinstance(model, CompiledNetwork):
-        return model.input_gradients(x, classes, of)
-    return input_gradients(model, x, classes, of, create_graph=True)
 
 
 @dataclass(frozen=True)
@@ -188,12 +184,12 @@ class Alignment:
     base: BaseObjective = field(default_factory=CrossEntropy)
     ramp: Ramp | None = None
 
-    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def __call__(self, network: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         assert batch.classes is not None
         assert batch.targets is not None
-        gradients, logits = _input_gradients(model, batch.x, batch.classes, self.of)
+        gradients, logits = network.input_gradients(batch.x, batch.classes, self.of)
         cos = cosine(gradients, batch.targets).mean()
-        parts = self.base.parts(model, batch, generator, lambda: logits)
+        parts = self.base.parts(network, batch, generator, lambda: logits)
         weight = self.weight if self.ramp is None else self.weight * self.ramp(batch.progress)
         loss = parts["loss"] + weight * self.num_classes * (1 - cos)
         return {**{name: part.detach() for name, part in parts.items()}, "loss": loss, "cosine": cos.detach()}

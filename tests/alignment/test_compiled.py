@@ -7,24 +7,25 @@ from pathlib import Path
 import artifacts
 import pytest
 import torch
-import yaml
 from torch import nn
 from torch._dynamo.backends.registry import lookup_backend
 
-from pag.alignment.compiled import CompiledNetwork
 from pag.attacks.pgd import PGD
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
 from pag.data.image_store import ImageStore, Split
 from pag.machine.precision import computing_in
 from pag.networks.architectures import build
+from pag.optimization.loop import Run
 from pag.targets.heuristic_store import write_representatives
 from pag.targets.kinds import open_targets
-from pag.training import classifier as classifier_training
+from pag.training import batches, classifier
 from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
 from pag.training.modes import train_with_statistics
+from pag.training.network import CompiledNetwork, EagerNetwork
 from pag.training.objectives import AdversarialTraining, Alignment, Batch, CrossEntropy, Trades, draw_classes
+from pag.training.recipe import AlignedTargets, Recipe
 from stages import train
 from stages.params.reading import Params
 from stages.paths import Cell
@@ -72,6 +73,14 @@ def _network(name, dtype=torch.float64):
         return build(image_shape=SHAPE, num_classes=C, **NETWORKS[name]).to(dtype)
 
 
+def _plain():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.SiLU(), nn.Flatten(), nn.Linear(16, C)
+        ).double()  # fmt: skip
+
+
 def _batch(size, k, dtype=torch.float64, seed=0):
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand(size, *SHAPE, generator=generator, dtype=dtype)
@@ -95,7 +104,7 @@ def _assert_same_steps(model, objective, batches, rtol=1e-9, atol=1e-12):
     compiled = CompiledNetwork(other)
     for batch, frozen in batches:
         expected, found = (
-            _step(model, model, objective, batch, frozen),
+            _step(model, EagerNetwork(model), objective, batch, frozen),
             _step(other, compiled, objective, batch, frozen),
         )
         assert found.keys() == expected.keys()
@@ -103,25 +112,24 @@ def _assert_same_steps(model, objective, batches, rtol=1e-9, atol=1e-12):
             torch.testing.assert_close(found[name], value, rtol=rtol, atol=atol, msg=name)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_alignment_is_the_eager_one(recorded, network):
-    _assert_same_steps(_network(network), OBJECTIVES["aligned"], [(_batch(5, 3), False)])
-    assert len(recorded) == 1
+STEPS = [
+    *((network, "aligned") for network in NETWORKS),
+    *(("batch", name) for name in OBJECTIVES if name != "aligned"),
+]
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_each_objective_is_the_eager_one(recorded, objective):
-    _assert_same_steps(_network("batch"), OBJECTIVES[objective], [(_batch(5, 2), False)])
+@pytest.mark.parametrize(("network", "objective"), STEPS)
+def test_each_network_and_objective_is_the_eager_one(recorded, network, objective):
+    _assert_same_steps(_network(network), OBJECTIVES[objective], [(_batch(5, 3), False)])
     assert len(recorded) == 1 + (objective == "aligned trades")
 
 
-@pytest.mark.parametrize(("objective", "passes"), [("aligned", 1), ("aligned trades", 2)])
-def test_each_size_and_mode_is_recorded_once(recorded, objective, passes):
+def test_each_size_and_mode_is_recorded_once(recorded):
     """In training the statistics of batch norm are the batch's, frozen they are the running ones; the last batch is smaller."""
     modes = [frozen for frozen in (False, True) for _ in range(4)]
     batches = [(_batch(5 - 2 * (i % 2), 1, seed=i), frozen) for i, frozen in enumerate(modes)]
-    _assert_same_steps(_network("batch"), OBJECTIVES[objective], batches)
-    assert len(recorded) == 4 * passes
+    _assert_same_steps(_plain(), OBJECTIVES["aligned trades"], batches)
+    assert len(recorded) == 4 * 2  # passes for input-gradients, and forward ones
 
 
 def test_bfloat16_is_where_eager_code_has_it(recorded):
@@ -150,42 +158,25 @@ def data(tmp_path_factory):
     return Split(images, labels, torch.arange(12)), open_targets(path)
 
 
-def _residual():
-    return _network("batch")
+def _train(data, name="aligned", checkpoint=None, kept=None, batch_size=5, frozen_from=0.5, compiled=True):
+    """Weights and curves of two epochs in float64; the checkpoint of the first one is `kept`."""
+    (split, targets), objective, model = data, OBJECTIVES[name], _plain()
 
-
-def _plain():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return nn.Sequential(
-            nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.SiLU(), nn.Flatten(), nn.Linear(16, C)
-        ).double()  # fmt: skip
-
-
-def _train(
-    data, name="aligned", checkpoint=None, stop_after=None, batch_size=5, frozen_from=0.5, compiled=True, make=_residual
-):
-    """Weights and curves of two epochs in float64."""
-    (split, targets), objective, calls = data, OBJECTIVES[name], []
-
-    def counted(*arguments):
-        calls.append(arguments)
-        if len(calls) == stop_after:
-            raise KeyboardInterrupt
+    def watched(*arguments):
+        if kept is not None and checkpoint.exists() and not kept.exists():
+            shutil.copy(checkpoint, kept)
         return objective(*arguments)
 
-    model = make()
-    curves = train_classifier(
-        model, split, split, counted, targets=targets if "aligned" in name else None, gradient="log_softmax",
-        classes_per_step=1, epochs=2, batch_size=batch_size, optimizer=SGD, augmentation=Augmentation(1, True), seed=4,
-        device=CPU, description=name, checkpoint=checkpoint, frozen_from=frozen_from, compiled=compiled,
-    )  # fmt: skip
+    aligned = AlignedTargets(targets, "log_softmax", classes_per_step=1) if "aligned" in name else None
+    recipe = Recipe(2, batch_size, SGD, Augmentation(1, True), frozen_from, compiled)
+    curves = train_classifier(model, split, split, watched, aligned, recipe, Run(4, name, checkpoint=checkpoint))
     return model.state_dict(), curves
 
 
 @pytest.fixture
 def double(monkeypatch):
-    monkeypatch.setattr(classifier_training, "pixels", lambda images: images.double() / 255)
+    for module in (batches, classifier):
+        monkeypatch.setattr(module, "pixels", lambda images: images.double() / 255)
 
 
 def _assert_close(found, expected):
@@ -195,36 +186,29 @@ def _assert_close(found, expected):
         assert row == pytest.approx(expected_row, rel=1e-9)
 
 
-def _assert_resumes(data, file, stop_after, **options):
-    """An interrupted run, resumed with code of its own, ends as one that was not; returns that."""
-    whole = _train(data, **options)
+def _assert_resumes(data, folder, name, **options):
+    """A run that goes on from its first epoch, with code of its own, ends as one that was not interrupted; returns that."""
+    kept = folder / "kept.pt"
+    whole = _train(data, name, checkpoint=folder / "state.pt", kept=kept, **options)
     torch.compiler.reset()
-    with pytest.raises(KeyboardInterrupt):
-        _train(data, checkpoint=file, stop_after=stop_after, **options)
-    torch.compiler.reset()
-    weights, curves = _train(data, checkpoint=file, **options)
+    weights, curves = _train(data, name, checkpoint=kept, **options)
     assert all(torch.equal(weights[name], value) for name, value in whole[0].items())
     assert curves == whole[1]
     return whole
 
 
 @pytest.mark.parametrize("name", ["adversarial", "aligned"])
-def test_training_is_the_eager_one(recorded, double, data, name):
-    _assert_close(_train(data, name), _train(data, name, compiled=False))
-    assert len(recorded) == 4  # two sizes; statistics of the batch, and frozen ones
-
-
-def test_resumed_training_is_one_that_was_not_interrupted(recorded, double, data, tmp_path):
-    _assert_resumes(data, tmp_path / "state.pt", stop_after=5)
+def test_training_is_the_eager_one_and_resumes_exactly(recorded, double, data, tmp_path, name):
+    whole = _assert_resumes(data, tmp_path, name)
+    assert len(recorded) == 4 + 2  # two sizes; statistics of the batch, and frozen ones, which alone the second run has
+    _assert_close(whole, _train(data, name, compiled=False))
 
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_stage_compiles_where_its_parameter_says_so(recorded, tmp_path, monkeypatch, compiled):
     monkeypatch.chdir(tmp_path)
-    raw = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
-    raw["datasets"]["digits"]["training"] |= {"compiled": compiled, "epochs": 1}
-    Path("params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
-    params = Params(Path("params.yaml"), ["grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]"])
+    settings = [f"params/digits.yaml:training.compiled={str(compiled).lower()}", "params/digits.yaml:training.epochs=1"]
+    params = Params(PARAMS_FILE, ["grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]", *settings])
     artifacts.write_all(params, "digits", "resnet8")
     monkeypatch.setattr(train, "_validation_robustness", lambda *arguments: {})
     monkeypatch.setattr(ImageStore, "split", lambda store, name: store.all_training())  # none of them is for validation
@@ -234,6 +218,6 @@ def test_stage_compiles_where_its_parameter_says_so(recorded, tmp_path, monkeypa
 
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="There is no compiler.")
 def test_generated_code_trains_as_eager_code_and_resumes_exactly(double, data, tmp_path):
-    options = {"batch_size": 6, "frozen_from": None, "make": _plain}
-    whole = _assert_resumes(data, tmp_path / "state.pt", stop_after=4, **options)
+    options = {"batch_size": 6, "frozen_from": None}
+    whole = _assert_resumes(data, tmp_path, "aligned", **options)
     _assert_close(whole, _train(data, compiled=False, **options))

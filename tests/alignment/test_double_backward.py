@@ -99,6 +99,21 @@ def test_a_third_derivative_of_batch_norm_is_refused_rather_than_wrong():
         h.sum().backward()
 
 
+def third_derivatives(model, x, cheap):
+    """Gradients of a loss of the derivative of a loss of input-gradients."""
+    x = x.clone().requires_grad_()
+    (h,) = torch.autograd.grad(loss_of_input_gradients(model, x, cheap), x, create_graph=True)
+    return torch.autograd.grad((h * draw(*h.shape, index=3)).sum(), [x, *model.parameters()])
+
+
+@pytest.mark.parametrize("norm", ["group", "none"])
+def test_third_derivatives_through_convolutions_are_those_that_torch_finds(norm):
+    x, model = draw(5, 2, 7, 7), network(NORMS[norm]()).eval()
+    for a, b in zip(*(third_derivatives(model, x, cheap) for cheap in (True, False)), strict=True):
+        assert b.abs().max() > 0
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-11)
+
+
 def test_parameters_get_no_gradient_with_the_inputs():
     model, x = network(nn.BatchNorm2d(4)), leaf(5, 2, 7, 7)
     with CheapDoubleBackward() as mode:

@@ -1,10 +1,15 @@
 """Laws of input-gradients and of the cosine of eq. (5)."""
 
+import ast
+import inspect
+
 import pytest
 import torch
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
+from pag.alignment import gradients as gradients_module
+from pag.alignment.differentiable import differentiable_gradients
 from pag.alignment.gradients import alignment, cosine, input_gradients
 from pag.base.randomness import torch_stream
 
@@ -30,7 +35,7 @@ def classes_of(batch, k):
 @pytest.mark.parametrize("k", [1, 3])
 def test_gradients_are_those_of_each_example_and_class_alone(of, k):
     model, x, classes = network(), draw(6, 2, 4, 5), classes_of(6, k)
-    gradients, logits = input_gradients(model, x, classes, of, create_graph=False)
+    gradients, logits = input_gradients(model, x, classes, of)
     assert gradients.shape == (6, k, 2, 4, 5)
     torch.testing.assert_close(logits, model(x).detach())
     for i in range(6):
@@ -43,34 +48,35 @@ def test_gradients_are_those_of_each_example_and_class_alone(of, k):
 
 
 def test_log_softmax_gradients_weighted_by_probability_sum_to_zero():
-    gradients, logits = input_gradients(
-        network(), draw(6, 2, 4, 5), torch.arange(C).expand(6, C), "log_softmax", create_graph=False
-    )
+    gradients, logits = input_gradients(network(), draw(6, 2, 4, 5), torch.arange(C).expand(6, C), "log_softmax")
     total = torch.einsum("bc,bc...->b...", logits.softmax(1), gradients)
     torch.testing.assert_close(total, torch.zeros_like(total), atol=1e-14, rtol=0)
 
 
 def test_logit_gradients_of_a_linear_model_are_its_weights():
     model = nn.Linear(3, C).double()
-    gradients, _ = input_gradients(model, draw(5, 3), torch.arange(C).expand(5, C), "logit", create_graph=False)
+    gradients, _ = input_gradients(model, draw(5, 3), torch.arange(C).expand(5, C), "logit")
     torch.testing.assert_close(gradients, model.weight.detach().expand(5, C, 3))
 
 
-def test_graph_is_made_when_it_is_asked_for():
+@pytest.mark.parametrize("of", ["log_softmax", "logit"])
+def test_gradients_for_a_loss_are_the_same_with_a_graph_to_all_parameters(of):
     model, x, classes = network(), draw(6, 2, 4, 5), classes_of(6, 2)
     with torch.no_grad():
-        gradients, logits = input_gradients(model, x, classes, "log_softmax", create_graph=False)
-    assert not gradients.requires_grad
-    assert not logits.requires_grad
-    gradients, logits = input_gradients(model, x, classes, "log_softmax", create_graph=True)
+        measured = input_gradients(model, x, classes, of)
+    assert not any(value.requires_grad for value in measured)
+    gradients, logits = differentiable_gradients(model, x, classes, of)
+    for value, expected in zip((gradients, logits), measured, strict=True):
+        torch.testing.assert_close(value.detach(), expected)
     (gradients.square().sum() + logits.sum()).backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in model.parameters())
 
 
-def test_the_model_runs_once():
+@pytest.mark.parametrize("function", [input_gradients, differentiable_gradients])
+def test_the_model_runs_once(function):
     model, calls = network(), []
     model.register_forward_hook(lambda *_: calls.append(1))
-    input_gradients(model, draw(6, 2, 4, 5), classes_of(6, 3), "logit", create_graph=True)
+    function(model, draw(6, 2, 4, 5), classes_of(6, 3), "logit")
     assert len(calls) == 1
 
 
@@ -110,9 +116,14 @@ def test_cosine_of_zero_vectors_has_finite_derivatives(dtype, zero):
 def test_alignment_is_the_mean_over_the_given_classes():
     model, x, targets = network(), draw(7, 2, 4, 5), draw(7, C, 2, 4, 5, index=1)
     classes = torch.arange(C).expand(7, C)
-    gradients, _ = input_gradients(model, x, classes, "log_softmax", create_graph=False)
+    gradients, _ = input_gradients(model, x, classes, "log_softmax")
     torch.testing.assert_close(alignment(model, x, classes, targets, "log_softmax"), cosine(gradients, targets).mean(1))
     some = alignment(model, x, classes[:, 1:], targets[:, 1:], "log_softmax")
     torch.testing.assert_close(some, cosine(gradients, targets)[:, 1:].mean(1))
     own = alignment(model, x, classes, 3 * gradients, "log_softmax")
     torch.testing.assert_close(own, torch.ones(7, dtype=torch.float64))
+
+
+def test_what_measures_imports_nothing_of_what_makes_training_fast():
+    imports = [n for n in ast.walk(ast.parse(inspect.getsource(gradients_module))) if isinstance(n, ast.ImportFrom)]
+    assert [n.module for n in imports if n.module.startswith("pag.")] == ["pag.base.vocabulary"]

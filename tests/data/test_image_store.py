@@ -30,7 +30,7 @@ from stored import (
 
 from pag.base.errors import InputError
 from pag.data.datasets import Dataset, LabelledImages
-from pag.data.image_store import ImageStore, pixels, write_images
+from pag.data.image_store import ImageStore, Split, pixels, write_images
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_all_zeros_are_written_and_read(tmp_path):
 
 
 def test_large_arrays_are_stored_in_blocks_of_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr("pag.data.image_store.CHUNK_BYTES", 3 * H * W * CH)
+    monkeypatch.setattr("pag.data.zarr_store.CHUNK_BYTES", 3 * H * W * CH)
     dataset, validation = dataset_of()
     write_images(tmp_path / "images.zarr", dataset, validation)
     assert zarr.open_array(tmp_path / "images.zarr/train/images").chunks == (3, H, W, CH)
@@ -103,6 +103,13 @@ def test_large_arrays_are_stored_in_blocks_of_rows(tmp_path, monkeypatch):
     shutil.rmtree(tmp_path / "images.zarr/train/images/c/1")
     with pytest.raises(InputError, match="unfinished"):
         store.split("train")
+
+
+def test_first_of_classes_are_positions_in_the_split_in_order_of_the_classes():
+    labels = torch.tensor([2, 0, 2, 4, 0, 4])
+    split = Split(torch.zeros(6, 1, 2, 2, dtype=torch.uint8), labels, 10 + torch.arange(6))
+    assert split.first_of_classes(2).tolist() == [1, 0]
+    assert split.first_of_classes(9).tolist() == [1, 0, 3]  # as many as there are
 
 
 def test_pixels():

@@ -5,7 +5,8 @@ import torch
 
 from pag.base.errors import InputError
 from pag.diffusion.model import DiffusionConfig, load_diffusion, save_diffusion
-from pag.diffusion.training import train_diffusion
+from pag.diffusion.training import DiffusionRecipe, train_diffusion
+from pag.optimization.loop import Run
 
 C = 4
 NETWORK = {
@@ -27,11 +28,8 @@ def data():
 
 
 def _train(data, checkpoint=None, **changes):
-    options = {
-        "train_at": None, "steps": 12, "batch_size": 32, "optimizer": ADAMW, "ema_decay": 0.9, "seed": 5, "device": CPU,
-        "checkpoint": checkpoint,
-    }  # fmt: skip
-    return train_diffusion(CONFIG, *data, **{**options, **changes})
+    recipe = DiffusionRecipe(**{"steps": 12, "batch_size": 32, "optimizer": ADAMW, "ema_decay": 0.9, **changes})
+    return train_diffusion(CONFIG, *data, recipe, Run(5, "diffusion model", checkpoint=checkpoint))
 
 
 @pytest.fixture

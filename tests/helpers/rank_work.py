@@ -15,14 +15,16 @@ from pag.attacks.pgd import PGD
 from pag.attacks.threats import Threat
 from pag.data.image_store import Split
 from pag.diffusion.model import DiffusionConfig
-from pag.diffusion.training import train_diffusion
+from pag.diffusion.training import DiffusionRecipe, train_diffusion
 from pag.machine.ranks import barrier, first, joined
+from pag.optimization.loop import Run
 from pag.targets.heuristic_store import write_representatives
 from pag.targets.kinds import open_targets
-from pag.training import classifier as classifier_training
+from pag.training import batches, classifier
 from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
 from pag.training.objectives import AdversarialTraining, Alignment, CrossEntropy, Trades
+from pag.training.recipe import AlignedTargets, Recipe
 from stages import evaluate, heuristic_targets, score_targets
 from stages.params.reading import Params
 from stages.paths import Cell
@@ -96,11 +98,9 @@ def _classifier(name, targets, checkpoint=None, stop_after=None):
     generator = torch.Generator().manual_seed(1)
     images = torch.randint(256, (N, 1, 6, 6), generator=generator, dtype=torch.uint8)
     split = Split(images, torch.arange(N) % C, torch.arange(N))
-    curves = train_classifier(
-        model, split, split, counted, targets=targets if "aligned" in name else None, gradient="log_softmax",
-        classes_per_step=2, epochs=2, batch_size=BATCH, optimizer=SGD, augmentation=Augmentation(1, True), seed=3,
-        device=torch.device("cpu"), description=name, checkpoint=checkpoint,
-    )  # fmt: skip
+    aligned = AlignedTargets(targets, "log_softmax", classes_per_step=2) if "aligned" in name else None
+    recipe, run = Recipe(2, BATCH, SGD, Augmentation(1, True)), Run(3, name, checkpoint=checkpoint)
+    curves = train_classifier(model, split, split, counted, aligned, recipe, run)
     return model.state_dict(), curves
 
 
@@ -115,17 +115,15 @@ def _diffusion():
     generator = torch.Generator().manual_seed(2)
     pixels = torch.rand(12, 1, 4, 4, generator=generator)
     config = DiffusionConfig((1, 4, 4), C, UNET, "cosine", 100, learned_variance=True)
-    model, curves = train_diffusion(
-        config, pixels, torch.arange(12) % C, train_at=None, steps=4, batch_size=7, optimizer=SGD, ema_decay=0.5,
-        seed=4, device=torch.device("cpu"),
-    )  # fmt: skip
+    recipe = DiffusionRecipe(4, 7, SGD, ema_decay=0.5)
+    model, curves = train_diffusion(config, pixels, torch.arange(12) % C, recipe, Run(4, "diffusion model"))
     return model.network.state_dict(), curves
 
 
 def trainings():
     """Writes `trainings.pt` in the working directory: `{name: (weights, curves)}` of every training."""
     torch.set_default_dtype(torch.float64)
-    classifier_training.pixels = lambda images: images.double() / 255
+    batches.pixels = classifier.pixels = lambda images: images.double() / 255
     if first():
         generator = torch.Generator().manual_seed(5)
         representatives = torch.rand(C, 6, 6, 1, generator=generator, dtype=torch.float32).numpy()

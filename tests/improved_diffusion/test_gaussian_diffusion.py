@@ -22,11 +22,9 @@ PROCESSES = ["linear.1000", "linear.4000", "cosine.1000", "cosine.4000"]
 MU, SIGMA = 0.3, 0.6  # of the data in the closed forms
 
 
-def process(name, learned_variance=True, rescale_timesteps=True):
+def process(name, learned_variance=True):
     schedule, timesteps = name.split(".")
-    return GaussianDiffusion.create(
-        schedule, int(timesteps), learned_variance=learned_variance, rescale_timesteps=rescale_timesteps
-    )
+    return GaussianDiffusion.create(schedule, int(timesteps), learned_variance=learned_variance)
 
 
 def golden_batch(timesteps):
@@ -40,7 +38,7 @@ def golden_model(x, times, labels):
 
 
 def optimal(diffusion):
-    """The best ε (and, where asked for, v) for data N(MU, SIGMA²), looked up by the time that the network is told."""
+    """The best ε (and, where asked for, v) for data N(MU, SIGMA²), looked up by the time that the network sees."""
 
     def model(x_t, times, labels):
         index = torch.searchsorted(diffusion.model_times.float(), times)
@@ -103,19 +101,17 @@ def test_golden_losses(name):
 
 def test_golden_spaced_timesteps():
     for key, expected in GOLDEN["space_timesteps"].items():
-        timesteps, steps = key.split(",", 1)
-        assert list(space_timesteps(int(timesteps), steps)[: len(expected)]) == expected
+        timesteps, count = map(int, key.split(","))
+        assert list(space_timesteps(timesteps, count)[: len(expected)]) == expected
 
 
 def test_spaced_timesteps():
     assert space_timesteps(10, 10) == tuple(range(10))
     assert space_timesteps(10, 2) == (0, 9)
     assert space_timesteps(10, 1) == (0,)
-    assert space_timesteps(10, [2, 1]) == space_timesteps(10, "2,1") == (0, 4, 5)
-    assert space_timesteps(100, "ddim25") == tuple(range(0, 100, 4))
-    for steps in (0, 11, "ddim7", "ddimx", "many", [], [6, 1]):
+    for count in (0, 11):
         with pytest.raises(InputError, match=r"^steps"):
-            space_timesteps(10, steps)
+            space_timesteps(10, count)
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
@@ -188,7 +184,8 @@ def test_optimal_noise_gives_the_score():
     variance = alpha_bar * SIGMA**2 + 1 - alpha_bar
     log_density = -((x_t - alpha_bar.sqrt() * MU) ** 2) / (2 * variance)
     (score,) = torch.autograd.grad(log_density.sum(), x_t)
-    actual = diffusion.score(optimal(diffusion), x_t.detach(), t)
+    eps = diffusion.predict_noise(optimal(diffusion), x_t.detach(), t)
+    actual = -eps / (1 - alpha_bar).sqrt()
     torch.testing.assert_close(actual, score, rtol=1e-10, atol=1e-12)
 
 
@@ -213,14 +210,13 @@ def test_fixed_variance_sampling_gives_the_data_in_many_steps_and_clipping_holds
     assert few.sample(optimal(few), 9 * x_T, None, torch_stream(0, "steps")).abs().max() <= 1
 
 
-def test_respaced_keeps_noise_levels_and_tells_original_times():
+def test_respaced_keeps_noise_levels_and_original_times():
     full = process("linear.4000")
-    few = full.respaced("ddim50")
-    kept = torch.tensor(space_timesteps(4000, "ddim50"))
+    few = full.respaced(50)
+    kept = torch.tensor(space_timesteps(4000, 50))
     torch.testing.assert_close(few.alphas_cumprod, full.alphas_cumprod[kept], rtol=1e-12, atol=0)
     assert torch.equal(few.model_timesteps(torch.arange(50)), full.model_timesteps(kept))
     torch.testing.assert_close(full.respaced(4000).betas, full.betas, rtol=1e-9, atol=1e-15)
-    assert process("linear.4000", rescale_timesteps=False).model_timesteps(kept).tolist() == kept.tolist()
 
 
 def test_predicted_x0_undoes_the_noise():

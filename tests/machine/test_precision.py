@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from pag.alignment.gradients import cosine, input_gradients
+from pag.alignment.differentiable import differentiable_gradients
+from pag.alignment.gradients import cosine
 from pag.machine.precision import computing_in
 from pag.networks.architectures import build
 
@@ -38,7 +39,7 @@ def _aligned_gradient(precision):
     x, g = torch.rand(6, 3, 8, 8, generator=generator), torch.randn(6, 2, 3, 8, 8, generator=generator)
     classes = torch.tensor([[0, 3]]).expand(6, -1)
     with computing_in(precision, CPU):
-        v, logits = input_gradients(model, x, classes, "log_softmax", create_graph=True)
+        v, logits = differentiable_gradients(model, x, classes, "log_softmax")
         loss = nn.functional.cross_entropy(logits, classes[:, 0]) + (1 - cosine(v, g)).mean()
         loss.backward()
     return loss, torch.cat([p.grad.flatten() for p in model.parameters()])

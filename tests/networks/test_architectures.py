@@ -6,9 +6,9 @@ from networks import GOLDEN, assert_golden, assert_golden_output, fill, golden_i
 from torch import nn
 
 from pag.base.errors import InputError
-from pag.machine.memory_format import placed
 from pag.networks.architectures import build
 from pag.networks.classifier import load_weights
+from pag.training.network import EagerNetwork
 from pag.training.objectives import Alignment, Batch
 from stages.params.reading import Params
 
@@ -60,14 +60,14 @@ def alignment_loss(model):
     x = torch.rand(4, 1, 32, 32, generator=generator, dtype=torch.float64)
     classes, labels = torch.tensor([[0], [1], [2], [0]]), torch.tensor([0, 1, 2, 1])
     targets = torch.randn(4, 1, 1, 32, 32, generator=generator, dtype=torch.float64)
-    return Alignment(1.0, 3, "log_softmax")(model, Batch(x, labels, classes, targets), generator)["loss"]
+    return Alignment(1.0, 3, "log_softmax")(EagerNetwork(model), Batch(x, labels, classes, targets), generator)["loss"]
 
 
 @pytest.mark.parametrize("family", SMALL)
 def test_order_of_the_weights_in_memory_changes_nothing(family):
     results = []
-    for channels_last in (False, True):
-        model = placed(small(family).double().eval(), torch.device("cpu"), channels_last)
+    for order in (torch.contiguous_format, torch.channels_last):
+        model = small(family).double().eval().to(memory_format=order)
         loss = alignment_loss(model)
         results.append((loss, *torch.autograd.grad(loss, list(model.parameters()))))
     for there, here in zip(*results, strict=True):

@@ -29,7 +29,7 @@ class GaussianClasses(torch.nn.Module):
         return -(x_t[:, None] - alpha_bar.sqrt() * self.mu).square().sum(dim=(2, 3, 4)) / (2 * variance)
 
     def forward(self, x_t, timesteps, labels):
-        t = int(timesteps[0])
+        t = round(float(timesteps[0]) * T / 1000)
         with torch.enable_grad():
             x = x_t.detach().requires_grad_()
             every = self.log_density(x, t)
@@ -40,7 +40,7 @@ class GaussianClasses(torch.nn.Module):
 
 @pytest.fixture
 def model():
-    process = GaussianDiffusion.create("cosine", T, learned_variance=False, rescale_timesteps=False)
+    process = GaussianDiffusion.create("cosine", T, learned_variance=False)
     config = SimpleNamespace(image_shape=SHAPE)
     return SimpleNamespace(config=config, network=GaussianClasses(process), process=process, null_label=C)
 

@@ -5,14 +5,12 @@ import torch
 
 from pag.base.errors import InputError
 from pag.base.randomness import torch_stream
+from pag.optimization.loop import Run
 from pag.toy.data import MODES, nearest_neighbors, sample_points
 from pag.toy.networks import MLPEnsemble
-from pag.toy.training import train_toy
+from pag.toy.training import ToyAlignment, ToyRecipe, train_toy
 
-SETTINGS = {
-    "points": 60, "widths": (2, 8, 2), "epochs": 2, "batch_size": 16, "optimizer": {"name": "adam", "lr": 0.01},
-    "lambda_": 0.5, "gradient": "logit", "pool_per_class": 4, "description": "toy",
-}  # fmt: skip
+ADAM = {"name": "adam", "lr": 0.01}
 
 
 def test_points_lie_on_the_line_around_balanced_modes():
@@ -49,8 +47,13 @@ def test_ensemble_is_its_members_side_by_side():
         torch.testing.assert_close(logits[e], h @ ensemble.weight2[e] + ensemble.bias2[e])
 
 
-def test_a_network_does_not_depend_on_how_many_are_trained_beside_it():
-    one, three = train_toy(1, seed=5, **SETTINGS), train_toy(3, seed=5, **SETTINGS)
+def train(pairs, alignment):
+    return train_toy(ToyRecipe(pairs, 60, (2, 8, 2), 2, 16, ADAM), alignment, Run(5, "toy"))
+
+
+@pytest.mark.parametrize("alignment", [None, ToyAlignment(0.5, "logit", pool_per_class=4)], ids=["vanilla", "aligned"])
+def test_a_network_does_not_depend_on_how_many_are_trained_beside_it(alignment):
+    one, three = train(1, alignment), train(3, alignment)
     for name, weights in one.state_dict().items():
         torch.testing.assert_close(weights[0], three.state_dict()[name][0], rtol=1e-4, atol=1e-5)
     assert not torch.allclose(three.weight1[0], three.weight1[1])

@@ -16,6 +16,7 @@ from pag.base.errors import InputError
 from pag.data.image_store import Split
 from pag.networks.architectures import build
 from pag.networks.classifier import load_classifier, save_classifier
+from pag.optimization.loop import Run
 from pag.targets.gradient_store import create_gradients, write_shard
 from pag.targets.heuristic_store import write_representatives
 from pag.targets.kinds import open_targets
@@ -23,6 +24,7 @@ from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
 from pag.training.modes import train_with_statistics
 from pag.training.objectives import AdversarialTraining, Alignment, CrossEntropy, Ramp, Trades
+from pag.training.recipe import AlignedTargets, Recipe
 
 OPTIONS = {"family": "resnet", "channels": [4, 8], "blocks": [1, 1], "norm": "none", "activation": "silu"}
 OPTIONS["normalization"] = {"mean": 0.5, "std": 0.5}
@@ -133,10 +135,10 @@ def _train(data, name, checkpoint=None, epochs=3, stop_after=None, norm="none", 
             watch(*arguments)
         return objective(*arguments)
 
+    aligned = AlignedTargets(targets, "log_softmax", classes_per_step=2) if "aligned" in name else None
+    recipe = Recipe(epochs, 8, ADAMW, Augmentation(1, True), frozen_from)
     curves = train_classifier(
-        model, train, validation, interrupted, targets=targets if "aligned" in name else None, gradient="log_softmax",
-        classes_per_step=2, epochs=epochs, batch_size=8, optimizer=ADAMW, augmentation=Augmentation(1, True), seed=4,
-        device=torch.device("cpu"), description=name, checkpoint=checkpoint, frozen_from=frozen_from,
+        model, train, validation, interrupted, aligned, recipe, Run(4, name, checkpoint=checkpoint)
     )  # fmt: skip
     return model, curves
 
@@ -172,7 +174,7 @@ def test_training_draws_among_the_classes_that_an_image_has_targets_of(data, tmp
     write_shard(tmp_path / "g.zarr", 0, g[np.arange(36)[:, None], classes])
     store, seen = open_targets(tmp_path / "g.zarr"), []
 
-    def watch(model, batch, generator):
+    def watch(network, batch, generator):
         seen.append((batch.x, batch.classes))
 
     _, curves = _train((*data[:2], store), "aligned", watch=watch)
@@ -208,7 +210,7 @@ def test_statistics_freeze_at_their_point_and_all_parameters_go_on(data, name):
     states = []
     final, _ = _train(
         data, name, norm="batch", frozen_from=FREEZE,
-        watch=lambda model, *_: states.append((_statistics(model), [p.detach().clone() for p in model.parameters()])),
+        watch=lambda of, *_: states.append((_statistics(of.model), [p.detach().clone() for p in of.model.parameters()])),
     )  # fmt: skip
     statistics = [state for state, _ in states] + [_statistics(final)]
     moved = [any(not torch.equal(a[key], b[key]) for key in a) for a, b in itertools.pairwise(statistics)]
@@ -234,7 +236,7 @@ def test_networks_without_batch_norm_do_not_see_the_freeze(data):
 
 def test_steps_know_how_far_the_run_is(data):
     seen = []
-    _train(data, "vanilla", watch=lambda model, batch, generator: seen.append(batch.progress))
+    _train(data, "vanilla", watch=lambda network, batch, generator: seen.append(batch.progress))
     assert seen == [step / STEPS for step in range(STEPS)]
 
 

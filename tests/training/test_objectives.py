@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from pag.attacks.pgd import PGD
 from pag.attacks.threats import Threat
+from pag.training.network import EagerNetwork
 from pag.training.objectives import AdversarialTraining, Alignment, Batch, CrossEntropy, Ramp, Trades, draw_classes
 
 C, D, B = 4, 6, 5
@@ -27,6 +28,11 @@ BASES = {
 def model():
     torch.manual_seed(1)
     return nn.Sequential(nn.Flatten(), nn.Linear(D, 8), nn.SiLU(), nn.Linear(8, C)).double()
+
+
+@pytest.fixture
+def network(model):
+    return EagerNetwork(model)
 
 
 @pytest.fixture
@@ -52,10 +58,10 @@ def _by_definition(model, x, labels, targets, weight, of):
 
 
 @pytest.mark.parametrize("of", ["logit", "log_softmax"])
-def test_all_classes_are_equation_4_exactly(model, data, of):
+def test_all_classes_are_equation_4_exactly(model, network, data, of):
     x, labels, targets = data
     batch = Batch(x, labels, torch.arange(C).expand(B, C), targets)
-    loss = Alignment(0.7, C, of)(model, batch, torch.Generator())["loss"]
+    loss = Alignment(0.7, C, of)(network, batch, torch.Generator())["loss"]
     expected = _by_definition(model, x, labels, targets, 0.7, of)
     torch.testing.assert_close(loss, expected)
     actual_gradients = torch.autograd.grad(loss, list(model.parameters()))
@@ -64,53 +70,53 @@ def test_all_classes_are_equation_4_exactly(model, data, of):
         torch.testing.assert_close(actual, wanted)
 
 
-def test_k_of_c_classes_average_to_all_classes(model, data):
+def test_k_of_c_classes_average_to_all_classes(network, data):
     x, labels, targets = data
     objective = Alignment(0.7, C, "logit")
-    whole = objective(model, Batch(x, labels, torch.arange(C).expand(B, C), targets), torch.Generator())["loss"]
+    whole = objective(network, Batch(x, labels, torch.arange(C).expand(B, C), targets), torch.Generator())["loss"]
     losses = []
     for pair in itertools.combinations(range(C), 2):
         classes = torch.tensor(pair).expand(B, 2)
         batch = Batch(x, labels, classes, targets[:, list(pair)])
-        losses.append(objective(model, batch, torch.Generator())["loss"])
+        losses.append(objective(network, batch, torch.Generator())["loss"])
     torch.testing.assert_close(torch.stack(losses).mean(), whole)
 
 
-def test_alignment_ignores_the_scale_of_targets(model, data):
+def test_alignment_ignores_the_scale_of_targets(network, data):
     x, labels, targets = data
     classes = torch.arange(C).expand(B, C)
     objective = Alignment(1.0, C, "log_softmax")
-    once = objective(model, Batch(x, labels, classes, targets), torch.Generator())["loss"]
-    scaled = objective(model, Batch(x, labels, classes, 1e3 * targets), torch.Generator())["loss"]
+    once = objective(network, Batch(x, labels, classes, targets), torch.Generator())["loss"]
+    scaled = objective(network, Batch(x, labels, classes, 1e3 * targets), torch.Generator())["loss"]
     torch.testing.assert_close(once, scaled)
 
 
-def test_a_zero_target_gives_finite_parameter_gradients(model, data):
+def test_a_zero_target_gives_finite_parameter_gradients(model, network, data):
     x, labels, targets = data
     batch = Batch(x, labels, torch.arange(C).expand(B, C), torch.zeros_like(targets))
-    loss = Alignment(1.0, C, "logit")(model, batch, torch.Generator())["loss"]
+    loss = Alignment(1.0, C, "logit")(network, batch, torch.Generator())["loss"]
     assert all(g.isfinite().all() for g in torch.autograd.grad(loss, list(model.parameters())))
 
 
-def test_lambda_zero_is_cross_entropy(model, data):
+def test_lambda_zero_is_cross_entropy(network, data):
     x, labels, targets = data
     batch = Batch(x, labels, torch.arange(C).expand(B, C), targets)
-    aligned = Alignment(0.0, C, "logit")(model, batch, torch.Generator())["loss"]
-    torch.testing.assert_close(aligned, CrossEntropy()(model, batch, torch.Generator())["loss"])
+    aligned = Alignment(0.0, C, "logit")(network, batch, torch.Generator())["loss"]
+    torch.testing.assert_close(aligned, CrossEntropy()(network, batch, torch.Generator())["loss"])
 
 
-def test_every_parameter_gets_a_gradient_from_alignment_of_log_softmax(model, data):
+def test_every_parameter_gets_a_gradient_from_alignment_of_log_softmax(model, network, data):
     x, labels, targets = data
     batch = Batch(x, labels, torch.arange(C).expand(B, C), targets)
-    Alignment(1.0, C, "log_softmax")(model, batch, torch.Generator())["loss"].backward()
+    Alignment(1.0, C, "log_softmax")(network, batch, torch.Generator())["loss"].backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
 
-def test_adversarial_training_is_cross_entropy_at_the_attacks_points(model, data):
+def test_adversarial_training_is_cross_entropy_at_the_attacks_points(model, network, data):
     x, labels, _ = data
     attack = PGD(Threat("l2", 0.5), steps=3, step_size=0.2, random_start=True)
     model.train()
-    loss = AdversarialTraining(attack)(model, Batch(x, labels), torch.Generator().manual_seed(3))["loss"]
+    loss = AdversarialTraining(attack)(network, Batch(x, labels), torch.Generator().manual_seed(3))["loss"]
     x_adv = attack(model, x, labels, torch.Generator().manual_seed(3))
     torch.testing.assert_close(loss, functional.cross_entropy(model(x_adv), labels))
     assert model.training
@@ -126,9 +132,9 @@ def _stream():
 
 
 @pytest.mark.parametrize("norm", ATTACKS)
-def test_trades_is_cross_entropy_plus_beta_times_the_divergence(model, data, norm):
+def test_trades_is_cross_entropy_plus_beta_times_the_divergence(model, network, data, norm):
     x, labels, _ = data
-    parts = Trades(ATTACKS[norm], 6.0)(model, Batch(x, labels), _stream())
+    parts = Trades(ATTACKS[norm], 6.0)(network, Batch(x, labels), _stream())
     x_adv = ATTACKS[norm](model, x, labels, _stream())
     log_p, log_q = model(x).log_softmax(1), model(x_adv).log_softmax(1)
     kl = (log_p.exp() * (log_p - log_q)).sum(1).mean()
@@ -140,10 +146,10 @@ def test_trades_is_cross_entropy_plus_beta_times_the_divergence(model, data, nor
         torch.testing.assert_close(actual, wanted)  # through the prediction at x too, not only through that at x_adv
 
 
-def test_trades_without_beta_is_cross_entropy(model, data):
+def test_trades_without_beta_is_cross_entropy(model, network, data):
     x, labels, _ = data
     losses = [
-        objective(model, Batch(x, labels), _stream())["loss"]
+        objective(network, Batch(x, labels), _stream())["loss"]
         for objective in (Trades(ATTACKS["l2"], 0.0), CrossEntropy())
     ]
     assert losses[0] == losses[1]
@@ -151,44 +157,46 @@ def test_trades_without_beta_is_cross_entropy(model, data):
         assert torch.equal(actual, wanted)
 
 
-def test_divergence_vanishes_at_the_example_itself_and_grows_with_the_radius(model, data):
+def test_divergence_vanishes_at_the_example_itself_and_grows_with_the_radius(network, data):
     x, labels, _ = data
     divergences = []
     for eps in (1e-9, 0.05, 0.1, 0.2):
         attack = PGD(Threat("linf", eps), steps=5, step_size=eps / 2, random_start=True, loss="kl")
-        divergences.append(float(Trades(attack, 1.0)(model, Batch(x, labels), _stream())["kl"].detach()))
+        divergences.append(float(Trades(attack, 1.0)(network, Batch(x, labels), _stream())["kl"].detach()))
     assert divergences[0] == pytest.approx(0, abs=1e-12)
     assert divergences == sorted(divergences)
 
 
 @pytest.mark.parametrize("base", BASES)
-def test_alignment_adds_its_term_to_any_base(model, data, base):
+def test_alignment_adds_its_term_to_any_base(network, data, base):
     x, labels, targets = data
     batch = Batch(x, labels, torch.arange(C).expand(B, C), targets)
-    plain = BASES[base](model, batch, _stream())
-    aligned = Alignment(0.7, C, "log_softmax", BASES[base])(model, batch, _stream())
+    plain = BASES[base](network, batch, _stream())
+    aligned = Alignment(0.7, C, "log_softmax", BASES[base])(network, batch, _stream())
     torch.testing.assert_close(aligned["loss"], plain["loss"] + 0.7 * C * (1 - aligned["cosine"]))
     assert aligned.keys() == {*plain, "cosine"}
     assert not any(aligned[name].requires_grad for name in aligned if name != "loss")
 
 
 @pytest.mark.parametrize("base", BASES)
-def test_lambda_zero_has_the_gradient_of_its_base(model, data, base):
+def test_lambda_zero_has_the_gradient_of_its_base(model, network, data, base):
     x, labels, targets = data
     batch = Batch(x, labels, torch.arange(C).expand(B, C), targets)
-    losses = [o(model, batch, _stream())["loss"] for o in (Alignment(0.0, C, "log_softmax", BASES[base]), BASES[base])]
+    losses = [
+        o(network, batch, _stream())["loss"] for o in (Alignment(0.0, C, "log_softmax", BASES[base]), BASES[base])
+    ]
     for actual, wanted in zip(*(_gradients(loss, model) for loss in losses), strict=True):
         assert torch.equal(actual, wanted)
 
 
 @pytest.mark.parametrize(("base", "passes"), [("cross_entropy", 1), ("adversarial", 2), ("trades", 2)])
-def test_base_shares_the_forward_pass_of_the_gradients(model, data, base, passes):
+def test_base_shares_the_forward_pass_of_the_gradients(model, network, data, base, passes):
     """Passes in training mode: attacks, which run in evaluation mode, are not counted."""
     x, labels, targets = data
     count = []
     model.train()
     model.register_forward_hook(lambda *_: count.append(model.training))
-    Alignment(1.0, C, "logit", BASES[base])(model, Batch(x, labels, labels[:, None], targets[:, :1]), _stream())
+    Alignment(1.0, C, "logit", BASES[base])(network, Batch(x, labels, labels[:, None], targets[:, :1]), _stream())
     assert sum(count) == passes
 
 
@@ -199,17 +207,17 @@ def test_attack_sees_evaluation_mode_and_leaves_each_layer_its_own(model, data, 
     mixed[1].eval()  # statistics frozen
     seen = []
     mixed.register_forward_hook(lambda *_: seen.append([layer.training for layer in mixed]))
-    BASES[base](mixed, Batch(x, labels), _stream())
+    BASES[base](EagerNetwork(mixed), Batch(x, labels), _stream())
     assert seen[0] == [False] * len(mixed)
     assert seen[-1] == [layer.training for layer in mixed] == [True, False, *[True] * (len(mixed) - 2)]
 
 
-def test_ramp_takes_its_factor_of_lambda_up_to_its_point(model, data):
+def test_ramp_takes_its_factor_of_lambda_up_to_its_point(network, data):
     x, labels, targets = data
     weights = []
     for step in range(10):
         batch = Batch(x, labels, torch.arange(C).expand(B, C), targets, progress=step / 10)
-        parts = Alignment(3.0, C, "logit", ramp=Ramp(until=0.3, factor=2 / 3))(model, batch, _stream())
+        parts = Alignment(3.0, C, "logit", ramp=Ramp(until=0.3, factor=2 / 3))(network, batch, _stream())
         weights.append(float(((parts["loss"] - parts["cross_entropy"]) / (C * (1 - parts["cosine"]))).detach()))
     assert weights == pytest.approx([2.0] * 3 + [3.0] * 7)
 

@@ -1,0 +1,83 @@
+"""The batches that a classifier learns from: each a function of its step alone."""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from pag.base.randomness import torch_stream
+from pag.data.image_store import Split, pixels
+from pag.machine.ranks import Share, share
+from pag.training.objectives import Batch, draw_classes
+from pag.training.recipe import AlignedTargets, Recipe
+
+__all__ = ["Batches"]
+
+
+class Batches:
+    """Batches of a training set in a new order each epoch, augmented, with target gradients where there are some.
+
+    Args:
+        train: the training set, which is kept on the device.
+        targets: the targets of its rows; None for a baseline.
+        recipe: with the number of epochs, the batch size and the augmentation.
+        seed: of every draw.
+        device: of the batches.
+
+    Attributes:
+        steps_per_epoch: the last one's batch may be smaller.
+        steps: of the run.
+    """
+
+    def __init__(
+        self, train: Split, targets: AlignedTargets | None, recipe: Recipe, seed: int, device: torch.device
+    ) -> None:
+        self._images, self._labels, self._rows = train.images.to(device), train.labels.to(device), train.rows
+        self._targets, self._recipe, self._seed, self._device = targets, recipe, seed, device
+        self._order = lru_cache(1)(self._drawn_order)
+        self.steps_per_epoch = -(-len(train.labels) // recipe.batch_size)
+        self.steps = recipe.epochs * self.steps_per_epoch
+
+    @property
+    def from_elsewhere(self) -> bool:
+        """Whether targets come from the disk, or from another device."""
+        if self._targets is None:
+            return False
+        device = self._targets.store.device
+        return device is None or device.type != self._device.type
+
+    def size(self, step: int) -> int:
+        """The number of examples in a step's batch, over all ranks."""
+        return min(self._recipe.batch_size, len(self._labels) - self._position(step))
+
+    def __call__(self, step: int) -> tuple[Batch, torch.Generator]:
+        """This rank's part of the batch, and the generator for what the objective draws; draws are for the whole batch."""
+        size, position = self.size(step), self._position(step)
+        index = self._order(step // self.steps_per_epoch)[position : position + size]
+        generator, part = torch_stream(self._seed, "step", step), share(size)
+        own = index[part.rows]
+        x, y = pixels(self._images[own.to(self._device)]), self._labels[own.to(self._device)]
+        classes = g = None
+        if self._targets is not None:
+            classes, g = _aligned(self._targets, self._rows[own], x, part, generator)
+        views = self._recipe.augmentation.draw(size, generator)
+        if views is not None:
+            views = views.of(part.rows)
+            x, g = views(x), None if g is None else views(g)
+        return Batch(x, y, classes, g, progress=step / self.steps), generator
+
+    def _position(self, step: int) -> int:
+        return step % self.steps_per_epoch * self._recipe.batch_size
+
+    def _drawn_order(self, epoch: int) -> Tensor:
+        return torch.randperm(len(self._labels), generator=torch_stream(self._seed, "order", epoch))
+
+
+def _aligned(
+    targets: AlignedTargets, rows: Tensor, x: Tensor, part: Share, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """The classes `(b, k)` that images `x` `(b, *)` of these rows are aligned in, and their target gradients `(b, k, *)`."""
+    store, k = targets.store, targets.classes_per_step
+    drawn = draw_classes(part.total, store.classes_per_image, k, generator, targets.classes_shared)
+    classes = store.stored_classes(rows).gather(1, drawn[part.rows])
+    return classes.to(x.device), store.gather(rows, classes, x)

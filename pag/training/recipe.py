@@ -1,0 +1,49 @@
+"""What a classifier's training takes beside images and objective: its length and optimiser, and the targets that it aligns with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pag.base.vocabulary import GradientOf
+from pag.targets.store import TargetStore
+from pag.training.augmentation import Augmentation
+
+__all__ = ["AlignedTargets", "Recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a classifier is trained, whatever the objective.
+
+    Attributes:
+        epochs, batch_size: of the run.
+        optimizer: `{"name": …, options}` of `pag.optimization.optimizers`.
+        augmentation: drawn per image, applied to the image and its targets alike.
+        frozen_from: the fraction of the run from which batch norm keeps its running statistics (`pag.training.modes`); None: never.
+        compiled: whether torch compiles the passes that weights learn from (`pag.alignment.compiled`): those of the objective, but
+            not those of an attack, nor of the monitor.
+    """
+
+    epochs: int
+    batch_size: int
+    optimizer: Mapping[str, Any]
+    augmentation: Augmentation
+    frozen_from: float | None = None
+    compiled: bool = False
+
+
+@dataclass(frozen=True)
+class AlignedTargets:
+    """The target gradients that input-gradients are aligned with.
+
+    Attributes:
+        store: where g(x, c) come from, with the rows of the training set.
+        gradient: which gradient is aligned, for the monitor.
+        classes_per_step: k of the classes that an image has targets of, drawn per image and step.
+        classes_shared: whether the k classes are drawn once for a whole batch.
+    """
+
+    store: TargetStore
+    gradient: GradientOf
+    classes_per_step: int
+    classes_shared: bool = False
