@@ -31,6 +31,10 @@ class Split:
     labels: Tensor
     rows: Tensor
 
+    def first_of_classes(self, count: int) -> Tensor:
+        """The positions of the first image of each of the first `count` classes; `(count,)` int64, fewer where there are fewer."""
+        return torch.stack([(self.labels == c).nonzero()[0, 0] for c in self.labels.unique()[:count]])
+
 
 def pixels(images: Tensor) -> Tensor:
     """uint8 images as float32 pixels in [0, 1]."""

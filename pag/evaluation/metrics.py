@@ -46,7 +46,7 @@ class Metrics(BaseModel):
     dataset: str
     architecture: str
     method: Method
-    lambda_: float | None = Field(alias="lambda")
+    lambda_: float | None = Field(validation_alias="lambda", serialization_alias="lambda")
     seed: int
     clean: Estimate
     autoattack: dict[str, AutoAttacked]

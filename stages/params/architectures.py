@@ -1,9 +1,10 @@
-"""Sections of `architectures`: a network of each family, and how it normalises pixels."""
+"""Sections of `architectures`: a network of each family or of one's own, and how it normalises pixels."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
 
+from pag.networks.families import FAMILIES, OWN_FAMILY
 from stages.params.section import Count, Decay, Finite, Positive, Section
 
 __all__ = ["Architecture", "ArchitectureParams"]
@@ -73,5 +74,39 @@ class WideResNetParams(ArchitectureSection):
     duplicate_block: bool = False
 
 
-Architecture = ResNetParams | ViTParams | VGGParams | MLPMixerParams | WideResNetParams
-ArchitectureParams = Annotated[Architecture, Field(discriminator="family")]
+class OwnParams(ArchitectureSection):
+    """One's own network, `package.module:ClassName`; the other keys are the keyword arguments of its class."""
+
+    model_config = ConfigDict(extra="allow")
+
+    __pydantic_extra__: dict[str, JsonValue]
+    family: Annotated[str, Field(pattern=OWN_FAMILY)]
+
+    @model_validator(mode="after")
+    def _options_are_its_own(self) -> Self:
+        for name in ("image_shape", "num_classes"):
+            if name in self.__pydantic_extra__:
+                raise ValueError(f"{name} is given by the data set")
+        return self
+
+
+def _kind(section: Any) -> Any:  # noqa: ANN401
+    """Which of the classes a section is of: its family, or `own`."""
+    family = section.get("family") if isinstance(section, dict) else getattr(section, "family", None)
+    return "own" if isinstance(family, str) and ":" in family else family
+
+
+Architecture = ResNetParams | ViTParams | VGGParams | MLPMixerParams | WideResNetParams | OwnParams
+ArchitectureParams = Annotated[
+    Annotated[ResNetParams, Tag("resnet")]
+    | Annotated[ViTParams, Tag("vit")]
+    | Annotated[VGGParams, Tag("vgg")]
+    | Annotated[MLPMixerParams, Tag("mlp_mixer")]
+    | Annotated[WideResNetParams, Tag("wide_resnet")]
+    | Annotated[OwnParams, Tag("own")],
+    Discriminator(
+        _kind,
+        custom_error_type="unknown_family",
+        custom_error_message=f"family must be one of {', '.join(FAMILIES)}, or one's own as module:Class",
+    ),
+]

@@ -1,31 +1,20 @@
-"""Classifiers `f_θ: [0, 1]^(ch × H × W) → R^C`, by the name of their family.
+"""Classifiers `f_θ: [0, 1]^(ch × H × W) → R^C`, by the name of their family (`pag.networks.families`).
 
 Every network stands inside a `Classifier`, which normalises: everything outside sees pixels in [0, 1], and the network itself
 has the state-dict names of its public checkpoints.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pag.base.errors import InputError
-from pag.networks.architectures.mlp_mixer import MLPMixer
-from pag.networks.architectures.resnet import ResNet
-from pag.networks.architectures.vgg import VGG
-from pag.networks.architectures.vit import ViT
-from pag.networks.architectures.wide_resnet import WideResNet
+from pag.networks.families import family_class
 
-__all__ = ["FAMILIES", "Classifier", "build"]
+__all__ = ["Classifier", "build"]
 
-FAMILIES: Mapping[str, Callable[..., nn.Module]] = {
-    "resnet": ResNet,
-    "vit": ViT,
-    "vgg": VGG,
-    "mlp_mixer": MLPMixer,
-    "wide_resnet": WideResNet,
-}
 HALF: Mapping[str, float] = {"mean": 0.5, "std": 0.5}  # what the paper's networks take: pixels in [-1, 1]
 
 
@@ -76,16 +65,20 @@ def build(
     """Makes an untrained classifier.
 
     Args:
-        family: a key of `FAMILIES`.
+        family: a key of `FAMILIES`, or `package.module:ClassName`, whose module is imported.
         image_shape: `(ch, H, W)`.
         num_classes: C.
         normalization: `{"mean": …, "std": …}`, of `Classifier`; the paper's networks take 0.5 and 0.5, those of TRADES 0 and 1.
-        options: the family's own numbers (widths, depths, …).
+        options: the family's own (widths, depths, …).
 
     Raises:
-        InputError: the family is unknown, or does not fit the images.
+        InputError: the family cannot be found, is no `torch.nn.Module`, has other options, or does not fit the images.
     """
-    if family not in FAMILIES:
-        raise InputError(f"Unknown architecture family {family!r}; known are {', '.join(FAMILIES)}.")
-    network = FAMILIES[family](image_shape=image_shape, num_classes=num_classes, **options)
+    make = family_class(family)
+    try:
+        network = make(image_shape=image_shape, num_classes=num_classes, **options)
+    except TypeError as error:
+        raise InputError(f"The architecture family {family!r} does not take its options ({error}).") from error
+    if not isinstance(network, nn.Module):
+        raise InputError(f"The architecture family {family!r} is no torch.nn.Module.")
     return Classifier(network, image_shape[0], **normalization)
