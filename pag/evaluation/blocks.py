@@ -65,7 +65,7 @@ class _Task:
     seed: int
 
     def file_name(self, model_digest: bytes) -> str:
-        """A name that tells every input of the result apart, so that nothing else's result is ever taken for it."""
+        """A name made of every input of the result, so that no other result is ever taken for it."""
         digest = hashlib.sha256(model_digest)
         digest.update(repr((self.attack, self.seed, self.images.shape)).encode())
         digest.update(self.images.tobytes())

@@ -21,7 +21,7 @@ def save_classifier(folder: Path, model: nn.Module, config: Mapping[str, Any]) -
     Args:
         folder: where to.
         model: the trained classifier.
-        config: `architecture` (options of `build`), `image_shape`, `num_classes`, and what the card tells:
+        config: `architecture` (options of `build`), `image_shape`, `num_classes`, and what the card states:
             `dataset`, `class_names`, `method` (a `Method` as JSON), `lambda`, `seed`.
     """
     save_file(

@@ -71,8 +71,9 @@ def test_order_of_the_weights_in_memory_changes_nothing(family):
         model = placed(small(family).double().eval(), torch.device("cpu"), channels_last)
         loss = alignment_loss(model)
         results.append((loss, *torch.autograd.grad(loss, list(model.parameters()))))
+    scale = max(float(here.detach().abs().max()) for here in results[0])  # some gradients are 0 but for rounding
     for there, here in zip(*results, strict=True):
-        torch.testing.assert_close(there, here, rtol=1e-9, atol=1e-9 * float(here.detach().abs().max()))
+        torch.testing.assert_close(there, here, rtol=1e-9, atol=1e-9 * scale)
 
 
 @pytest.mark.parametrize(
