@@ -13,17 +13,18 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
+import pyautoattack
 import torch
 from numpy.typing import NDArray
-from pyautoattack import AutoAttack
 from torch import Tensor, nn
 from torch.nn import functional
 
 from measuring import Bar, Row, Step, command, same_round, spread, timed
-from pag.attacks.autoattack import STANDARD
+from pag.attacks.autoattack import STANDARD, AutoAttack
 from pag.attacks.threats import Threat
 from pag.base.randomness import numpy_stream
-from pag.evaluation.accuracy import evaluate_autoattack
+from pag.evaluation.accuracy import evaluate
+from pag.evaluation.blocks import Blocks
 from pag.networks.architectures import build
 
 BLOCKS, THREAT, SEED = 4, Threat("linf", 0.02), 0
@@ -65,11 +66,10 @@ class Evaluation:
 
     def ours(self, workers: int) -> None:
         """Through `pag.evaluation.accuracy`."""
-        outcome = evaluate_autoattack(
-            partial(loaded, self.state), self.x, self.labels, {"": THREAT}, self.block_size, SEED, workers, None,
-            attacks=self.attacks,
-        )[""]  # fmt: skip
-        self.flags[f"ours, {workers}"] = list(outcome.robust.values())[-1]
+        attacks = {"": AutoAttack(THREAT, self.attacks)}
+        blocks = Blocks(self.block_size, SEED, workers)
+        outcome = evaluate(partial(loaded, self.state), self.x, self.labels, attacks, blocks)[""]
+        self.flags[f"ours, {workers}"] = outcome.withstood
 
     def start(self) -> None:
         """Little else than the start of two processes."""
@@ -84,7 +84,7 @@ class Evaluation:
             zip(self.x.split(self.block_size), self.labels.split(self.block_size), strict=True)
         ):
             seed = int(numpy_stream(SEED, f"AutoAttack {THREAT.norm} {THREAT.eps!r}", index).integers(2**31))
-            suite = AutoAttack(model, norm="Linf", eps=THREAT.eps, seed=seed, version="standard")
+            suite = pyautoattack.AutoAttack(model, norm="Linf", eps=THREAT.eps, seed=seed, version="standard")
             suite.attacks_to_run = list(self.attacks)
             x_adv, _ = suite.run_standard_evaluation(x, y, batch_size=self.block_size)
             with torch.no_grad():

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from pag.base.errors import InputError
 from pag.base.files import written_whole
-from pag.networks.architectures import family_module
+from pag.networks.families import family_module
 from stages.digests import ROOT, digest_lines, of_file, of_stage, sources
 from stages.params.architectures import ArchitectureParams
 from stages.params.reading import Params

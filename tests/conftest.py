@@ -1,7 +1,11 @@
-"""For all tests: one thread, since what is compared must not depend on the machine's load; and torch's settings as they were."""
+"""For all tests: one thread and no deadlines, since nothing may depend on the machine's load; and torch's settings as they were."""
 
 import pytest
 import torch
+from hypothesis import settings
+
+settings.register_profile("pag", deadline=None)
+settings.load_profile("pag")
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pag.attacks.harness import Outcome, attack_block
+from pag.attacks.foolbox_options import FOOLBOX, FoolboxName, FoolboxNorm
+from pag.attacks.harness import Perturb
 from pag.base.errors import InputError
 
 with warnings.catch_warnings():
@@ -29,7 +30,7 @@ with warnings.catch_warnings():
     from foolbox import attacks as _attacks
     from foolbox import distances as _distances
 
-__all__ = ["FOOLBOX", "FoolboxAttack"]
+__all__ = ["FoolboxAttack", "FoolboxBall"]
 
 
 class _L0FMN(_attacks.L0FMNAttack):
@@ -49,40 +50,33 @@ class _L1FMN(_attacks.L1FMNAttack):
         return projected
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """An attack of Foolbox: its class, the norm that it measures in, and the options that one may set."""
-
-    attack: type[_attacks.Attack]
-    norm: str
-    options: frozenset[str]
-
-    def make(self, options: Mapping[str, float]) -> Any:  # noqa: ANN401
-        """The attack; those that could measure in any norm are told which."""
-        flexible = issubclass(self.attack, _attacks.base.FlexibleDistanceMinimizationAttack)
-        return self.attack(**options, **({"distance": _DISTANCES[self.norm]} if flexible else {}))
-
-
-_DISTANCES = {"l0": _distances.l0, "l1": _distances.l1, "l2": _distances.l2}
-_FMN = frozenset({"steps", "max_stepsize", "gamma"})
-FOOLBOX: Mapping[str, _Kind] = {
-    "salt_and_pepper_noise": _Kind(_attacks.SaltAndPepperNoiseAttack, "l2", frozenset({"steps"})),
-    "binary_search_contrast_reduction": _Kind(
-        _attacks.BinarySearchContrastReductionAttack, "l2", frozenset({"binary_search_steps"})
-    ),
-    "gaussian_blur": _Kind(_attacks.GaussianBlurAttack, "l2", frozenset({"steps", "max_sigma"})),
-    "linear_search_blended_uniform_noise": _Kind(
-        _attacks.LinearSearchBlendedUniformNoiseAttack, "l2", frozenset({"directions", "steps"})
-    ),
-    "l0_fmn": _Kind(_L0FMN, "l0", _FMN),
-    "l1_fmn": _Kind(_L1FMN, "l1", _FMN),
-    "ead": _Kind(
-        _attacks.EADAttack,
-        "l1",
-        frozenset({"binary_search_steps", "steps", "initial_stepsize", "initial_const", "regularization"}),
-    ),
+_DISTANCES: Mapping[FoolboxNorm, _distances.Distance] = {
+    "l0": _distances.l0,
+    "l1": _distances.l1,
+    "l2": _distances.l2,
 }
-"""Table 6's attacks, by the names that params.yaml and metrics.json have for them."""
+_ATTACKS: Mapping[FoolboxName, type[_attacks.Attack]] = {
+    "salt_and_pepper_noise": _attacks.SaltAndPepperNoiseAttack,
+    "binary_search_contrast_reduction": _attacks.BinarySearchContrastReductionAttack,
+    "gaussian_blur": _attacks.GaussianBlurAttack,
+    "linear_search_blended_uniform_noise": _attacks.LinearSearchBlendedUniformNoiseAttack,
+    "l0_fmn": _L0FMN,
+    "l1_fmn": _L1FMN,
+    "ead": _attacks.EADAttack,
+}
+
+
+@dataclass(frozen=True)
+class FoolboxBall:
+    """Perturbations of at most ε, as Foolbox measures them: in L0 the changed entries, each channel its own."""
+
+    norm: FoolboxNorm
+    eps: float
+
+    def size(self, delta: Tensor) -> Tensor:
+        """The norm of each perturbation of `delta`, `(B, ch, H, W)`; shape `(B,)`."""
+        sizes: Tensor = _DISTANCES[self.norm](torch.zeros_like(delta), delta)
+        return sizes
 
 
 @dataclass(frozen=True)
@@ -91,14 +85,14 @@ class FoolboxAttack:
 
     Attributes:
         name: a key of `FOOLBOX`.
-        eps: the largest perturbation that counts, in the attack's own norm (of L0: changed entries, each channel its own).
+        eps: the largest perturbation that counts, in the attack's own norm.
         options: by Foolbox's names; what is not given is as Foolbox has it.
 
     Raises:
         InputError: the attack is unknown, has no such option, or ε is not positive.
     """
 
-    name: str
+    name: FoolboxName
     eps: float
     options: Mapping[str, float] = field(default_factory=dict)
 
@@ -113,57 +107,49 @@ class FoolboxAttack:
             raise InputError(f"The largest perturbation of {self.name} must be positive and finite, not {self.eps}.")
 
     @property
-    def norm(self) -> str:
-        """What ε is measured in: `l0`, `l1` or `l2`."""
-        return FOOLBOX[self.name].norm
-
-    def size(self, delta: Tensor) -> Tensor:
-        """The norm of each perturbation of `delta`, `(B, ch, H, W)`; shape `(B,)`."""
-        sizes: Tensor = _DISTANCES[self.norm](torch.zeros_like(delta), delta)
-        return sizes
+    def title(self) -> str:
+        return f"Foolbox's {self.name}"
 
     @property
     def stream(self) -> str:
-        """What the seeds of blocks are drawn for: the attack, whatever its budget."""
+        """The attack, whatever its budget."""
         return f"Foolbox {self.name}"
 
-    def __call__(self, model: nn.Module, x: Tensor, labels: Tensor, seed: int) -> Mapping[str, Tensor]:
-        """Who of a block is still right after the attack, `{"robust": (B,) bool}`; see `run`."""
-        return {"robust": self.run(model, x, labels, seed).robust}
+    @property
+    def threat(self) -> FoolboxBall:
+        return FoolboxBall(FOOLBOX[self.name].norm, self.eps)
 
-    def run(self, model: nn.Module, x: Tensor, labels: Tensor, seed: int) -> Outcome:
-        """Attacks one block (see `attack_block`, which tells what is asked of the model and what is checked).
+    def make(self) -> Any:  # noqa: ANN401
+        """Foolbox's attack; those that could measure in any norm are given theirs."""
+        attack = _ATTACKS[self.name]
+        flexible = issubclass(attack, _attacks.base.FlexibleDistanceMinimizationAttack)
+        return attack(**self.options, **({"distance": _DISTANCES[self.threat.norm]} if flexible else {}))
 
-        Args:
-            model: `(B, ch, H, W)` to logits `(B, C)`, deterministic and in evaluation mode.
-            x: images `(B, ch, H, W)` in [0, 1], on the model's device.
-            labels: `(B,)` int64.
-            seed: of Python's, NumPy's and torch's generators, below 2³².
-        """
+    def parts(self, model: nn.Module, x: Tensor, num_classes: int, seed: int) -> Mapping[str, Perturb]:
+        """The attack alone; the seed is of Python's, NumPy's and torch's generators."""
 
-        def perturb(images: Tensor, true: Tensor) -> Tensor:
+        def perturb(images: Tensor, labels: Tensor) -> Tensor:
             random.seed(seed)
             np.random.seed(seed)
             torch.manual_seed(seed)
-            return self._within(images, self._smallest(model, images, true))
+            return self._within(images, self._smallest(model, images, labels))
 
-        return attack_block(f"Foolbox's {self.name}", model, x, labels, perturb, self.size, self.eps)
+        return {self.name: perturb}
 
     def _smallest(self, model: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
         """The nearest adversarial examples that the attack finds, of any size, in [0, 1]."""
         wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device=x.device)
-        attack = FOOLBOX[self.name].make(self.options)
         with warnings.catch_warnings():
-            # What the blended noise lacks is told by the outcome: the example stays robust.
+            # Where the blended noise draws no suitable input, the outcome shows it: the example stays robust.
             warnings.filterwarnings("ignore", ".* failed to draw sufficient random inputs", UserWarning)
-            found: Tensor = attack(wrapped, x, labels, epsilons=None)[0]
+            found: Tensor = self.make()(wrapped, x, labels, epsilons=None)[0]
         return found.clamp(0, 1)  # a blend of two images may round to a little more than 1
 
     def _within(self, x: Tensor, found: Tensor) -> Tensor:
         """What was found where it is within ε; elsewhere shortened to ε, or in L0 given up."""
-        sizes = self.size(found - x)
+        sizes = self.threat.size(found - x)
         outside = (sizes > self.eps).reshape(-1, 1, 1, 1)
-        if self.norm == "l0":
+        if self.threat.norm == "l0":
             return torch.where(outside, x, found)
         shortened = x + (self.eps / sizes.clamp_min(self.eps)).reshape(-1, 1, 1, 1) * (found - x)
         return torch.where(outside, shortened.clamp(0, 1), found)

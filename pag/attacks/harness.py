@@ -1,13 +1,14 @@
-"""What an attack did to one block of examples, and what every outcome must satisfy before it is believed.
+"""What attacks did to one block of examples, and what every outcome must satisfy before it is believed.
 
-An attack is given a deterministic model in evaluation mode, and only the examples that the model gets right. What it returns
-must lie within ε and within the pixels' range, and the model's predictions on it decide who is robust.
+Attacks are given a deterministic model in evaluation mode. They run one after another, each on the examples that withstood those
+before it. What they return must lie within ε and within the pixels' range, and the model's predictions on it decide who is robust.
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,81 +16,110 @@ from torch import Tensor, nn
 
 from pag.base.errors import InputError
 
-__all__ = [
-    "ROUNDING",
-    "Outcome",
-    "attack_block",
-    "check_perturbed",
-    "check_pixels",
-    "checked_logits",
-    "parameters_frozen",
-    "random_state_kept",
-]
+__all__ = ["Ball", "BlockAttack", "Outcome", "Perturb", "attack_block"]
 
 ROUNDING = 1e-4  # of logits and sizes, relative; float32 in batches of other sizes
+
+Perturb = Callable[[Tensor, Tensor], Tensor]
+"""An attack as a function: images `(B, ch, H, W)` and their labels `(B,)` to perturbed images; where it fails, unchanged ones."""
+
+
+class Ball(Protocol):
+    """The perturbations that count: those of at most ε in some norm."""
+
+    @property
+    def norm(self) -> str:
+        """What ε is measured in."""
+
+    @property
+    def eps(self) -> float:
+        """ε > 0."""
+
+    def size(self, delta: Tensor) -> Tensor:
+        """The norm of each perturbation of `delta`, `(B, ch, H, W)`; shape `(B,)`."""
+
+
+class BlockAttack(Protocol):
+    """One attack or several within one ball: a picklable value whose `repr` contains everything that its outcome depends on."""
+
+    @property
+    def title(self) -> str:
+        """Its name in messages."""
+
+    @property
+    def stream(self) -> str:
+        """Names the random stream that the seeds of blocks are drawn from; attacks of the same stream start alike."""
+
+    @property
+    def threat(self) -> Ball:
+        """What it may do."""
+
+    def parts(self, model: nn.Module, x: Tensor, num_classes: int, seed: int) -> Mapping[str, Perturb]:
+        """Its attacks on a block `x` by name, in the order to run; InputError where they cannot work on such a block."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one attack did to B examples.
+    """What attacks did to B examples.
 
     Attributes:
         clean: `(B,)` bool, whether the model is right without an attack.
-        robust: `(B,)` bool, whether it is still right after it.
+        robust: for each attack, in order, `(B,)` bool: whether the model is still right after it and those before it.
         x_adv: `(B, ch, H, W)` float32: the adversarial example where one was found, the image itself elsewhere.
     """
 
     clean: Tensor
-    robust: Tensor
+    robust: Mapping[str, Tensor]
     x_adv: Tensor
 
 
-def attack_block(
-    attacker: str,
-    model: nn.Module,
-    x: Tensor,
-    labels: Tensor,
-    perturb: Callable[[Tensor, Tensor], Tensor],
-    size: Callable[[Tensor], Tensor],
-    eps: float,
-) -> Outcome:
-    """Attacks the examples of a block that the model gets right, in a single batch, and checks what comes of it.
+def attack_block(attack: BlockAttack, model: nn.Module, x: Tensor, labels: Tensor, seed: int) -> Outcome:
+    """Attacks the examples of a block that the model gets right, in a single batch, and checks the outcome.
 
     The global random states of Python, NumPy and torch, and the gradients and `requires_grad` of the parameters, are left as
     they were.
 
     Args:
-        attacker: its name, for messages.
+        attack: what is run.
         model: `(B, ch, H, W)` to logits `(B, C)`, deterministic and in evaluation mode.
         x: images `(B, ch, H, W)` in [0, 1], on the model's device.
         labels: `(B,)` int64.
-        perturb: the attack, from examples and labels to perturbed examples; it fails on an example that it does not change.
-        size: of perturbations `(B, ch, H, W)`, `(B,)`.
-        eps: the size allowed.
+        seed: of everything that the attack draws, in [0, 2³²).
 
     Raises:
-        InputError: a pixel is outside [0, 1].
-        RuntimeError: the model is in training mode, random or without finite logits, or the outcome fails a check.
+        InputError: a pixel is outside [0, 1], or the attack cannot work on such images or so few classes.
+        RuntimeError: the model is in training mode, random or without finite logits, or the outcome fails a check (perturbation
+            outside the ball or outside [0, 1], or flags that the model's predictions on `x_adv` contradict).
     """
     x = x.detach().float()
-    check_pixels(attacker, x)
-    with random_state_kept(x.device), parameters_frozen(model):
-        with torch.no_grad():
-            clean = checked_logits(attacker, model, x).argmax(dim=1) == labels
-        rows = clean.nonzero().flatten()
-        x_adv, robust = x.clone(), clean.clone()
-        if len(rows) > 0:
-            found = perturb(x[rows], labels[rows]).detach()
-            with torch.no_grad():
-                fooled = model(found).argmax(dim=1) != labels[rows]
-            x_adv[rows[fooled]] = found[fooled]
-            robust[rows[fooled]] = False
-        with torch.no_grad():
-            check_perturbed(attacker, model, x_adv, labels, robust, size(x_adv - x), eps)
-    return Outcome(clean, robust, x_adv)
+    _check_pixels(attack.title, x)
+    with _random_state_kept(x.device), _parameters_frozen(model):
+        logits = _checked_logits(attack.title, model, x)
+        clean = robust = logits.argmax(dim=1) == labels
+        x_adv, robust_after = x.clone(), {}
+        for name, perturb in attack.parts(model, x, logits.shape[1], seed).items():
+            robust = _withstood(model, perturb, x, labels, robust, x_adv)
+            robust_after[name] = robust
+        _check_outcome(attack, model, x, labels, robust, x_adv)
+    return Outcome(clean, robust_after, x_adv)
 
 
-def checked_logits(attacker: str, model: nn.Module, x: Tensor) -> Tensor:
+def _withstood(model: nn.Module, perturb: Perturb, x: Tensor, labels: Tensor, robust: Tensor, x_adv: Tensor) -> Tensor:
+    """Attacks the examples that are still robust; writes what it finds into `x_adv` and returns who is robust afterwards."""
+    rows = robust.nonzero().flatten()
+    if len(rows) == 0:
+        return robust
+    found = perturb(x[rows], labels[rows]).detach()
+    with torch.no_grad():
+        fooled = model(found).argmax(dim=1) != labels[rows]
+    x_adv[rows[fooled]] = found[fooled]
+    robust = robust.clone()
+    robust[rows[fooled]] = False
+    return robust
+
+
+@torch.no_grad()
+def _checked_logits(attacker: str, model: nn.Module, x: Tensor) -> Tensor:
     """The logits of `x`.
 
     Raises:
@@ -105,35 +135,26 @@ def checked_logits(attacker: str, model: nn.Module, x: Tensor) -> Tensor:
     return logits
 
 
-def check_pixels(attacker: str, x: Tensor) -> None:
+def _check_pixels(attacker: str, x: Tensor) -> None:
     """Raises InputError where a pixel is outside [0, 1]."""
     if x.min() < 0 or x.max() > 1:
         raise InputError(f"{attacker} needs pixels in [0, 1]; these go from {float(x.min())} to {float(x.max())}.")
 
 
-def check_perturbed(
-    attacker: str, model: nn.Module, x_adv: Tensor, labels: Tensor, robust: Tensor, sizes: Tensor, eps: float
+@torch.no_grad()
+def _check_outcome(
+    attack: BlockAttack, model: nn.Module, x: Tensor, labels: Tensor, robust: Tensor, x_adv: Tensor
 ) -> None:
-    """Raises RuntimeError where an outcome contradicts ε, the pixels' range or the model.
-
-    Args:
-        attacker: its name.
-        model: as the attack saw it.
-        x_adv: `(B, ch, H, W)`, as in `Outcome`.
-        labels: `(B,)`.
-        robust: `(B,)` bool, as in `Outcome`.
-        sizes: of the perturbations, `(B,)`.
-        eps: the size allowed.
-    """
-    largest = float(sizes.max())
+    """Raises RuntimeError where `robust` and `x_adv`, as in `Outcome`, contradict ε, the pixels' range or the model."""
+    largest, eps = float(attack.threat.size(x_adv - x).max()), attack.threat.eps
     if not largest <= eps * (1 + ROUNDING):
-        raise RuntimeError(f"{attacker} left its ball: a perturbation of size {largest}, and eps is {eps}.")
+        raise RuntimeError(f"{attack.title} left its ball: a perturbation of size {largest}, and eps is {eps}.")
     if not (x_adv.min() >= 0 and x_adv.max() <= 1):
-        raise RuntimeError(f"{attacker} left the pixels' range [0, 1].")
+        raise RuntimeError(f"{attack.title} left the pixels' range [0, 1].")
     logits = model(x_adv)
     margin = torch.where(robust, _margin(logits, labels), -_margin(logits, labels))
     if not (margin >= -ROUNDING * logits.abs().amax(dim=1)).all():
-        raise RuntimeError(f"The model's predictions on the adversarial examples contradict {attacker}'s flags.")
+        raise RuntimeError(f"The model's predictions on the adversarial examples contradict {attack.title}'s flags.")
 
 
 def _margin(logits: Tensor, labels: Tensor) -> Tensor:
@@ -143,7 +164,7 @@ def _margin(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @contextmanager
-def random_state_kept(device: torch.device) -> Iterator[None]:
+def _random_state_kept(device: torch.device) -> Iterator[None]:
     """Attack libraries seed and draw from the global generators; here those get their states back."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
@@ -155,7 +176,7 @@ def random_state_kept(device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def parameters_frozen(model: nn.Module) -> Iterator[None]:
+def _parameters_frozen(model: nn.Module) -> Iterator[None]:
     """Attack libraries call `backward`, which would add to the gradients of parameters."""
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in trainable:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
 
-__all__ = ["PGD", "Loss", "RestartedPGD"]
+__all__ = ["PGD", "Loss", "step_size"]
 
 Loss = Literal["cross_entropy", "margin", "kl"]
 
@@ -116,41 +116,9 @@ class PGD:
         return x_adv if self.bounds is None else x_adv.clamp(*self.bounds)
 
 
-@dataclass(frozen=True)
-class RestartedPGD:
-    """The worst case over several random starts: of each example the first adversarial one that is found.
-
-    Attributes:
-        attack: run from every start.
-        restarts: how many starts, at least 1; the starts of fewer are the first of those of more.
-
-    Raises:
-        InputError: there is no start, or all starts would be the same.
-    """
-
-    attack: PGD
-    restarts: int
-
-    def __post_init__(self) -> None:
-        if self.restarts < 1:
-            raise InputError(f"PGD needs at least one start, not {self.restarts}.")
-        if self.restarts > 1 and not self.attack.random_start:
-            raise InputError(f"{self.restarts} starts of PGD are the same one unless they are random.")
-
-    def __call__(self, model: nn.Module, x: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """As `PGD`; an example that withstands every start comes back as the last one left it."""
-        x_adv = self.attack(model, x, labels, generator)
-        for _ in range(self.restarts - 1):
-            rows = self._withstood(model, x_adv, labels).nonzero().flatten()
-            if len(rows) == 0:
-                break
-            x_adv = x_adv.index_copy(0, rows, self.attack(model, x[rows], labels[rows], generator))
-        return x_adv
-
-    @torch.no_grad()
-    def _withstood(self, model: nn.Module, x_adv: Tensor, labels: Tensor) -> Tensor:
-        as_labelled: Tensor = model(x_adv).argmax(dim=1) == labels
-        return ~as_labelled if self.attack.targeted else as_labelled
+def step_size(relative_step: float, eps: float, steps: int) -> float:
+    """α of a relative step: in units of ε / steps, so that 1 reaches the ball's surface from its centre."""
+    return relative_step * eps / steps
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

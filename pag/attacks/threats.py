@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pag.base.errors import InputError
+from pag.base.vocabulary import NormName
 
 __all__ = ["L2", "NORMS", "Linf", "Norm", "Threat"]
 
@@ -89,7 +90,7 @@ class Linf(Norm):
         return delta.clamp(-eps, eps)
 
 
-NORMS: Mapping[str, Norm] = {"l2": L2(), "linf": Linf()}
+NORMS: Mapping[NormName, Norm] = {"l2": L2(), "linf": Linf()}
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Threat:
         InputError: the norm is unknown, or ε is not a positive, finite number.
     """
 
-    norm: str
+    norm: NormName
     eps: float
 
     def __post_init__(self) -> None:

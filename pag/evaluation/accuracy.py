@@ -1,36 +1,20 @@
 """Clean and robust accuracy over a test set (section 5.2, appendix D), each with its confidence interval.
 
-Robust accuracy under AutoAttack, under PGD with restarts, and under attacks of Foolbox; all of them block by block
-(`pag/blocks.py`).
+Robust accuracy is measured block by block (`pag.evaluation.blocks`), under any attacks: AutoAttack, PGD with restarts, Foolbox's.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from pag.attacks.autoattack import STANDARD, run_block
-from pag.attacks.harness import attack_block
-from pag.attacks.pgd import RestartedPGD
-from pag.attacks.threats import Threat
-from pag.evaluation.blocks import BlockAttack, attack_in_blocks
+from pag.attacks.harness import BlockAttack
+from pag.evaluation.blocks import Blocks, attack_in_blocks
 from pag.evaluation.intervals import Estimate, Flags, normal_quantile, proportion
+from pag.evaluation.metrics import Attacked, AutoAttacked
 
-if TYPE_CHECKING:
-    from pag.attacks.foolbox import FoolboxAttack  # else it would cost every process half a second to import Foolbox
-
-__all__ = [
-    "AttackOutcome",
-    "ThreatOutcome",
-    "clean_accuracy",
-    "evaluate_autoattack",
-    "evaluate_foolbox",
-    "evaluate_pgd",
-    "predictions",
-]
+__all__ = ["Robustness", "evaluate", "predictions"]
 
 
 def predictions(model: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
@@ -41,189 +25,67 @@ def predictions(model: nn.Module, images: Tensor, batch_size: int = 256) -> Tens
     return torch.cat(parts)
 
 
-def clean_accuracy(
-    model: nn.Module, images: Tensor, labels: Tensor, batch_size: int = 256, confidence: float = 0.95
-) -> Estimate:
-    """The accuracy without an attack on `images`, `(N, *)`, with `labels`, `(N,)`."""
-    return proportion(predictions(model, images, batch_size) == labels.cpu(), confidence)
-
-
 @dataclass(frozen=True)
-class AttackOutcome:
-    """One attack's outcome on N examples.
+class Robustness:
+    """The outcome of an attack on N examples.
 
     Attributes:
         norm: what ε is measured in.
         eps: the largest perturbation that counts.
-        robust: `(N,)` bool, right after the attack.
+        clean: `(N,)` bool, right without an attack.
+        robust: for each part of the attack, in order, `(N,)` bool: still right after it and those before it.
         confidence: of the interval.
     """
 
     norm: str
     eps: float
-    robust: Flags
-    confidence: float = 0.95
-
-    @property
-    def robust_accuracy(self) -> Estimate:
-        """The share that withstood the attack."""
-        return proportion(self.robust, self.confidence)
-
-    def as_dict(self) -> dict[str, object]:
-        """The form it has in `metrics.json`: `{norm, eps, value, interval, n}`."""
-        return {"norm": self.norm, "eps": self.eps, **self.robust_accuracy.as_dict()}
-
-
-@dataclass(frozen=True)
-class ThreatOutcome:
-    """AutoAttack's outcome on N examples under one threat.
-
-    Attributes:
-        threat: norm and ε.
-        clean: `(N,)` bool, right without an attack.
-        robust: for each attack, in order, `(N,)` bool: still right after it and those before it.
-        confidence: of the interval.
-    """
-
-    threat: Threat
     clean: Flags
     robust: Mapping[str, Flags]
     confidence: float = 0.95
 
     @property
-    def robust_accuracy(self) -> Estimate:
-        """The share that withstood every attack."""
-        return proportion(list(self.robust.values())[-1], self.confidence)
+    def withstood(self) -> Flags:
+        """`(N,)` bool, right after every part of the attack."""
+        return list(self.robust.values())[-1]
 
     @property
-    def attacks(self) -> dict[str, float]:
-        """The accuracy that is left after each attack."""
-        return {name: float(flags.mean()) for name, flags in self.robust.items()}
+    def accuracy(self) -> Estimate:
+        """The robust accuracy: the share that withstood the attack."""
+        return proportion(self.withstood, self.confidence)
 
-    def as_dict(self) -> dict[str, object]:
-        """The form it has in `metrics.json`: `{norm, eps, value, interval, n, attacks}`."""
-        where = {"norm": self.threat.norm, "eps": self.threat.eps}
-        return {**where, **self.robust_accuracy.as_dict(), "attacks": self.attacks}
+    def measured(self) -> Attacked:
+        """The form it has in `metrics.json`."""
+        return Attacked(norm=self.norm, eps=self.eps, **dict(self.accuracy))
 
-
-@dataclass(frozen=True)
-class _AutoAttack:
-    """AutoAttack on one block."""
-
-    threat: Threat
-    attacks: tuple[str, ...]
-
-    @property
-    def stream(self) -> str:
-        return f"AutoAttack {self.threat.norm} {self.threat.eps!r}"
-
-    def __call__(self, model: nn.Module, x: Tensor, labels: Tensor, seed: int) -> Mapping[str, Tensor]:
-        outcome = run_block(model, x, labels, self.threat, seed, self.attacks)
-        return {"clean": outcome.clean, **outcome.robust}
+    def measured_by_part(self) -> AutoAttacked:
+        """The form that AutoAttack has there, with the accuracy that is left after each part."""
+        attacks = {name: float(flags.mean()) for name, flags in self.robust.items()}
+        return AutoAttacked(attacks=attacks, **dict(self.measured()))
 
 
-@dataclass(frozen=True)
-class _PGD:
-    """PGD with restarts on one block; more restarts begin with those of fewer, since they have the same stream."""
-
-    attack: RestartedPGD
-
-    @property
-    def stream(self) -> str:
-        threat = self.attack.attack.threat
-        return f"PGD {threat.norm} {threat.eps!r}"
-
-    def __call__(self, model: nn.Module, x: Tensor, labels: Tensor, seed: int) -> Mapping[str, Tensor]:
-        threat, generator = self.attack.attack.threat, torch.Generator().manual_seed(seed)
-
-        def perturb(images: Tensor, true: Tensor) -> Tensor:
-            return self.attack(model, images, true, generator)
-
-        return {"robust": attack_block("PGD", model, x, labels, perturb, threat.size, threat.eps).robust}
-
-
-def evaluate_autoattack(
+def evaluate(
     model_loader: Callable[[], nn.Module],
     images: Tensor,
     labels: Tensor,
-    threats: Mapping[str, Threat],
-    block_size: int,
-    seed: int,
-    workers: int,
-    kept: Path | None,
+    attacks: Mapping[str, BlockAttack],
+    blocks: Blocks,
     *,
-    attacks: Sequence[str] = STANDARD,
     confidence: float = 0.95,
-    description: str = "AutoAttack",
-) -> dict[str, ThreatOutcome]:
-    """Robust accuracy under AutoAttack (section 5.2); arguments and errors as of `attack_in_blocks`.
+    description: str = "attacks",
+) -> dict[str, Robustness]:
+    """Robust accuracy under each attack on its own; arguments and errors as of `attack_in_blocks`.
 
     Args:
-        threats: by name, at least one; what a block draws depends on the threat's values, not on its name.
-        attacks: see `run_block`.
+        attacks: by any name, at least one; what a block draws depends on the attack, not on the name.
         confidence: of the intervals.
 
     Returns:
-        The outcome of each threat, in the order of `threats`.
+        The outcome of each attack, in the order of `attacks`.
     """
-    normal_quantile(confidence)  # an impossible one is told before the work
-    blocks = {name: _AutoAttack(threat, tuple(attacks)) for name, threat in threats.items()}
-    flags = attack_in_blocks(model_loader, images, labels, blocks, block_size, seed, workers, kept, description)
-    return {name: ThreatOutcome(threats[name], of.pop("clean"), of, confidence) for name, of in flags.items()}
-
-
-def evaluate_pgd(
-    model_loader: Callable[[], nn.Module],
-    images: Tensor,
-    labels: Tensor,
-    attacks: Mapping[str, RestartedPGD],
-    block_size: int,
-    seed: int,
-    workers: int,
-    kept: Path | None,
-    *,
-    confidence: float = 0.95,
-    description: str = "PGD",
-) -> dict[str, AttackOutcome]:
-    """Robust accuracy under PGD with restarts; arguments and errors as of `attack_in_blocks`.
-
-    Args:
-        attacks: by the name of the threat, at least one.
-        confidence: of the intervals.
-
-    Returns:
-        The outcome under each threat, in the order of `attacks`.
-    """
-    normal_quantile(confidence)
-    blocks: dict[str, BlockAttack] = {name: _PGD(attack) for name, attack in attacks.items()}
-    flags = attack_in_blocks(model_loader, images, labels, blocks, block_size, seed, workers, kept, description)
-    threats = {name: attack.attack.threat for name, attack in attacks.items()}
-    return {name: AttackOutcome(t.norm, t.eps, flags[name]["robust"], confidence) for name, t in threats.items()}
-
-
-def evaluate_foolbox(
-    model_loader: Callable[[], nn.Module],
-    images: Tensor,
-    labels: Tensor,
-    attacks: "Sequence[FoolboxAttack]",
-    block_size: int,
-    seed: int,
-    workers: int,
-    kept: Path | None,
-    *,
-    confidence: float = 0.95,
-    description: str = "Foolbox",
-) -> dict[str, AttackOutcome]:
-    """Robust accuracy under attacks of Foolbox, each on its own (appendix D); arguments and errors as of `attack_in_blocks`.
-
-    Args:
-        attacks: at least one, each name once.
-        confidence: of the intervals.
-
-    Returns:
-        The outcome of each attack by its name, in the order of `attacks`.
-    """
-    normal_quantile(confidence)
-    blocks: dict[str, BlockAttack] = {attack.name: attack for attack in attacks}
-    flags = attack_in_blocks(model_loader, images, labels, blocks, block_size, seed, workers, kept, description)
-    return {a.name: AttackOutcome(a.norm, a.eps, flags[a.name]["robust"], confidence) for a in attacks}
+    normal_quantile(confidence)  # fails before the work where it is out of range
+    outcomes = attack_in_blocks(model_loader, images, labels, attacks, blocks, description)
+    threats = {name: attack.threat for name, attack in attacks.items()}
+    return {
+        name: Robustness(threats[name].norm, threats[name].eps, flags.pop("clean"), flags, confidence)
+        for name, flags in outcomes.items()
+    }

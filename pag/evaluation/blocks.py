@@ -9,13 +9,13 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pag.attacks.harness import BlockAttack, attack_block
 from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.base.randomness import numpy_stream
@@ -24,18 +24,33 @@ from pag.machine.processes import run_tasks
 from pag.machine.progress import progress
 from pag.machine.ranks import barrier, deal, gather
 
-__all__ = ["BlockAttack", "attack_in_blocks"]
+__all__ = ["Blocks", "attack_in_blocks"]
 
 
-class BlockAttack(Protocol):
-    """An attack on one block: a picklable value whose `repr` tells all that its outcome depends on, but for its arguments."""
+@dataclass(frozen=True)
+class Blocks:
+    """How a set of examples is attacked.
 
-    @property
-    def stream(self) -> str:
-        """What the seeds of blocks are drawn for; attacks of the same stream start alike."""
+    Attributes:
+        size: examples that are attacked together; unlike `workers` it belongs to what is measured.
+        seed: non-negative.
+        workers: processes of each rank, each with one torch thread; with 1 the work is done in this process, with the same result.
+        kept: folder where finished blocks lie until the caller deletes it, and from which an interrupted run goes on.
+            Only blocks of the same weights, examples, attack and seed are found again; that the code is the same, too, the
+            caller sees to. None: nothing is kept.
 
-    def __call__(self, model: nn.Module, x: Tensor, labels: Tensor, seed: int) -> Mapping[str, Tensor]:
-        """Attacks a block `(B, ch, H, W)` with its labels `(B,)`; flags `(B,)` bool by name, the same names for every block."""
+    Raises:
+        InputError: a block has no example, or there is no worker.
+    """
+
+    size: int
+    seed: int
+    workers: int = 1
+    kept: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.workers < 1:
+            raise InputError(f"Blocks need at least one example and one worker, not {self.size} and {self.workers}.")
 
 
 @dataclass(frozen=True)
@@ -50,7 +65,7 @@ class _Task:
     seed: int
 
     def file_name(self, model_digest: bytes) -> str:
-        """A name that tells every input of the result apart, so that nothing else's result is ever taken for it."""
+        """A name made of every input of the result, so that no other result is ever taken for it."""
         digest = hashlib.sha256(model_digest)
         digest.update(repr((self.attack, self.seed, self.images.shape)).encode())
         digest.update(self.images.tobytes())
@@ -96,7 +111,8 @@ class _BlockWorker:
 
         def attack(task: _Task) -> Mapping[str, Flags]:
             x, labels = torch.from_numpy(task.images).to(device), torch.from_numpy(task.labels).to(device)
-            flags = task.attack(model, x, labels, task.seed)
+            outcome = attack_block(task.attack, model, x, labels, task.seed)
+            flags = {"clean": outcome.clean, **outcome.robust}
             return {name: values.cpu().numpy() for name, values in flags.items()}
 
         return attack
@@ -107,10 +123,7 @@ def attack_in_blocks(
     images: Tensor,
     labels: Tensor,
     attacks: Mapping[str, BlockAttack],
-    block_size: int,
-    seed: int,
-    workers: int,
-    kept: Path | None,
+    blocks: Blocks,
     description: str,
 ) -> dict[str, dict[str, Flags]]:
     """Runs every attack on every block; under several ranks each does its part, and all have the whole result.
@@ -120,27 +133,22 @@ def attack_in_blocks(
         images: `(N, ch, H, W)` in [0, 1].
         labels: `(N,)` int64.
         attacks: by name, at least one.
-        block_size: examples that are attacked together; unlike `workers` it belongs to what is measured.
-        seed: non-negative.
-        workers: processes of each rank, each with one torch thread; with 1 the work is done in this process, with the same result.
-        kept: folder where finished blocks lie until the caller deletes it, and from which an interrupted run goes on.
-            Only blocks of the same weights, examples, attack and seed are found again; that the code is the same, too, the
-            caller sees to.
+        blocks: their size, and how the work is done.
         description: what the progress shows.
 
     Returns:
-        For each attack, in the order of `attacks`, its flags over all examples, `(N,)`, by their names.
+        For each attack, in the order of `attacks`, flags over all examples, `(N,)`: `clean`, and one for each of its parts by name.
 
     Raises:
-        InputError: an argument is out of its range, or an attack does not fit the data.
+        InputError: there is no attack or no example, or an attack does not fit the data.
         RuntimeError: an outcome fails a check, or a worker died.
     """
-    _check_arguments(images, labels, attacks, block_size, workers)
-    tasks = _tasks(images, labels, attacks, block_size, seed)
-    store = _Kept(kept, b"" if kept is None else _model_digest(model_loader()))
+    _check_arguments(images, labels, attacks)
+    tasks = _tasks(images, labels, attacks, blocks)
+    store = _Kept(blocks.kept, b"" if blocks.kept is None else _model_digest(model_loader()))
     flags = {index: found for index, task in enumerate(tasks) if (found := store.find(task)) is not None}
     barrier()  # no rank looks for what is kept while another has gone on: all see the same rest
-    _run_rest(tasks, flags, store, model_loader, workers, description)
+    _run_rest(tasks, flags, store, _BlockWorker(model_loader), blocks.workers, description)
     every = {index: found for of_rank in gather(flags) for index, found in of_rank.items()}
     return _gathered(tasks, every, attacks)
 
@@ -149,7 +157,7 @@ def _run_rest(
     tasks: Sequence[_Task],
     flags: dict[int, Mapping[str, Flags]],
     store: _Kept,
-    model_loader: Callable[[], nn.Module],
+    worker: _BlockWorker,
     workers: int,
     description: str,
 ) -> None:
@@ -164,30 +172,26 @@ def _run_rest(
             flags[rest[position]] = result
             meter.advance(len(task.labels), lambda: f"({task.name}, block {task.index} done)")
 
-        run_tasks(_BlockWorker(model_loader), [tasks[index] for index in rest], workers, finished)
+        run_tasks(worker, [tasks[index] for index in rest], workers, finished)
 
 
-def _check_arguments(
-    images: Tensor, labels: Tensor, attacks: Mapping[str, BlockAttack], block_size: int, workers: int
-) -> None:
-    if not attacks or block_size < 1 or workers < 1:
-        raise InputError("An evaluation needs at least one threat or attack, one example to a block, and one worker.")
+def _check_arguments(images: Tensor, labels: Tensor, attacks: Mapping[str, BlockAttack]) -> None:
+    if not attacks:
+        raise InputError("An evaluation needs at least one attack.")
     if images.ndim != 4 or labels.shape != images.shape[:1] or len(labels) == 0:
         shapes = f"{tuple(images.shape)} and {tuple(labels.shape)}"
         raise InputError(f"An evaluation needs images (N, ch, H, W) with labels (N,), not {shapes}.")
 
 
-def _tasks(
-    images: Tensor, labels: Tensor, attacks: Mapping[str, BlockAttack], block_size: int, seed: int
-) -> list[_Task]:
+def _tasks(images: Tensor, labels: Tensor, attacks: Mapping[str, BlockAttack], blocks: Blocks) -> list[_Task]:
     """Attack by attack, the blocks in test-set order."""
-    blocks = list(zip(torch.split(images, block_size), torch.split(labels, block_size), strict=True))
+    parts = list(zip(torch.split(images, blocks.size), torch.split(labels, blocks.size), strict=True))
     return [
         _Task(
             name=name, index=index, attack=attack, images=x.float().cpu().numpy(), labels=y.cpu().numpy(),
-            seed=_block_seed(seed, attack, index),
+            seed=_block_seed(blocks.seed, attack, index),
         )
-        for name, attack in attacks.items() for index, (x, y) in enumerate(blocks)
+        for name, attack in attacks.items() for index, (x, y) in enumerate(parts)
     ]  # fmt: skip
 
 

@@ -1,22 +1,24 @@
 """Numbers measured on a sample, each with the confidence interval that its number of examples allows."""
 
 import math
-from dataclasses import dataclass
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from pydantic import BaseModel, ConfigDict
 
 from pag.base.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor  # numbers are read without waiting for torch
 
 __all__ = ["Estimate", "Flags", "mean_estimate", "normal_quantile", "proportion", "wilson_interval"]
 
 Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(BaseModel):
     """A number measured on a sample.
 
     Attributes:
@@ -25,13 +27,16 @@ class Estimate:
         n: examples behind it.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     value: float
     interval: tuple[float, float]
     n: int
 
-    def as_dict(self) -> dict[str, float | int | list[float]]:
-        """The form it has in `metrics.json`."""
-        return {"value": self.value, "interval": list(self.interval), "n": self.n}
+    @property
+    def triple(self) -> tuple[float, float, float]:
+        """Value, lower and upper end."""
+        return (self.value, *self.interval)
 
 
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -50,14 +55,14 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     return max(lower, 0.0), min(upper, 1.0)
 
 
-def proportion(hits: Flags | Tensor, confidence: float = 0.95) -> Estimate:
+def proportion(hits: "Flags | Tensor", confidence: float = 0.95) -> Estimate:
     """How often `hits`, `(N,)` bool, is true, with its Wilson interval."""
     n, successes = len(hits), int(hits.sum())
     interval = wilson_interval(successes, n, confidence)
-    return Estimate(successes / n, interval, n)
+    return Estimate(value=successes / n, interval=interval, n=n)
 
 
-def mean_estimate(values: NDArray[np.floating] | Tensor, confidence: float = 0.95) -> Estimate:
+def mean_estimate(values: "NDArray[np.floating] | Tensor", confidence: float = 0.95) -> Estimate:
     """The mean of `values`, `(N,)`, with the interval of the normal approximation, `mean ± z s / √N`.
 
     Raises:
@@ -68,7 +73,7 @@ def mean_estimate(values: NDArray[np.floating] | Tensor, confidence: float = 0.9
         raise InputError(f"The interval of a mean needs at least two examples, not {len(sample)}.")
     mean = float(sample.mean())
     half = normal_quantile(confidence) * float(sample.std(ddof=1)) / math.sqrt(len(sample))
-    return Estimate(mean, (mean - half, mean + half), len(sample))
+    return Estimate(value=mean, interval=(mean - half, mean + half), n=len(sample))
 
 
 def normal_quantile(confidence: float) -> float:

@@ -9,31 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pag.base.errors import InputError
 from pag.base.files import read_json, write_json
 from pag.base.vocabulary import Method
+from pag.evaluation.intervals import Estimate
 
 __all__ = ["Attacked", "AutoAttacked", "Estimate", "Metrics", "read_metrics", "write_metrics"]
-
-
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class Estimate(_Value):
-    """A fraction or a cosine measured on a sample.
-
-    Attributes:
-        value: the estimate.
-        interval: its confidence interval, lower and upper end.
-        n: examples behind it.
-    """
-
-    value: float
-    interval: tuple[float, float]
-    n: int
-
-    @property
-    def triple(self) -> tuple[float, float, float]:
-        """Value, lower and upper end."""
-        return (self.value, *self.interval)
 
 
 class Attacked(Estimate):
@@ -49,7 +27,7 @@ class AutoAttacked(Attacked):
     attacks: dict[str, float]
 
 
-class Metrics(_Value):
+class Metrics(BaseModel):
     """An evaluation on the test set.
 
     Attributes:
@@ -63,10 +41,12 @@ class Metrics(_Value):
         alignment: mean cosine with score-based gradients; None where the data set has none at its test images.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
     dataset: str
     architecture: str
     method: Method
-    lambda_: float | None = Field(alias="lambda")
+    lambda_: float | None = Field(validation_alias="lambda", serialization_alias="lambda")
     seed: int
     clean: Estimate
     autoattack: dict[str, AutoAttacked]

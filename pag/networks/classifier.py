@@ -21,7 +21,7 @@ def save_classifier(folder: Path, model: nn.Module, config: Mapping[str, Any]) -
     Args:
         folder: where to.
         model: the trained classifier.
-        config: `architecture` (options of `build`), `image_shape`, `num_classes`, and what the card tells:
+        config: `architecture` (options of `build`), `image_shape`, `num_classes`, and what the card states:
             `dataset`, `class_names`, `method` (a `Method` as JSON), `lambda`, `seed`.
     """
     save_file(
@@ -69,8 +69,11 @@ def _options(architecture: Mapping[str, Any]) -> str:
 def load_classifier(folder: Path | str) -> nn.Module:
     """Reads a classifier folder: an `nn.Module` on pixels in [0, 1], in evaluation mode, as attack libraries take it.
 
+    No code comes from the folder and nothing is unpickled. But where `config.json` has a family `package.module:ClassName`, that
+    module, which must be installed or on Python's path, is imported and the class called: read such a file before you load it.
+
     Raises:
-        InputError: a file is missing, damaged, or of another architecture.
+        InputError: a file is missing, damaged, or of another architecture, or the family cannot be imported.
     """
     folder = Path(folder)
     config = read_json(folder / "config.json")

@@ -10,9 +10,10 @@ from torch import nn
 from pag.base.errors import InputError
 from pag.base.vocabulary import Method
 from pag.data.image_store import ImageStore
+from pag.evaluation.blocks import Blocks
 from pag.networks.architectures import build
 from pag.networks.classifier import load_weights
-from stages.evaluate import FILES, write_evaluation
+from stages.evaluate import FILES, Subject, write_evaluation
 from stages.params.architectures import read_architecture
 from stages.params.evaluation import EvaluationParams
 from stages.params.reading import Params
@@ -21,7 +22,7 @@ from stages.run import stage_run
 
 __all__ = ["run"]
 
-METHOD = Method(name="checkpoint", objective="unknown", label="checkpoint").model_dump(mode="json")
+METHOD = Method(name="checkpoint", objective="unknown", label="checkpoint")
 
 
 def run(params: Params, checkpoint: Path, dataset: str, architecture: str, output: Path | None, workers: int) -> None:
@@ -45,16 +46,15 @@ def run(params: Params, checkpoint: Path, dataset: str, architecture: str, outpu
     paths, evaluation = DatasetPaths(dataset), params.dataset(dataset).read("evaluation", EvaluationParams)
     options = read_architecture(params, architecture).options
     store = ImageStore.open(paths.images)
-    loader = partial(_load, checkpoint, store.image_shape, store.num_classes, options)
-    loader()  # what does not fit is told before anything is made
+    load = partial(_load, checkpoint, store.image_shape, store.num_classes, options)
+    load()  # weights that do not fit fail before anything is made
     reference = paths.test_targets if paths.test_targets.exists() else None
     inputs = [paths.images, checkpoint, *([] if reference is None else [reference])]
-    cell = f"{dataset}-{architecture}-{checkpoint.stem}"
-    with stage_run(
-        "commands/evaluate_checkpoint", cell, values=[params.seed, evaluation, options], inputs=inputs, timed=False
-    ) as kept:
-        identity = {"dataset": dataset, "architecture": architecture, "method": METHOD, "lambda": None}
-        write_evaluation(folder, identity, loader, params, reference, workers, kept)
+    cell, values = f"{dataset}-{architecture}-{checkpoint.stem}", [params.seed, evaluation, options]
+    with stage_run("commands/evaluate_checkpoint", cell, values=values, inputs=inputs, timed=False) as kept:
+        subject = Subject(dataset, architecture, METHOD, None, load)
+        blocks = Blocks(evaluation.block_size, params.seed, workers, kept)
+        write_evaluation(folder, subject, evaluation, reference, blocks)
 
 
 def _check_output(folder: Path) -> None:

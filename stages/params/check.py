@@ -7,7 +7,7 @@ before the first stage runs, and not at the stage that it belongs to.
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from pag.base.errors import InputError
 from stages.params.architectures import ArchitectureParams
@@ -121,15 +121,18 @@ def _validated(file: ParamsFile, schema: type[S]) -> S:
 
 def _check_family(file: str, name: str, architecture: ArchitectureParams) -> None:
     """The options of a built-in family; those of one's own are known to its class alone."""
+    key = f"architectures.{name}"
+    for given in ("image_shape", "num_classes"):
+        if given in (architecture.model_extra or {}):
+            raise InputError(f"{file}: {key}.{given} is given by the data set.")
     if ":" in architecture.family:
         return
-    key = f"architectures.{name}"
     _require(architecture.family, FAMILIES, f"{file}: {key}.family", "the built-in families")
-    given = architecture.model_extra or {}
+    options = architecture.model_extra or {}
     try:
-        TypeAdapter(FAMILIES[architecture.family]).validate_python(given)
+        FAMILIES[architecture.family].model_validate(options)
     except ValidationError as error:
-        raise InputError(sentence(error, given, file, key)) from None
+        raise InputError(sentence(error, options, file, key)) from None
 
 
 def _check_grid(file: str, main: MainParams, name: str, dataset: DatasetParams) -> None:

@@ -1,19 +1,15 @@
 """Section `evaluation` of a data set: what is measured on the test set (section 5)."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from pag.attacks.foolbox_options import FOOLBOX, FoolboxName
 from pag.base.vocabulary import GradientOf, NormName
 from stages.params.section import Count, Fraction, Name, Positive, Section
 from stages.params.targets import DistilledParams
 
 __all__ = ["EvaluationParams", "FoolboxAttackParams", "PGDParams", "ReferenceParams", "TargetedParams"]
-
-FoolboxName = Literal[
-    "salt_and_pepper_noise", "binary_search_contrast_reduction", "gaussian_blur", "linear_search_blended_uniform_noise",
-    "l0_fmn", "l1_fmn", "ead",
-]  # fmt: skip
 
 
 class ReferenceParams(DistilledParams):
@@ -59,17 +55,6 @@ class FoolboxAttackParams(Section):
         return self.model_dump(exclude={"eps"}, exclude_none=True)
 
 
-_FOOLBOX_OPTIONS: dict[str, set[str]] = {
-    "salt_and_pepper_noise": {"steps"},
-    "binary_search_contrast_reduction": {"binary_search_steps"},
-    "gaussian_blur": {"steps", "max_sigma"},
-    "linear_search_blended_uniform_noise": {"directions", "steps"},
-    "l0_fmn": {"steps", "max_stepsize", "gamma"},
-    "l1_fmn": {"steps", "max_stepsize", "gamma"},
-    "ead": {"binary_search_steps", "steps", "initial_stepsize", "initial_const", "regularization"},
-}
-
-
 class FoolboxParams(Section):
     attacks: Annotated[dict[FoolboxName, FoolboxAttackParams], Field(min_length=1)]
     examples: Count | None
@@ -78,7 +63,7 @@ class FoolboxParams(Section):
     @model_validator(mode="after")
     def _options_are_of_their_attack(self) -> Self:
         for name, attack in self.attacks.items():
-            known = _FOOLBOX_OPTIONS[name]
+            known = FOOLBOX[name].options
             for option in attack.options:
                 if option not in known:
                     raise ValueError(f"attacks.{name} has no option {option!r} (it has {', '.join(sorted(known))})")

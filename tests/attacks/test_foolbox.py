@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from pag.attacks.foolbox import FOOLBOX, FoolboxAttack, foolbox
+from pag.attacks.foolbox import FoolboxAttack, foolbox
+from pag.attacks.foolbox_options import FOOLBOX
+from pag.attacks.harness import attack_block
 from pag.base.errors import InputError
 from pag.base.randomness import torch_stream
 
@@ -57,41 +59,47 @@ def smallest(model, x, norm):
 
 
 def run(name, eps, model, x, labels, seed=0):
-    return FoolboxAttack(name, eps, QUICK[name]).run(model, x, labels, seed)
+    return attack_block(FoolboxAttack(name, eps, QUICK[name]), model, x, labels, seed)
+
+
+def robust(outcome):
+    """The flags after the one attack that was run."""
+    (flags,) = outcome.robust.values()
+    return flags
 
 
 @pytest.mark.parametrize("name", FOOLBOX)
 def test_nobody_is_fooled_nearer_than_the_boundary_of_a_linear_model(name):
     model, x, labels = linear()
     attack = FoolboxAttack(name, 1.0, QUICK[name])
-    nearest = smallest(model, x, attack.norm)
+    nearest = smallest(model, x, attack.threat.norm)
     middle = float(nearest.sort().values[6])
     for eps in (0.5 * float(nearest.min()), middle, 2 * middle):
         outcome = run(name, eps, model, x, labels)
         assert outcome.clean.tolist() == [False] + [True] * 11
-        fooled = outcome.clean & ~outcome.robust
-        sizes = attack.size(outcome.x_adv - x)
+        fooled = outcome.clean & ~robust(outcome)
+        sizes = attack.threat.size(outcome.x_adv - x)
         assert (nearest[fooled] <= eps * (1 + 1e-4)).all()
         assert (sizes[fooled] >= nearest[fooled] * (1 - 1e-4)).all()
         assert (sizes <= eps * (1 + 1e-4)).all()
         assert (sizes[~fooled] == 0).all()
         assert outcome.x_adv.min() >= 0
         assert outcome.x_adv.max() <= 1
-        assert torch.equal(outcome.robust[1:], model(outcome.x_adv).argmax(1)[1:] == labels[1:])
-        assert not outcome.robust[0]
+        assert torch.equal(robust(outcome)[1:], model(outcome.x_adv).argmax(1)[1:] == labels[1:])
+        assert not robust(outcome)[0]
 
 
 @pytest.mark.parametrize(("name", "slack"), [("l0_fmn", 2.0), ("l1_fmn", 2.5), ("ead", 2.0)])
 def test_attacks_by_gradients_find_the_boundary_of_a_linear_model(name, slack):
     model, x, labels = linear()
     eps = float(slack * smallest(model, x, FOOLBOX[name].norm).max())
-    assert not run(name, eps, model, x, labels).robust.any()
+    assert not robust(run(name, eps, model, x, labels)).any()
 
 
 @pytest.mark.parametrize("name", FOOLBOX)
 def test_larger_eps_leaves_no_more_robust(name):
     model, x, labels = linear()
-    flags = [run(name, eps, model, x, labels).robust for eps in (0.02, 0.3, 1.5, 40.0)]
+    flags = [robust(run(name, eps, model, x, labels)) for eps in (0.02, 0.3, 1.5, 40.0)]
     assert all(not (after & ~before).any() for before, after in pairwise(flags))
     assert 11 >= flags[0].sum() > flags[-1].sum()
 
@@ -102,7 +110,7 @@ def test_a_constant_classifier_is_never_fooled(name):
     with torch.no_grad():
         model[1].bias[1] = 1.0
     outcome = run(name, 100.0, model, x, torch.ones(12, dtype=torch.int64))
-    assert outcome.robust.all()
+    assert robust(outcome).all()
     assert torch.equal(outcome.x_adv, x)
 
 
@@ -113,9 +121,9 @@ def test_robust_accuracy_is_foolboxs_own(name):
     x, labels = x[1:], labels[1:]
     eps = float(1.3 * smallest(model, x, FOOLBOX[name].norm).median())
     torch.manual_seed(5)
-    attack = FOOLBOX[name].make(QUICK[name])
+    attack = FoolboxAttack(name, eps, QUICK[name]).make()
     _, _, success = attack(foolbox.PyTorchModel(model, (0, 1), device="cpu"), x, labels, epsilons=eps)
-    ours = ~run(name, eps, model, x, labels, seed=5).robust
+    ours = ~robust(run(name, eps, model, x, labels, seed=5))
     assert not (success & ~ours).any()
     assert (ours & ~success).sum() <= 1
 
@@ -139,7 +147,8 @@ def test_options_reach_foolbox_and_attacks_travel_to_other_processes():
     model, x, labels = linear()
     few = FoolboxAttack("linear_search_blended_uniform_noise", 5.0, {"directions": 1, "steps": 1})
     many = FoolboxAttack("linear_search_blended_uniform_noise", 5.0, {"directions": 20, "steps": 20})
-    assert few.run(model, x, labels, 0).robust.sum() > many.run(model, x, labels, 0).robust.sum()
+    left = [robust(attack_block(attack, model, x, labels, 0)).sum() for attack in (few, many)]
+    assert left[0] > left[1]
     again = pickle.loads(pickle.dumps(many))
     assert (again, repr(again)) == (many, repr(many))
     assert repr(few) != repr(many)

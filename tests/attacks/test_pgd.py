@@ -7,7 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pag.attacks.pgd import PGD, RestartedPGD
+from pag.attacks.harness import attack_block
+from pag.attacks.pgd import PGD, step_size
+from pag.attacks.restarted_pgd import RestartedPGD
 from pag.attacks.threats import NORMS, Threat
 from pag.base.errors import InputError
 from pag.base.randomness import torch_stream
@@ -133,9 +135,9 @@ def test_divergence_without_a_random_start_or_with_a_target_is_refused():
 
 def test_impossible_numbers_are_refused():
     threat = Threat("l2", 1.0)
-    for steps, step_size, bounds in [(0, 0.1, None), (1, 0.0, None), (1, math.nan, None), (1, 0.1, (1.0, 0.0))]:
+    for steps, size, bounds in [(0, 0.1, None), (1, 0.0, None), (1, math.nan, None), (1, 0.1, (1.0, 0.0))]:
         with pytest.raises(InputError):
-            PGD(threat, steps, step_size, random_start=False, bounds=bounds)
+            PGD(threat, steps, size, random_start=False, bounds=bounds)
     with pytest.raises(InputError):
         PGD(threat, 1, 0.1, random_start=True, start_std=0.0)
 
@@ -216,3 +218,26 @@ def test_impossible_restarts_are_refused():
     for restarts in (0, 2):
         with pytest.raises(InputError, match="start"):
             RestartedPGD(attack, restarts)
+
+
+def test_restarts_on_a_block_begin_with_those_of_fewer_and_follow_the_seed():
+    model, (x, _) = network(6, 3, hidden=8).float(), examples(12, 6)
+    x = x.float()
+    with torch.no_grad():
+        model[-1].bias -= model(x).mean(dim=0)  # so that every class is predicted
+        labels = model(x).argmax(1)
+    attack = PGD(Threat("l2", 0.5), 2, 0.25, random_start=True, loss="margin")
+    few, more, other = (
+        attack_block(RestartedPGD(attack, restarts), model, x, labels, seed)
+        for restarts, seed in ((1, 3), (4, 3), (1, 4))
+    )
+    found = few.clean & ~few.robust["pgd"]
+    assert found.any()
+    assert torch.equal(few.x_adv[found], more.x_adv[found])
+    assert not torch.equal(few.x_adv, other.x_adv)
+    assert RestartedPGD(attack, 1).stream == RestartedPGD(attack, 4).stream == "PGD l2 0.5"
+
+
+def test_a_relative_step_of_one_reaches_the_surface():
+    assert step_size(1.0, 0.5, 4) * 4 == 0.5
+    assert step_size(2.5, 8 / 255, 10) == 2.5 * (8 / 255) / 10

@@ -19,7 +19,7 @@ from pag.evaluation.intervals import Estimate, mean_estimate, proportion, wilson
     ],
 )
 def test_wilson_interval_has_its_known_values(successes, n, confidence, expected):
-    assert wilson_interval(successes, n, confidence) == pytest.approx(expected, abs=5e-5)
+    assert wilson_interval(successes, n, confidence) == pytest.approx(expected, abs=5e-5)  # as printed: four digits
 
 
 def test_wilson_interval_holds_its_level():
@@ -36,10 +36,11 @@ def test_impossible_proportions_are_refused(successes, n, confidence):
 
 
 def test_estimates():
-    assert proportion(torch.tensor([True, False])) == Estimate(0.5, wilson_interval(1, 2), 2)
+    assert proportion(torch.tensor([True, False])) == Estimate(value=0.5, interval=wilson_interval(1, 2), n=2)
     assert proportion(np.ones(3, bool), 0.5).interval == wilson_interval(3, 3, 0.5)
     estimate = mean_estimate(torch.tensor([1.0, 2.0, 3.0, 4.0]))
     half = 1.959963984540054 * (5 / 3) ** 0.5 / 2
-    assert estimate.as_dict() == {"value": 2.5, "interval": pytest.approx([2.5 - half, 2.5 + half]), "n": 4}
+    assert estimate.triple == pytest.approx((2.5, 2.5 - half, 2.5 + half))
+    assert estimate.n == 4
     with pytest.raises(InputError, match="two"):
         mean_estimate(np.ones(1))

@@ -51,7 +51,8 @@ def test_any_images_and_classes(family, shape, num_classes):
     model = small(family, shape, num_classes).eval()
     x = torch.rand(2, *shape)
     assert model(x).shape == (2, num_classes)
-    torch.testing.assert_close(model(x)[:1], model(x[:1]), rtol=1e-4, atol=1e-5)
+    scale = float(model(x).detach().abs().max())
+    torch.testing.assert_close(model(x)[:1], model(x[:1]), rtol=1e-4, atol=1e-4 * scale)
 
 
 def alignment_loss(model):
@@ -70,8 +71,9 @@ def test_order_of_the_weights_in_memory_changes_nothing(family):
         model = small(family).double().eval().to(memory_format=order)
         loss = alignment_loss(model)
         results.append((loss, *torch.autograd.grad(loss, list(model.parameters()))))
+    scale = max(float(here.detach().abs().max()) for here in results[0])  # some gradients are 0 but for rounding
     for there, here in zip(*results, strict=True):
-        torch.testing.assert_close(there, here, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(there, here, rtol=1e-9, atol=1e-9 * scale)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from pag.base.errors import InputError
 from pag.data.image_store import ImageStore
+from pag.evaluation.metrics import read_metrics
 from pag.networks.architectures import build
 from pag.networks.classifier import save_classifier
 from pag.targets.gradient_store import create_gradients, write_shard
@@ -71,6 +72,7 @@ def made(params, tmp_path, monkeypatch):
 
 
 def _read(folder):
+    read_metrics(folder / "metrics.json")  # what is written can be read
     return json.loads((folder / "metrics.json").read_text(encoding="utf-8")), load_file(folder / "outcomes.safetensors")
 
 
@@ -113,10 +115,23 @@ def test_weights_from_anywhere_have_the_numbers_of_the_cell(params, made):
     folder = made / "elsewhere" / "weights-evaluation"
     metrics, outcomes = _read(folder)
     of_cell, outcomes_of_cell = _read(CELL.evaluation)
-    assert metrics == of_cell | {"method": "checkpoint"}
+    method = metrics.pop("method")
+    assert (method["name"], method["objective"]) == ("checkpoint", "unknown")
+    assert of_cell.pop("method") == {"name": "vanilla", "objective": "cross_entropy", "source": None, "kind": None,
+                                     "relative_to": None, "label": "Vanilla"}  # fmt: skip
+    assert metrics == of_cell
     assert all(torch.equal(outcomes[name], outcomes_of_cell[name]) for name in outcomes_of_cell)
     assert sorted(path.name for path in folder.iterdir()) == sorted(evaluate.FILES)
     assert (TIMES.read_text(encoding="utf-8"), sorted(Path("data").rglob("*"))) == (times, data)
+
+
+def test_a_classifier_of_an_unknown_method_is_refused(params, made):
+    file = CELL.classifier / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    for method in ("vanilla", {"name": "vanilla"}, None):
+        file.write_text(json.dumps(config | {"method": method}), encoding="utf-8")
+        with pytest.raises(InputError, match=r"config\.json does not say by which method"):
+            evaluate.run(params, CELL, 1)
 
 
 def test_reference_that_is_missing_is_told_before_the_attacks(params, made, monkeypatch):
@@ -131,7 +146,6 @@ def test_alignment_is_left_out_where_there_is_no_reference(params, made):
     evaluate_checkpoint.run(params, CELL.classifier / "model.safetensors", "digits", "resnet8", made / "there", 1)
     metrics, outcomes = _read(made / "there")
     assert metrics["alignment"] is None
-    assert "no score-based gradients" in metrics["note"]
     assert "alignment" not in outcomes
     with pytest.raises(InputError, match="test_targets"):
         evaluate.run(params, CELL, 1)
