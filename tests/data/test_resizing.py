@@ -5,12 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from artifacts import write_ten_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pag.data.datasets import Dataset, LabelledImages
-from pag.data.image_store import write_images
 from pag.data.resizing import resize
 from pag.targets.kinds import open_targets
 from stages import score_targets, train_diffusion
@@ -49,13 +48,6 @@ def test_agrees_with_pillow(size, new_size):
     )
 
 
-def _write_store(paths, side):
-    rng = np.random.default_rng(0)
-    part = LabelledImages(rng.integers(0, 256, (10, side, side, 1), dtype=np.uint8), np.arange(10))
-    paths.root.mkdir(parents=True)
-    write_images(paths.images, Dataset("made up", part, part, tuple("0123456789"), "made up"), np.arange(10) < 3)
-
-
 def test_diffusion_stages_work_at_the_size_that_is_asked_for(tmp_path, monkeypatch):
     network = {
         "base_channels": 32,
@@ -70,7 +62,7 @@ def test_diffusion_stages_work_at_the_size_that_is_asked_for(tmp_path, monkeypat
     params = Params(overrides=[*overrides, "params/digits.yaml:figures.timesteps=[500]"])
     monkeypatch.chdir(tmp_path)
     paths = DatasetPaths("digits")
-    _write_store(paths, 12)
+    write_ten_images(paths, 12)
     train_diffusion.run(params, "digits")
     assert json.loads((paths.diffusion / "config.json").read_text())["image_shape"] == [1, 8, 8]
     score_targets.run(params, "digits", "train")

@@ -16,7 +16,15 @@ from stages.params.grid import read_grid, read_lambda
 from stages.params.methods import describe
 from stages.paths import TIMES, TOY, DatasetPaths, grid_cells, sweep_cells
 
-__all__ = ["CLASSES", "METHODS", "evaluation_metrics", "with_other_attacks", "write_all", "write_cell"]
+__all__ = [
+    "CLASSES",
+    "METHODS",
+    "evaluation_metrics",
+    "with_other_attacks",
+    "write_all",
+    "write_cell",
+    "write_ten_images",
+]
 
 CLASSES, SIDE, INPUTS = 4, 8, 2
 ATTACKS = ("apgd-ce", "apgd-t", "fab-t", "square")
@@ -187,3 +195,11 @@ def write_all(params, dataset, architecture, *, channels=1, class_names=("0", "1
     _write_toy(rng)
     times = [("prepare@digits", 1.0), ("train@<b>", 2.5), ("prepare@digits", 3.0)]
     TIMES.write_text("".join(json.dumps({"stage": s, "seconds": t}) + "\n" for s, t in times), encoding="utf-8")
+
+
+def write_ten_images(paths, side):
+    """An image store of a class an image, three of the ten for validation."""
+    rng = np.random.default_rng(0)
+    part = LabelledImages(rng.integers(0, 256, (10, side, side, 1), dtype=np.uint8), np.arange(10))
+    paths.root.mkdir(parents=True)
+    write_images(paths.images, Dataset("made up", part, part, tuple("0123456789"), "made up"), np.arange(10) < 3)

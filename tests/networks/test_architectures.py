@@ -10,6 +10,7 @@ from pag.networks.architectures import build
 from pag.networks.classifier import load_weights
 from pag.training.network import EagerNetwork
 from pag.training.objectives import Alignment, Batch
+from stages.params.architectures import read_architecture
 from stages.params.reading import Params
 
 NAMES = {
@@ -35,7 +36,7 @@ def small(family, shape=(1, 32, 32), num_classes=3, **changes):
 @pytest.mark.parametrize("name", NAMES)
 def test_golden(name):
     golden = GOLDEN[name]
-    options = Params().architecture(NAMES[name]).model_dump()
+    options = read_architecture(Params(), NAMES[name]).options
     with torch.device("meta"):
         network = build(image_shape=(3, 32, 32), num_classes=10, **options).network
     network = fill(network.to_empty(device="cpu"))
@@ -117,7 +118,7 @@ def test_unused_block_is_left_alone_by_training():
 def test_networks_of_the_digits_are_drawn_in_the_order_of_their_names():
     """A seed's network is the same wherever it is drawn: stem, blocks (shortcut last), linear layer, nothing in between."""
     torch.manual_seed(0)
-    model = build(image_shape=(1, 8, 8), num_classes=10, **Params().architecture("resnet8").model_dump())
+    model = build(image_shape=(1, 8, 8), num_classes=10, **read_architecture(Params(), "resnet8").options)
     after = torch.rand(1)
     torch.manual_seed(0)
     stem = [nn.Conv2d(1, 16, 3), nn.Conv2d(16, 16, 3), nn.Conv2d(16, 16, 3)]
@@ -178,12 +179,13 @@ def test_normalisation_is_a_parameter():
 
 
 def test_normalisation_stands_in_the_parameters():
-    assert all("normalization" in section.model_fields_set for section in Params().architectures.values())
     key = "architectures.resnet8.normalization"
-    changed = Params(overrides=[f"{key}.mean=[0.1, 0.2, 0.3]", f"{key}.std=2.0"]).architecture("resnet8")
-    assert changed.normalization.model_dump() == {"mean": (0.1, 0.2, 0.3), "std": (2.0,)}
+    assert read_architecture(Params(), "resnet8").options["normalization"] == {"mean": [0.5], "std": [0.5]}
+    changed = read_architecture(Params(overrides=[f"{key}.mean=[0.1, 0.2, 0.3]", f"{key}.std=2.0"]), "resnet8")
+    assert changed.options["normalization"] == {"mean": [0.1, 0.2, 0.3], "std": [2.0]}
     for value in ("0.0", "[1.0, -1.0]", "[]", "half"):
         with pytest.raises(InputError, match=r"architectures\.resnet8\.normalization\.std"):
-            Params(overrides=[f"{key}.std={value}"])
+            read_architecture(Params(overrides=[f"{key}.mean=0.5", f"{key}.std={value}"]), "resnet8")
     with pytest.raises(InputError, match=r"wide_resnet34_10\.normalization\.std"):
-        Params(overrides=["architectures.wide_resnet34_10.normalization={mean: 0.0, std: 0.0}"])
+        changed = Params(overrides=["architectures.wide_resnet34_10.normalization={mean: 0.0, std: 0.0}"])
+        read_architecture(changed, "wide_resnet34_10")

@@ -19,6 +19,7 @@ from pag.targets.gradient_store import create_gradients, write_shard
 from stages import evaluate
 from stages.cli import app
 from stages.commands import evaluate_checkpoint
+from stages.params.architectures import read_architecture
 from stages.params.reading import Params
 from stages.paths import TIMES, Cell, DatasetPaths
 
@@ -44,7 +45,7 @@ def params():
 
 def _classifier(params, seed=0):
     torch.manual_seed(seed)
-    return build(image_shape=(1, 8, 8), num_classes=4, **params.architecture("resnet8").model_dump())
+    return build(image_shape=(1, 8, 8), num_classes=4, **read_architecture(params, "resnet8").options)
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def made(params, tmp_path, monkeypatch):
         "seed": 0,
         "class_names": store.class_names,
     }
-    options = {"architecture": params.architecture("resnet8").model_dump(), "image_shape": (1, 8, 8), "num_classes": 4}
+    options = {"architecture": read_architecture(params, "resnet8").options, "image_shape": (1, 8, 8), "num_classes": 4}
     save_classifier(CELL.classifier, _classifier(params), {**options, **names})
     return tmp_path
 
@@ -96,9 +97,8 @@ def test_every_attack_is_told_with_norm_and_eps_and_its_outcomes(params, made):
 
 
 def test_attacks_that_are_not_asked_for_are_not_told(params, made):
-    evaluation = params.dataset("digits").evaluation.model_copy(update={"pgd": None, "foolbox": None})
-    dataset = params.dataset("digits").model_copy(update={"evaluation": evaluation})
-    evaluate.run(params.model_copy(update={"datasets": {"digits": dataset}}), CELL, 1)
+    without = [f"params/digits.yaml:evaluation.{key}={BUDGET[key]}" for key in BUDGET if key not in ("pgd", "foolbox")]
+    evaluate.run(Params(PARAMS_FILE, without), CELL, 1)
     metrics, outcomes = _read(CELL.evaluation)
     assert not {"pgd", "foolbox"} & metrics.keys()
     assert not [name for name in outcomes if name.startswith(("pgd.", "foolbox."))]

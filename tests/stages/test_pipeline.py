@@ -159,11 +159,7 @@ def reads(project):
     for name, entry in project.lock().items():
         command = entry["cmd"].removeprefix("python -m stages ")
         assert by_command[command], command
-        merged = {
-            key: set().union(*(map(_hashable, r[key]) for r in by_command[command]))
-            for key in records[0]
-            if key != "argv"
-        }
+        merged = {k: {v for r in by_command[command] for v in _hashable(r[k])} for k in ("opened", "keys", "modules")}
         cells.append((name, entry, merged))
     return cells
 

@@ -8,7 +8,7 @@ import artifacts
 import numpy as np
 import pytest
 import torch
-from test_resizing import _write_store
+from artifacts import write_ten_images
 
 from pag.base.errors import InputError
 from pag.data.image_store import ImageStore, pixels
@@ -39,7 +39,7 @@ def _params(**target):
 def made(tmp_path, monkeypatch):
     """Images of 10 classes and a diffusion model of random weights, in a working directory."""
     monkeypatch.chdir(tmp_path)
-    _write_store(PATHS, 8)
+    write_ten_images(PATHS, 8)
     torch.manual_seed(0)
     model = DiffusionConfig((1, 8, 8), 10, UNET, "cosine", 1000, learned_variance=False).build()
     for parameter in model.network.parameters():
