@@ -11,7 +11,7 @@ repro: $(VENV)/.installed
 	@echo "Open data/report/index.html"
 
 test: $(VENV)/.installed
-	pytest
+	pytest -n auto --maxprocesses 8 --dist loadfile
 
 bench: $(VENV)/.installed
 	python benchmarks

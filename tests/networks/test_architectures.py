@@ -186,6 +186,6 @@ def test_normalisation_stands_in_the_parameters():
     for value in ("0.0", "[1.0, -1.0]", "[]", "half"):
         with pytest.raises(InputError, match=r"architectures\.resnet8\.normalization\.std"):
             read_architecture(Params(overrides=[f"{key}.mean=0.5", f"{key}.std={value}"]), "resnet8")
+    changed = Params(overrides=["architectures.wide_resnet34_10.normalization={mean: 0.0, std: 0.0}"])
     with pytest.raises(InputError, match=r"wide_resnet34_10\.normalization\.std"):
-        changed = Params(overrides=["architectures.wide_resnet34_10.normalization={mean: 0.0, std: 0.0}"])
         read_architecture(changed, "wide_resnet34_10")
