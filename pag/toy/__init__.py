@@ -1,3 +1,3 @@
-"""The two-dimensional experiment (section 5.1): its points, its networks, their training. Imports `training`, `alignment`,
-`optimization`, `machine` and `base`.
+"""The two-dimensional experiment (section 5.1): its points, its networks, their training. Imports `training`,
+`optimization` and `base`.
 """
