@@ -22,6 +22,7 @@ from pag.figures.charts import (
 from pag.figures.grids import Array, enlarged, targeted_grid, targets_by_source, targets_by_timestep
 from pag.figures.names import eps_text, norm_name, percent
 from pag.figures.style import save
+from pag.optimization.curves import read_curves
 from pag.targets.kinds import open_targets
 from stages.params.figures import FiguresParams
 from stages.params.reading import Params
@@ -34,7 +35,6 @@ from stages.reporting.results import (
     aligned_sources,
     gather,
     read_arrays,
-    read_curves,
 )
 from stages.run import stage_run
 

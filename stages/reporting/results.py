@@ -1,6 +1,5 @@
 """The results of one data set and architecture: gathered from the cells by `visualize`, read again by `report`."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from pag.base.files import read_json
 from pag.base.vocabulary import Method
 from pag.evaluation.metrics import AutoAttacked, Estimate, Metrics, read_metrics
 from pag.figures.names import threat_names
+from pag.optimization.curves import read_curves
 from stages.params.grid import read_grid
 from stages.params.methods import describe
 from stages.params.reading import Params
@@ -28,12 +28,10 @@ __all__ = [
     "aligned_sources",
     "gather",
     "read_arrays",
-    "read_curves",
     "read_gathered",
 ]
 
 RESULTS = "results.json"
-Curves = dict[str, list[float | None]]
 
 
 class CellResult(BaseModel):
@@ -53,7 +51,7 @@ class CellResult(BaseModel):
     evaluation: Metrics
     validation: dict[str, float | None]
     target_probability: float
-    curves: Curves
+    curves: dict[str, list[float | None]]
 
     @property
     def method(self) -> Method:
@@ -146,22 +144,6 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise InputError(f"{path} does not exist; run the stage that makes it.") from None
     except SafetensorError as error:
         raise InputError(f"{path} is damaged ({error}).") from None
-
-
-def read_curves(path: Path) -> Curves:
-    """The columns of a `curves.csv`, None where a field is empty.
-
-    Raises:
-        InputError: it is missing or holds something else than numbers.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return {name: [float(row[name]) if row[name] else None for row in rows] for name in (rows[0] if rows else ())}
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; run the stage that makes it.") from None
-    except (ValueError, TypeError, KeyError):
-        raise InputError(f"{path} holds something else than columns of numbers.") from None
 
 
 def _cell(cell: Cell) -> CellResult:
