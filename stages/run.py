@@ -76,7 +76,7 @@ def stage_run(
         timed: whether its time is logged: not that of work outside the pipeline.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # `use_deterministic_algorithms` would import the compiler, for seconds
     torch.set_num_threads(threads)
     started = time.monotonic()
     name = f"{Path(code).name}@{cell}" if cell else Path(code).name
