@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pag.attacks.pgd import PGD, Loss
+from pag.attacks.pgd import PGD, Loss, step_size
 from pag.attacks.threats import Threat
 from pag.base.files import write_json, written_whole
 from pag.base.randomness import torch_stream
@@ -121,8 +121,8 @@ def _validation_robustness(
     for norm, eps in attack.threats.items():
         robust = torch.ones_like(labels, dtype=torch.bool)
         for loss in LOSSES:
-            step_size = 2.5 * eps / attack.steps
-            pgd = PGD(Threat(norm, eps), attack.steps, step_size, random_start=True, loss=loss)
+            step = step_size(2.5, eps, attack.steps)
+            pgd = PGD(Threat(norm, eps), attack.steps, step, random_start=True, loss=loss)
             x_adv = pgd(model, x, labels, torch_stream(seed, f"validation {norm} {loss}"))
             with torch.no_grad():
                 robust &= model(x_adv).argmax(1) == labels
@@ -165,12 +165,20 @@ def _objective(method: MethodSections, num_classes: int, lambda_: float | None) 
 def _base(method: MethodSections) -> BaseObjective:
     """What is minimised beside the alignment, if any."""
     if isinstance(method, AdversarialParams):
-        return AdversarialTraining(PGD(Threat(method.norm, method.eps), method.steps, method.step, random_start=True))
+        return AdversarialTraining(PGD(Threat(method.norm, method.eps), method.steps, _step(method), random_start=True))
     if isinstance(method, TradesParams):
         threat, start_std = Threat(method.norm, method.eps), method.start_std
-        attack = PGD(threat, method.steps, method.step, random_start=True, loss="kl", start_std=start_std)
+        attack = PGD(threat, method.steps, _step(method), random_start=True, loss="kl", start_std=start_std)
         return Trades(attack, method.beta)
     return CrossEntropy()
+
+
+def _step(method: AdversarialParams | TradesParams) -> float:
+    """α of an attack in training, given as it is or in units of ε / steps."""
+    if method.step_size is not None:
+        return method.step_size
+    assert method.relative_step is not None
+    return step_size(method.relative_step, method.eps, method.steps)
 
 
 def _ramp(alignment: AlignmentOptions) -> Ramp | None:

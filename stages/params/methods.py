@@ -79,14 +79,6 @@ class PGDMethodParams(MethodSection):
             raise ValueError("give either relative_step, in units of eps/steps, or step_size")
         return self
 
-    @property
-    def step(self) -> float:
-        """The size of a step, in the units of ε."""
-        if self.step_size is not None:
-            return self.step_size
-        assert self.relative_step is not None
-        return self.relative_step * self.eps / self.steps
-
 
 class AdversarialParams(PGDMethodParams):
     objective: Literal["adversarial"]

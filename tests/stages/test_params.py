@@ -8,6 +8,7 @@ import yaml
 from dvc.utils.serialize import modify_yaml
 
 from pag.base.errors import InputError
+from stages import train
 from stages.params import evaluation
 from stages.params.check import check
 from stages.params.grid import read_grid, read_lambda
@@ -250,11 +251,11 @@ def test_method_trains_with_its_own_values_then_its_architectures_then_the_data_
 
 
 def test_steps_are_relative_to_eps_or_absolute():
-    assert method_section(Params(), "digits", "at_l2").step == 1.5 * 0.9 / 7
+    assert train._step(method_section(Params(), "digits", "at_l2")) == 1.5 * 0.9 / 7
     override = (
         "params/digits.yaml:methods.at_l2={objective: adversarial, norm: l2, eps: 0.9, steps: 7, step_size: 0.007}"
     )
-    assert method_section(Params(overrides=[override]), "digits", "at_l2").step == 0.007
+    assert train._step(method_section(Params(overrides=[override]), "digits", "at_l2")) == 0.007
 
 
 def test_combined_methods_are_the_last_cells_of_the_grid():
