@@ -37,6 +37,7 @@ from stages.run import stage_run
 __all__ = ["FILES", "Subject", "run", "write_evaluation"]
 
 BATCH = 256
+CLASSIFIER = ("model.safetensors", "config.json")
 FILES = ("metrics.json", "outcomes.safetensors", "targeted.safetensors")
 
 
@@ -62,7 +63,7 @@ def run(params: Params, cell: Cell, workers: int) -> None:
     """Writes `data/<dataset>/evaluations/<cell>/`: metrics, the outcome of every attack on every example, examples."""
     paths = DatasetPaths(cell.dataset)
     evaluation = params.dataset(cell.dataset).read("evaluation", EvaluationParams)
-    inputs = [paths.images, paths.test_targets, cell.classifier]
+    inputs = [paths.images, paths.test_targets, *(cell.classifier / name for name in CLASSIFIER)]
     name, values = f"{cell.dataset}-{cell.name}", [params.seed, evaluation]
     with stage_run("evaluate", name, values=values, inputs=inputs) as checkpoints:
         blocks = Blocks(evaluation.block_size, params.seed, workers, checkpoints)

@@ -60,12 +60,13 @@ def _dataset():
     return params
 
 
-def _main():
+def _main(root):
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     params["toy"] |= {"pairs": 2, "epochs": 1, "data": {"train": 60, "test": 60}}
     params["lambda"]["tiny"] = {"resnet8": LAMBDAS}
     params["architectures"]["own"] = {"family": "extensions.own:Own"}
-    return params | {"grid": GRID}
+    # absolute, since a queued experiment runs in a folder of its own
+    return params | {"grid": GRID, "data_root": str(root / "downloads")}
 
 
 def _write_pictures(root):
@@ -91,7 +92,7 @@ class Project:
                 self.root / name,
                 **({"ignore": shutil.ignore_patterns("__pycache__")} if Path(name).is_dir() else {}),
             )
-        (self.root / "params.yaml").write_text(yaml.safe_dump(_main(), sort_keys=False), encoding="utf-8")
+        (self.root / "params.yaml").write_text(yaml.safe_dump(_main(self.root), sort_keys=False), encoding="utf-8")
         (self.root / "params/tiny.yaml").write_text(yaml.safe_dump(_dataset(), sort_keys=False), encoding="utf-8")
         _write_pictures(self.root / "downloads/tiny")
         self.run("git", "init", "--quiet")
@@ -108,7 +109,8 @@ class Project:
             f"GIT_{who}_{what}": "test@pag.invalid" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
         }
         env = {**os.environ, **identity, "PATH": path, "DVC_NO_ANALYTICS": "true"}
-        env.pop("PYTHONPATH", None)
+        for name in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE"):
+            env.pop(name, None)
         if record:
             env |= {"PYTHONPATH": str(HELPERS / "recorder"), "RECORDED_READS": str(self.recorded)}
         return subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, check=False)
@@ -218,7 +220,11 @@ def test_results_are_complete_and_plausible(project):
 def test_every_file_that_a_stage_reads_is_a_dependency(project, reads):
     for name, entry, read in reads:
         known = [d["path"] for key in ("deps", "outs") for d in entry.get(key, ())]
-        known += ["downloads"] if any(path.endswith("/originals.txt") for path in known) else []  # which it stands for
+        known += (
+            ["downloads"]
+            if name.startswith("originals") or any(path.endswith("/originals.txt") for path in known)
+            else []
+        )  # which it stands for
         files = {n for n in _files(project, read["opened"]) if not n.endswith(".py")}
         code = {n for n in files if n.startswith(("pag/", "stages/"))}  # data files of the code, below
         params = {n for n in files if n == "params.yaml" or n.startswith("params/")}  # key by key, below
@@ -231,7 +237,9 @@ def test_no_dependency_is_superfluous(project, reads):
     for name, entry, read in reads:
         stage = name.partition("@")[0]
         opened.setdefault(stage, set()).update(os.path.relpath(n, project.root) for n in read["opened"])
-        wanted.setdefault(stage, set()).update(d["path"] for d in entry.get("deps", ()))
+        wanted.setdefault(stage, set()).update(
+            os.path.relpath(d["path"], project.root) if os.path.isabs(d["path"]) else d["path"] for d in entry["deps"]
+        )
     for stage, paths in wanted.items():
         # They stand for the code and for the original files, which DVC could not name itself.
         paths = {p for p in paths if not p.startswith("data/code/") and not p.endswith("/originals.txt")}
