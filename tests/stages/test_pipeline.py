@@ -239,9 +239,7 @@ def test_no_dependency_is_superfluous(project, reads):
     for name, entry, read in reads:
         stage = name.partition("@")[0]
         opened.setdefault(stage, set()).update(os.path.relpath(n, project.root) for n in read["opened"])
-        wanted.setdefault(stage, set()).update(
-            os.path.relpath(d["path"], project.root) if os.path.isabs(d["path"]) else d["path"] for d in entry["deps"]
-        )
+        wanted.setdefault(stage, set()).update(_relative(project, d["path"]) for d in entry["deps"])
     for stage, paths in wanted.items():
         # They stand for the code and for the original files, which DVC could not name itself.
         paths = {p for p in paths if not p.startswith("data/code/") and not p.endswith("/originals.txt")}
