@@ -303,7 +303,7 @@ def import_diffusion(
 
 
 def main() -> None:
-    """Entry point: bad input ends with one sentence and status 2, which one rank tells and all end with."""
+    """Entry point: bad input ends with one sentence and status 2; of several ranks one prints it, and all end so."""
     try:
         app()
     except Exception as error:

@@ -4,4 +4,4 @@ __all__ = ["InputError"]
 
 
 class InputError(ValueError):
-    """Bad input, told in one sentence that names the key or the file. The command line exits with status 2."""
+    """Bad input. The message is one sentence that names the key or the file; the command line exits with status 2."""

@@ -25,7 +25,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(days=30)  # a rank may wait for another's whole share; that one has died is told by torchrun
+PATIENCE = timedelta(days=30)  # a rank may wait for another's whole share; torchrun ends all ranks when one dies
 FAILED = "pag/failed"
 
 _store: Any = None  # the torch Store where the ranks met; set once in each process
@@ -61,7 +61,7 @@ def joined() -> Iterator[None]:
 
 
 def fails_first() -> bool:
-    """Asked by a rank that has failed: whether it is to tell of the error, since no other one has; the rest fail in its wake."""
+    """Whether this rank, which has failed, is the first to fail and so reports the error; the others fail because of it."""
     if _store is None:
         return int(os.environ.get("RANK", "0")) == 0  # before the ranks have met, all fail alike
     try:
@@ -86,7 +86,7 @@ def local_size() -> int:
 
 
 def first() -> bool:
-    """Whether this is the rank that writes and tells."""
+    """Whether this is the rank that writes outputs and reports progress."""
     return rank() == 0
 
 

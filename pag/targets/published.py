@@ -49,7 +49,7 @@ class PublishedTargets:
         """For each of our images the published row of the same image and label, `(N,)`; rows that are the same are used in turn.
 
         Raises:
-            InputError: some images are not there; the sentence tells how many.
+            InputError: some images are not there; the sentence says how many.
         """
         rows: dict[tuple[bytes, int], list[int]] = defaultdict(list)
         for row, (image, label) in enumerate(zip(self._images(), self.labels.tolist(), strict=True)):
@@ -70,7 +70,7 @@ class PublishedTargets:
         return self.tensor[rows, 1:].float()
 
     def _images(self) -> Iterator[Tensor]:
-        """The images as uint8, row by row; whether they are in [-1, 1] is told by their smallest pixel."""
+        """The images as uint8, row by row; a negative pixel means that they are in [-1, 1]."""
         blocks = range(0, len(self.tensor), BLOCK)
         smallest = min(float(self.tensor[start : start + BLOCK, 0].min()) for start in blocks)
         for start in blocks:
