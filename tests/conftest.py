@@ -8,6 +8,11 @@ settings.register_profile("pag", deadline=None)
 settings.load_profile("pag")
 
 
+def pytest_collection_modifyitems(items):
+    """The longest file first: no worker is left with it alone at the end."""
+    items.sort(key=lambda item: "pipeline" not in item.keywords)
+
+
 @pytest.fixture(autouse=True)
 def _torch_settings():
     threads = torch.get_num_threads()
