@@ -24,8 +24,6 @@ def _record(folder: Path) -> None:
             keys.add((str(arguments[0]), str(arguments[1])))
 
     def write() -> None:
-        if not sys.argv[0].endswith("stages/__main__.py"):
-            return
         modules = {str(Path(m.__file__)) for m in list(sys.modules.values()) if getattr(m, "__file__", None)}
         content = {"argv": sys.argv[1:], "opened": sorted(opened), "keys": sorted(keys), "modules": sorted(modules)}
         (folder / f"{uuid.uuid4()}.json").write_text(json.dumps(content), encoding="utf-8")
@@ -44,6 +42,6 @@ def _heard(safe_open):
     return opened
 
 
-if FOLDER:
+if FOLDER and sys.orig_argv[1:3] == ["-m", "stages"]:
     _record(Path(FOLDER))
     safetensors.safe_open = _heard(safetensors.safe_open)
