@@ -46,10 +46,8 @@ def _dataset():
     }  # fmt: skip
     params["diffusion"] |= {"steps": 3, "batch_size": 16, "samples": {"per_class": 1, "steps": 2}}
     params["targets"]["class_mean"] |= {"relative_to": "own_class"}
-    params["training"] |= {
-        "epochs": 4,
-        "batch_size": 16,
-    }  # so that no network knows one class alone, which no attack fools
+    # enough steps that no network knows one class alone, which no attack fools
+    params["training"] |= {"epochs": 4, "batch_size": 16}
     params["methods"]["at_l2_with_class_mean"] = AT_L2
     params["evaluation"] |= {
         # so large that the first attack fools every example: the later ones cost nothing
