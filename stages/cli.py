@@ -60,6 +60,7 @@ SHARED = (
     "evaluate",
     "commands.evaluate_checkpoint",
 )  # by ranks
+EXACT = ("code", "originals", "plots_page")  # whose results have no floating-point number
 LAUNCHED = "PAG_LAUNCHED"  # in the environment of what the launcher starts
 
 
@@ -78,11 +79,17 @@ def _run(
     A long stage is run by all ranks, behind `launcher` where there is one; any other by the first rank alone. Ctrl-C ends it with
     status 130.
     """
+    from pydantic import TypeAdapter
+
+    from pag.base.vocabulary import Arithmetic
+    from pag.machine.arithmetic import set_arithmetic
     from stages.params.check import check
     from stages.params.reading import Params
 
     params = Params(params_file, overrides or ())
     check(params, [] if dataset is None else [dataset])
+    if stage not in EXACT:
+        set_arithmetic(params.main.read("arithmetic", TypeAdapter(Arithmetic)))
     if stage in SHARED:
         _launch(params.main.read("launcher", str) if "launcher" in params.main.content else "")
     elif _one_of_many() and os.environ["RANK"] != "0":

@@ -1,4 +1,7 @@
-"""For all tests: one thread and no deadlines, since nothing may depend on the machine's load; and torch's settings as they were."""
+"""For all tests: one thread, no deadlines (nothing may depend on the load), and torch and the environment as they were."""
+
+import os
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -14,9 +17,10 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True)
-def _torch_settings():
+def _settings():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with patch.dict(os.environ):
+        yield
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("default")

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 __all__ = [
+    "Arithmetic",
     "Family",
     "GradientOf",
     "Method",
@@ -23,6 +24,9 @@ GradientOf = Literal["log_softmax", "logit"]
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 """How exactly networks compute (`pag.machine.precision`)."""
+
+Arithmetic = Literal["portable", "native"]
+"""Which instructions CPUs compute with (`pag.machine.arithmetic`)."""
 
 RelativeTo = Literal["image", "own_class"]
 """What a heuristic target is relative to: r_c(x) − x (section 4.1), or r_c(x) − r_y(x) (`pag.targets.heuristic_store`)."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from pag.base.errors import InputError
+from pag.base.vocabulary import Arithmetic
 from stages.params.architectures import ArchitectureParams
 from stages.params.data import DataParams
 from stages.params.diffusion import DiffusionParams
@@ -36,6 +37,7 @@ class MainParams(Section):
     seed: Seed
     data_root: Annotated[str, Field(min_length=1)]
     launcher: str = ""
+    arithmetic: Arithmetic
     grid: GridParams
     lambda_: Lambdas = Field(alias="lambda")
     architectures: dict[Name, ArchitectureParams]

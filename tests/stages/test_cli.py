@@ -1,5 +1,6 @@
 """The command line: bad input and Ctrl-C end with one sentence and their exit status, and leave nothing behind."""
 
+import os
 import subprocess
 import sys
 
@@ -30,6 +31,16 @@ def test_bad_input_is_one_sentence_with_status_2(monkeypatch, capsys):
     told = capsys.readouterr().err
     assert told.startswith("pag: params.yaml: seed: ")
     assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("stage", "portable"), [("prepare", "AVX2"), ("originals", "as it was")])
+def test_a_stage_computes_with_the_instructions_that_params_say(monkeypatch, stage, portable):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "as it was")
+    seen = []
+    monkeypatch.setattr(f"stages.{stage}.run", lambda *arguments: seen.append(os.environ["ONEDNN_MAX_CPU_ISA"]))
+    assert CliRunner().invoke(app, [stage, "--dataset", "digits"]).exit_code == 0
+    assert CliRunner().invoke(app, [stage, "--dataset", "digits", "--set", "arithmetic=native"]).exit_code == 0
+    assert seen == [portable, portable]  # native leaves what is there
 
 
 def interrupted_with_state():
