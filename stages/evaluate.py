@@ -65,7 +65,7 @@ def run(params: Params, cell: Cell, workers: int) -> None:
     evaluation = params.dataset(cell.dataset).read("evaluation", EvaluationParams)
     inputs = [paths.images, paths.test_targets, *(cell.classifier / name for name in CLASSIFIER)]
     name, values = f"{cell.dataset}-{cell.name}", [params.seed, evaluation]
-    with stage_run("evaluate", name, values=values, inputs=inputs) as checkpoints:
+    with stage_run("evaluate", name, outputs=[cell.evaluation], values=values, inputs=inputs) as checkpoints:
         blocks = Blocks(evaluation.block_size, params.seed, workers, checkpoints)
         write_evaluation(cell.evaluation, _subject(cell), evaluation, paths.test_targets, blocks)
 

@@ -61,6 +61,7 @@ def run(params: Params, cell: Cell) -> None:
     with stage_run(
         "train",
         f"{cell.dataset}-{cell.name}",
+        outputs=[cell.classifier],
         values=values,
         inputs=inputs,
         threads=training.threads,

@@ -28,7 +28,13 @@ def run(params: Params, dataset: str) -> None:
     paths, diffusion = DatasetPaths(dataset), params.dataset(dataset).read("diffusion", DiffusionParams)
     values, inputs, threads = [params.seed, diffusion], [paths.images], diffusion.threads
     with stage_run(
-        "train_diffusion", dataset, values=values, inputs=inputs, threads=threads, precision=diffusion.precision
+        "train_diffusion",
+        dataset,
+        outputs=[paths.diffusion],
+        values=values,
+        inputs=inputs,
+        threads=threads,
+        precision=diffusion.precision,
     ) as checkpoints:
         store = ImageStore.open(paths.images)
         train, config = store.split("train"), diffusion_config(store, diffusion)

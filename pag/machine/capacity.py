@@ -10,7 +10,7 @@ import torch
 from pag.base.errors import InputError
 from pag.machine.ranks import local_size
 
-__all__ = ["fits", "require_disk", "require_memory"]
+__all__ = ["fits", "one_disk", "require_disk", "require_memory"]
 
 _CPU = torch.device("cpu")
 
@@ -33,6 +33,11 @@ def require_disk(needed: Mapping[Path, int]) -> None:
         total, free = totals[existing.stat().st_dev], shutil.disk_usage(existing).free
         if free < total:
             raise InputError(f"{_size(total)} are needed on the disk of {folder}, which has {_size(free)} free.")
+
+
+def one_disk(a: Path, b: Path) -> bool:
+    """Whether two files or folders, there or still to be made, are on one disk."""
+    return _existing(a).stat().st_dev == _existing(b).stat().st_dev
 
 
 def require_memory(needed: int, device: torch.device = _CPU) -> None:

@@ -29,7 +29,7 @@ def run(params: Params, dataset: str, name: str, file: Path, labels: Path) -> No
         raise InputError(
             f"{params.dataset(dataset).name}: targets.{name} is made by a stage; import under another name."
         )
-    with stage_run("commands/import_targets", f"{dataset}-{name}"):
+    with stage_run("commands/import_targets", f"{dataset}-{name}", outputs=[paths.targets(name)]):
         store = ImageStore.open(paths.images)
         published, training = read_published_targets(file, labels), store.all_training()
         published.check_matches(store.num_classes, store.image_shape)
