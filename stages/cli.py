@@ -71,10 +71,10 @@ class Split(StrEnum):
     test = "test"
 
 
-def _run(
-    stage: str, params_file: Path, overrides: list[str] | None, *arguments: object, dataset: str | None = None
-) -> None:
+def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments: object, **names: str) -> None:
     """Checks params and runs a stage's `run(params, …)`; stages are imported when they run: `--help` does not wait for torch.
+
+    The `names` that a command is given (`stages.params.check.Named`) are looked up in params before anything is made of them.
 
     A long stage is run by all ranks, behind `launcher` where there is one; any other by the first rank alone. Ctrl-C ends it with
     status 130.
@@ -83,11 +83,11 @@ def _run(
 
     from pag.base.vocabulary import Arithmetic
     from pag.machine.arithmetic import set_arithmetic
-    from stages.params.check import check
+    from stages.params.check import Named, check
     from stages.params.reading import Params
 
     params = Params(params_file, overrides or ())
-    check(params, [] if dataset is None else [dataset])
+    check(params, named=Named(**names))
     if stage not in EXACT:
         set_arithmetic(params.main.read("arithmetic", TypeAdapter(Arithmetic)))
     if stage in SHARED:
@@ -176,7 +176,7 @@ def heuristic_targets(
     params: ParamsFile = PARAMS,
 ) -> None:
     """Write class representatives: one image, class mean, nearest neighbour (section 4.1)."""
-    _run("heuristic_targets", params, set_, dataset, source, dataset=dataset)
+    _run("heuristic_targets", params, set_, dataset, source, dataset=dataset, targets=source)
 
 
 @app.command()
@@ -191,7 +191,8 @@ def train(
     """Train one classifier (section 3)."""
     from stages.paths import Cell
 
-    _run("train", params, set_, Cell(dataset, architecture, method, lambda_), dataset=dataset)
+    names = {"dataset": dataset, "architecture": architecture, "method": method}
+    _run("train", params, set_, Cell(**names, lambda_=lambda_), **names)
 
 
 @app.command()
@@ -218,10 +219,11 @@ def evaluate(
 
     processes = workers or max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     if method is not None and checkpoint is None and output is None:
-        _run("evaluate", params, set_, Cell(dataset, architecture, method, lambda_), processes, dataset=dataset)
+        names = {"dataset": dataset, "architecture": architecture, "method": method}
+        _run("evaluate", params, set_, Cell(**names, lambda_=lambda_), processes, **names)
     elif checkpoint is not None and method is None and lambda_ is None:
         arguments = (checkpoint, dataset, architecture, output, processes)
-        _run("commands.evaluate_checkpoint", params, set_, *arguments, dataset=dataset)
+        _run("commands.evaluate_checkpoint", params, set_, *arguments, dataset=dataset, architecture=architecture)
     else:
         raise InputError(
             "evaluate takes --method, with --lambda or without, or --checkpoint, with --output or without."
@@ -251,7 +253,7 @@ def visualize(
     params: ParamsFile = PARAMS,
 ) -> None:
     """Draw the figures of one data set and architecture."""
-    _run("visualize", params, set_, dataset, architecture, set_aside, dataset=dataset)
+    _run("visualize", params, set_, dataset, architecture, set_aside, dataset=dataset, architecture=architecture)
 
 
 @app.command()
@@ -295,7 +297,7 @@ def import_targets(
     params: ParamsFile = PARAMS,
 ) -> None:
     """Turn published target gradients into a target store."""
-    _run("commands.import_targets", params, set_, dataset, name, file, labels, dataset=dataset)
+    _run("commands.import_targets", params, set_, dataset, name, file, labels, dataset=dataset, targets=name)
 
 
 @imports.command("diffusion")
