@@ -29,7 +29,13 @@ app.add_typer(imports, name="import")
 
 Dataset = Annotated[str, typer.Option(help="A data set: its numbers are in params/DATASET.yaml.")]
 Architecture = Annotated[str, typer.Option(help="A section of [bold]architectures[/bold] in params.yaml.")]
-Method = Annotated[str, typer.Option(help="A section of the data set's [bold]methods[/bold]: vanilla, score_based, …")]
+Method = Annotated[
+    str | None, typer.Option(help="A section of the data set's [bold]methods[/bold]: vanilla, score_based, …")
+]
+Base = Annotated[
+    str | None, typer.Option(help="With --targets, in place of --method: the combined method BASE_with_TARGETS.")
+]
+Targets = Annotated[str | None, typer.Option(help="The target store of a combined method.")]
 Lambda = Annotated[
     float | None,
     typer.Option(
@@ -104,6 +110,15 @@ def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments:
         if _reports_failure():
             print("\npag: interrupted; the same command goes on from its last checkpoint.", file=sys.stderr)
         raise typer.Exit(130) from None
+
+
+def _combined(method: str | None, base: str | None, targets: str | None) -> str | None:
+    """The name of the method: `--base` and `--targets` are how dvc.yaml names one of section 6."""
+    if base is None and targets is None:
+        return method
+    if base is None or targets is None or method is not None:
+        raise InputError("--base and --targets go together, in place of --method.")
+    return f"{base}_with_{targets}"
 
 
 def _launch(launcher: str) -> None:
@@ -183,7 +198,9 @@ def heuristic_targets(
 def train(
     dataset: Dataset,
     architecture: Architecture,
-    method: Method,
+    method: Method = None,
+    base: Base = None,
+    targets: Targets = None,
     lambda_: Lambda = None,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
@@ -191,6 +208,9 @@ def train(
     """Train one classifier (section 3)."""
     from stages.paths import Cell
 
+    method = _combined(method, base, targets)
+    if method is None:
+        raise InputError("train takes --method, or --base with --targets.")
     names = {"dataset": dataset, "architecture": architecture, "method": method}
     _run("train", params, set_, Cell(**names, lambda_=lambda_), **names)
 
@@ -199,9 +219,9 @@ def train(
 def evaluate(
     dataset: Dataset,
     architecture: Architecture,
-    method: Annotated[
-        str | None, typer.Option(help="A section of the data set's [bold]methods[/bold]: a cell of the grid.")
-    ] = None,
+    method: Method = None,
+    base: Base = None,
+    targets: Targets = None,
     lambda_: Lambda = None,
     checkpoint: Annotated[
         Path | None,
@@ -218,6 +238,7 @@ def evaluate(
     from stages.paths import Cell
 
     processes = workers or max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    method = _combined(method, base, targets)
     if method is not None and checkpoint is None and output is None:
         names = {"dataset": dataset, "architecture": architecture, "method": method}
         _run("evaluate", params, set_, Cell(**names, lambda_=lambda_), processes, **names)

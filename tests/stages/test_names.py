@@ -91,3 +91,12 @@ def test_a_file_of_results_that_is_no_kept_run_stays(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"results/mine\.json: "):
         app(keep, standalone_mode=False)
     assert json.loads(mine.read_text(encoding="utf-8")) == {"dear": "diary"}
+
+
+@pytest.mark.parametrize("options", [["--base", "at_l2"], ["--targets", "score_based"], []])
+def test_a_combined_method_is_named_by_both_its_parts_or_as_a_whole(options):
+    with pytest.raises(InputError, match="--base"):
+        app(["train", "--dataset", "digits", "--architecture", "resnet8", *options], standalone_mode=False)
+    both = ["--base", "at_l2", "--targets", "score_based", "--method", "vanilla"]
+    with pytest.raises(InputError, match="go together"):
+        app(["evaluate", "--dataset", "digits", "--architecture", "resnet8", *both], standalone_mode=False)
