@@ -3,10 +3,12 @@
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from enum import StrEnum
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -67,6 +69,14 @@ SHARED = (
     "commands.evaluate_checkpoint",
 )  # by ranks
 EXACT = ("code", "originals", "plots_page")  # whose results have no floating-point number
+LOWER = {
+    "train_diffusion": "a lower diffusion.batch_size",
+    "score_targets": "a lower targets.score_based.shard_size",
+    "train": "a lower training.batch_size",
+    "evaluate": "a lower evaluation.block_size, or --workers,",
+    "commands.evaluate_checkpoint": "a lower evaluation.block_size, or --workers,",
+    "train_toy": "a lower toy.batch_size",
+}  # what most of a stage's memory grows with
 LAUNCHED = "PAG_LAUNCHED"  # in the environment of what the launcher starts
 
 
@@ -110,6 +120,22 @@ def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments:
         if _reports_failure():
             print("\npag: interrupted; the same command goes on from its last checkpoint.", file=sys.stderr)
         raise typer.Exit(130) from None
+    except (MemoryError, RuntimeError) as error:
+        told = _out_of_memory(error, stage)
+        if told is None:
+            raise
+        raise told from error
+
+
+def _out_of_memory(error: Exception, stage: str) -> InputError | None:
+    """A want of memory as bad input, with what to lower; None for any other error."""
+    from pag.machine.capacity import lacks_memory
+
+    if not lacks_memory(error):
+        return None
+    reason = str(error).splitlines()[0].rpartition("Allocator: ")[2] if str(error) else "nothing is left"
+    less = LOWER.get(stage, "a smaller data set")
+    return InputError(f"There is not enough memory ({reason.rstrip('.?')}); {less} needs less.")
 
 
 def _combined(method: str | None, base: str | None, targets: str | None) -> str | None:
@@ -333,13 +359,39 @@ def import_diffusion(
 
 
 def main() -> None:
-    """Entry point: bad input ends with one sentence and status 2; of several ranks one prints it, and all end so."""
+    """Entry point: what a user can mend ends with one sentence and status 2; of several ranks one prints it, and all end so.
+
+    Anything else is a fault of this program: its traceback, where to report it, and status 1.
+    """
     try:
         app()
     except Exception as error:
         if not _reports_failure():
             sys.exit(2)
-        if not isinstance(error, InputError | FloatingPointError):
-            raise
-        print(f"pag: {error}", file=sys.stderr)
+        sentence = _sentence(error)
+        if sentence is None:
+            traceback.print_exc()
+            print(f"pag: this is a fault of pag; please report what stands above at {_tracker()}.", file=sys.stderr)
+            sys.exit(1)
+        print(f"pag: {sentence}", file=sys.stderr)
         sys.exit(2)
+
+
+def _sentence(error: Exception) -> str | None:
+    """What to tell of an error that is expected: bad input, diverging numbers, or a file that the system refuses."""
+    if isinstance(error, InputError | FloatingPointError):
+        return str(error)
+    if isinstance(error, OSError):
+        what = error.strerror or str(error) or type(error).__name__
+        where = "" if error.filename is None else f"{error.filename}: "
+        return f"{where}{what[0].lower()}{what[1:].rstrip('.')}."
+    return None
+
+
+def _tracker() -> str:
+    """Where faults are reported: the first URL of the package, where it has one."""
+    try:
+        urls = metadata("pag").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        urls = []
+    return next((url.partition(", ")[2] for url in urls), "the project's issue tracker")

@@ -61,10 +61,10 @@ def _claimed(held: ExitStack, outputs: Iterable[Path], folder: Path) -> Path:
 
 def _require_in_data(output: Path) -> None:
     """What is called `data/…` is there: nothing is replaced where a symbolic link leads to."""
-    if output.is_relative_to(DATA) and not output.parent.resolve().is_relative_to(DATA.resolve()):
-        raise InputError(
-            f"{output} leads out of {DATA}/ by a symbolic link to {output.parent.resolve()}; make it a folder."
-        )
+    # not `resolve`, which raises RuntimeError on links that lead in a circle
+    there, data = (Path(os.path.realpath(path)) for path in (output.parent, DATA))
+    if output.is_relative_to(DATA) and not there.is_relative_to(data):
+        raise InputError(f"{output} leads out of {DATA}/ by a symbolic link to {there}; make it a folder.")
 
 
 @contextmanager

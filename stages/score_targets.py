@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pag.base.errors import InputError
-from pag.base.files import put_copy, written_whole
+from pag.base.files import naming, put_copy, written_whole
 from pag.data.image_store import ImageStore, Split, pixels
 from pag.data.zarr_store import drop_partial_chunks
 from pag.diffusion.model import load_diffusion
@@ -36,6 +36,7 @@ __all__ = ["SOURCE", "run"]
 
 SOURCE = "score_based"
 REFERENCE_SHARD = 1024
+INDEX = 16  # bytes of each row of a shard, there or not, in its index
 SHARD_COPIES = 4  # of a shard in float32 in memory at once, at most: its parts, their sum, and what it is stored as
 
 Distiller = partial[Tensor]  # (pixels, rows, timestep=…, classes=…) → gradients (N, m, ch, H, W)
@@ -117,6 +118,7 @@ def _write(
     def left() -> list[int]:
         missing = [number for number in range(len(shards)) if not _done(kept, number).exists()]
         _require_room(shape, how, [len(shards[number]) for number in missing], kept, destination)
+        require_memory(2 * INDEX * shard_size, key="targets.score_based.shard_size")
         if not unfinished.exists():
             chosen = None if how.classes_per_image is None else classes.numpy()
             with written_whole(unfinished) as partial_store:
@@ -129,7 +131,8 @@ def _write(
         for number in mine:
             index = torch.tensor(shards[number])
             g = distill(pixels(part.images[index]), part.rows[index], classes=classes[index])
-            write_shard(unfinished, number, g.numpy())
+            with naming(unfinished):
+                write_shard(unfinished, number, g.numpy())
             _done(kept, number).touch()
             meter.advance(len(index))
     barrier()
@@ -155,7 +158,9 @@ def _require_room(
     size = values * (2 if how.dtype == "float16" else 1)
     copied = 0 if one_disk(kept, destination) else shape[0]  # where there are no hard links
     require_disk({kept: sum(images) * size, destination: copied * size})
-    require_memory(SHARD_COPIES * 4 * max(images, default=0) * values * local_size())
+    require_memory(
+        SHARD_COPIES * 4 * max(images, default=0) * values * local_size(), key="targets.score_based.shard_size"
+    )
 
 
 def _done(kept: Path, shard: int) -> Path:

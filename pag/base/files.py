@@ -7,6 +7,7 @@ old one set aside, and it goes on from there.
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from typing import Any
 
 from pag.base.errors import InputError
 
-__all__ = ["discard", "put_copy", "read_json", "recover", "replace", "write_json", "written_whole"]
+__all__ = ["discard", "naming", "put_copy", "read_json", "recover", "replace", "write_json", "written_whole"]
 
 
 def _beside(path: Path, what: str) -> Path:
@@ -105,6 +106,34 @@ def _link(source: str | Path, destination: str | Path) -> None:
         shutil.copyfile(source, destination)
 
 
+_IN_RUST = re.compile(r"\(os error (\d+)\)")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Where the system refuses to write (the disk is full, say), the OSError names what was to be written at `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+    except Exception as error:
+        code = _refusal(error)
+        if code is None:
+            raise
+        raise OSError(code, os.strerror(code), str(path)) from error
+
+
+def _refusal(error: Exception) -> int | None:
+    """The number of the system's error that another one stands for: safetensors', or torch's while it closes its file."""
+    if in_rust := _IN_RUST.search(str(error)):
+        return int(in_rust[1])
+    if isinstance(error, RuntimeError) and isinstance(error.__context__, OSError):
+        return error.__context__.errno
+    return None
+
+
 @contextmanager
 def written_whole(destination: Path) -> Iterator[Path]:
     """Yields a path beside `destination` for a file or folder, which takes its place when the block ends without error.
@@ -115,7 +144,8 @@ def written_whole(destination: Path) -> Iterator[Path]:
     partial = _beside(destination, "")
     _remove(partial)
     try:
-        yield partial
+        with naming(destination):
+            yield partial
         replace(partial, destination)
     except BaseException:
         with suppress(OSError):  # the error that is told is the first

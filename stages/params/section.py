@@ -8,11 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from pag.base.errors import InputError
 
 __all__ = [
-    "Count", "Decay", "Finite", "Fraction", "Index", "Name", "NonNegative", "Positive", "Section", "Seed", "require_names",
+    "Count", "Decay", "Finite", "Fraction", "Index", "Name", "NonNegative", "Positive", "Section", "Seed", "Threads",
+    "require_names",
 ]  # fmt: skip
 
 Count = Annotated[int, Field(gt=0)]
 Index = Annotated[int, Field(ge=0)]
+Threads = Annotated[int, Field(gt=0, le=1024)]  # with many more the system ends the process
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -2,7 +2,10 @@
 the same bytes and leaves nothing else.
 """
 
+import io
+import resource
 import shutil
+import sys
 from pathlib import Path
 
 import artifacts
@@ -12,7 +15,7 @@ from rank_work import CELL, OVERRIDES, PARAMS_FILE, UNET
 
 from pag.base.errors import InputError
 from pag.base.files import recover
-from stages import evaluate, heuristic_targets, prepare, score_targets, train
+from stages import evaluate, heuristic_targets, prepare, score_targets, train, train_diffusion
 from stages.params.reading import Params
 from stages.paths import TIMES, DatasetPaths
 from stages.run import CHECKPOINTS, stage_run
@@ -101,6 +104,44 @@ def test_outputs_on_another_disk_than_checkpoints_are_the_same(params, here, mon
     faults.two_disks(monkeypatch, "data")
     run(params)
     assert _everything() == whole
+    assert not any(CHECKPOINTS.iterdir())
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Lets no file become longer than some bytes, by whatever library it is written."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())  # pytest's is a file, too
+    yield lambda count: resource.setrlimit(resource.RLIMIT_FSIZE, (count, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("room", ["none", "nearly enough"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_full_disk_is_told_with_the_output_and_outputs_stay(params, here, full_disk, stage, room):
+    run, outputs = STAGES[stage]
+    run(params)
+    old = [_files(path) for path in outputs]
+    largest = max(path.stat().st_size for output in outputs for path in (output, *output.rglob("*")) if path.is_file())
+    full_disk(100 if room == "none" else largest - 1)
+    with pytest.raises(OSError, match="File too large") as error:
+        run(params)
+    assert str(error.value.filename).startswith(("data/digits/", ".checkpoints/"))
+    assert [_files(path) for path in outputs] == old
+
+
+@pytest.mark.parametrize(
+    ("stage", "key"),
+    [
+        (lambda params: train_diffusion.run(params, "digits"), "diffusion.batch_size"),
+        (lambda params: score_targets.run(params, "digits", "train"), "targets.score_based.shard_size"),
+    ],
+    ids=["train_diffusion", "score_targets"],
+)
+def test_what_no_memory_holds_is_told_before_the_work(here, stage, key):
+    absurd = Params(PARAMS_FILE, [*TINY, f"params/digits.yaml:{key}={10**14}"])
+    with pytest.raises(InputError, match=f"of memory are needed, .* lower {key}"):
+        stage(absurd)
     assert not any(CHECKPOINTS.iterdir())
 
 
