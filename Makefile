@@ -1,10 +1,11 @@
-# `make repro` runs the whole pipeline, `make test` all tests, `make bench` all benchmarks; each sets up `.venv` first.
+# `make repro` runs the whole pipeline, `make test` the tests, `make test-slow` those that take long, `make bench` all benchmarks;
+# each sets up `.venv` first.
 PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := true
 
-.PHONY: repro test bench lint lock clean
+.PHONY: repro test test-slow bench lint lock clean
 
 repro: $(VENV)/.installed
 	dvc repro
@@ -12,6 +13,9 @@ repro: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	pytest -n auto --maxprocesses 8 --dist loadfile
+
+test-slow: $(VENV)/.installed
+	pytest -n auto --maxprocesses 8 -m slow
 
 bench: $(VENV)/.installed
 	python benchmarks

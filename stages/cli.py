@@ -3,10 +3,12 @@
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from enum import StrEnum
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +31,13 @@ app.add_typer(imports, name="import")
 
 Dataset = Annotated[str, typer.Option(help="A data set: its numbers are in params/DATASET.yaml.")]
 Architecture = Annotated[str, typer.Option(help="A section of [bold]architectures[/bold] in params.yaml.")]
-Method = Annotated[str, typer.Option(help="A section of the data set's [bold]methods[/bold]: vanilla, score_based, …")]
+Method = Annotated[
+    str | None, typer.Option(help="A section of the data set's [bold]methods[/bold]: vanilla, score_based, …")
+]
+Base = Annotated[
+    str | None, typer.Option(help="With --targets, in place of --method: the combined method BASE_with_TARGETS.")
+]
+Targets = Annotated[str | None, typer.Option(help="The target store of a combined method.")]
 Lambda = Annotated[
     float | None,
     typer.Option(
@@ -61,6 +69,14 @@ SHARED = (
     "commands.evaluate_checkpoint",
 )  # by ranks
 EXACT = ("code", "originals", "plots_page")  # whose results have no floating-point number
+LOWER = {
+    "train_diffusion": "a lower diffusion.batch_size",
+    "score_targets": "a lower targets.score_based.shard_size",
+    "train": "a lower training.batch_size",
+    "evaluate": "a lower evaluation.block_size, or --workers,",
+    "commands.evaluate_checkpoint": "a lower evaluation.block_size, or --workers,",
+    "train_toy": "a lower toy.batch_size",
+}  # what most of a stage's memory grows with
 LAUNCHED = "PAG_LAUNCHED"  # in the environment of what the launcher starts
 
 
@@ -71,10 +87,10 @@ class Split(StrEnum):
     test = "test"
 
 
-def _run(
-    stage: str, params_file: Path, overrides: list[str] | None, *arguments: object, dataset: str | None = None
-) -> None:
+def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments: object, **names: str) -> None:
     """Checks params and runs a stage's `run(params, …)`; stages are imported when they run: `--help` does not wait for torch.
+
+    The `names` that a command is given (`stages.params.check.Named`) are looked up in params before anything is made of them.
 
     A long stage is run by all ranks, behind `launcher` where there is one; any other by the first rank alone. Ctrl-C ends it with
     status 130.
@@ -83,11 +99,11 @@ def _run(
 
     from pag.base.vocabulary import Arithmetic
     from pag.machine.arithmetic import set_arithmetic
-    from stages.params.check import check
+    from stages.params.check import Named, check
     from stages.params.reading import Params
 
     params = Params(params_file, overrides or ())
-    check(params, [] if dataset is None else [dataset])
+    check(params, named=Named(**names))
     if stage not in EXACT:
         set_arithmetic(params.main.read("arithmetic", TypeAdapter(Arithmetic)))
     if stage in SHARED:
@@ -104,6 +120,31 @@ def _run(
         if _reports_failure():
             print("\npag: interrupted; the same command goes on from its last checkpoint.", file=sys.stderr)
         raise typer.Exit(130) from None
+    except (MemoryError, RuntimeError) as error:
+        told = _out_of_memory(error, stage)
+        if told is None:
+            raise
+        raise told from error
+
+
+def _out_of_memory(error: Exception, stage: str) -> InputError | None:
+    """A want of memory as bad input, with what to lower; None for any other error."""
+    from pag.machine.capacity import lacks_memory
+
+    if not lacks_memory(error):
+        return None
+    reason = str(error).splitlines()[0].rpartition("Allocator: ")[2] if str(error) else "nothing is left"
+    less = LOWER.get(stage, "a smaller data set")
+    return InputError(f"There is not enough memory ({reason.rstrip('.?')}); {less} needs less.")
+
+
+def _combined(method: str | None, base: str | None, targets: str | None) -> str | None:
+    """The name of the method: `--base` and `--targets` are how dvc.yaml names one of section 6."""
+    if base is None and targets is None:
+        return method
+    if base is None or targets is None or method is not None:
+        raise InputError("--base and --targets go together, in place of --method.")
+    return f"{base}_with_{targets}"
 
 
 def _launch(launcher: str) -> None:
@@ -176,14 +217,16 @@ def heuristic_targets(
     params: ParamsFile = PARAMS,
 ) -> None:
     """Write class representatives: one image, class mean, nearest neighbour (section 4.1)."""
-    _run("heuristic_targets", params, set_, dataset, source, dataset=dataset)
+    _run("heuristic_targets", params, set_, dataset, source, dataset=dataset, targets=source)
 
 
 @app.command()
 def train(
     dataset: Dataset,
     architecture: Architecture,
-    method: Method,
+    method: Method = None,
+    base: Base = None,
+    targets: Targets = None,
     lambda_: Lambda = None,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
@@ -191,16 +234,20 @@ def train(
     """Train one classifier (section 3)."""
     from stages.paths import Cell
 
-    _run("train", params, set_, Cell(dataset, architecture, method, lambda_), dataset=dataset)
+    method = _combined(method, base, targets)
+    if method is None:
+        raise InputError("train takes --method, or --base with --targets.")
+    names = {"dataset": dataset, "architecture": architecture, "method": method}
+    _run("train", params, set_, Cell(**names, lambda_=lambda_), **names)
 
 
 @app.command()
 def evaluate(
     dataset: Dataset,
     architecture: Architecture,
-    method: Annotated[
-        str | None, typer.Option(help="A section of the data set's [bold]methods[/bold]: a cell of the grid.")
-    ] = None,
+    method: Method = None,
+    base: Base = None,
+    targets: Targets = None,
     lambda_: Lambda = None,
     checkpoint: Annotated[
         Path | None,
@@ -217,11 +264,13 @@ def evaluate(
     from stages.paths import Cell
 
     processes = workers or max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    method = _combined(method, base, targets)
     if method is not None and checkpoint is None and output is None:
-        _run("evaluate", params, set_, Cell(dataset, architecture, method, lambda_), processes, dataset=dataset)
+        names = {"dataset": dataset, "architecture": architecture, "method": method}
+        _run("evaluate", params, set_, Cell(**names, lambda_=lambda_), processes, **names)
     elif checkpoint is not None and method is None and lambda_ is None:
         arguments = (checkpoint, dataset, architecture, output, processes)
-        _run("commands.evaluate_checkpoint", params, set_, *arguments, dataset=dataset)
+        _run("commands.evaluate_checkpoint", params, set_, *arguments, dataset=dataset, architecture=architecture)
     else:
         raise InputError(
             "evaluate takes --method, with --lambda or without, or --checkpoint, with --output or without."
@@ -251,7 +300,7 @@ def visualize(
     params: ParamsFile = PARAMS,
 ) -> None:
     """Draw the figures of one data set and architecture."""
-    _run("visualize", params, set_, dataset, architecture, set_aside, dataset=dataset)
+    _run("visualize", params, set_, dataset, architecture, set_aside, dataset=dataset, architecture=architecture)
 
 
 @app.command()
@@ -295,7 +344,7 @@ def import_targets(
     params: ParamsFile = PARAMS,
 ) -> None:
     """Turn published target gradients into a target store."""
-    _run("commands.import_targets", params, set_, dataset, name, file, labels, dataset=dataset)
+    _run("commands.import_targets", params, set_, dataset, name, file, labels, dataset=dataset, targets=name)
 
 
 @imports.command("diffusion")
@@ -310,13 +359,39 @@ def import_diffusion(
 
 
 def main() -> None:
-    """Entry point: bad input ends with one sentence and status 2; of several ranks one prints it, and all end so."""
+    """Entry point: what a user can mend ends with one sentence and status 2; of several ranks one prints it, and all end so.
+
+    Anything else is a fault of this program: its traceback, where to report it, and status 1.
+    """
     try:
         app()
     except Exception as error:
         if not _reports_failure():
             sys.exit(2)
-        if not isinstance(error, InputError | FloatingPointError):
-            raise
-        print(f"pag: {error}", file=sys.stderr)
+        sentence = _sentence(error)
+        if sentence is None:
+            traceback.print_exc()
+            print(f"pag: this is a fault of pag; please report what stands above at {_tracker()}.", file=sys.stderr)
+            sys.exit(1)
+        print(f"pag: {sentence}", file=sys.stderr)
         sys.exit(2)
+
+
+def _sentence(error: Exception) -> str | None:
+    """What to tell of an error that is expected: bad input, diverging numbers, or a file that the system refuses."""
+    if isinstance(error, InputError | FloatingPointError):
+        return str(error)
+    if isinstance(error, OSError):
+        what = error.strerror or str(error) or type(error).__name__
+        where = "" if error.filename is None else f"{error.filename}: "
+        return f"{where}{what[0].lower()}{what[1:].rstrip('.')}."
+    return None
+
+
+def _tracker() -> str:
+    """Where faults are reported: the first URL of the package, where it has one."""
+    try:
+        urls = metadata("pag").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        urls = []
+    return next((url.partition(", ")[2] for url in urls), "the project's issue tracker")

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from pag.base.errors import InputError
 from pag.base.files import written_whole
+from pag.machine.locks import locked
 from pag.networks.families import family_module
 from stages.digests import ROOT, digest_lines, of_file, of_stage, sources
 from stages.params.architectures import ArchitectureParams
@@ -41,7 +42,7 @@ def run(params: Params) -> None:
     Raises:
         InputError: the module of a family is not there.
     """
-    with written_whole(CODE) as folder:
+    with locked(CODE), written_whole(CODE) as folder:
         (folder / "architectures").mkdir(parents=True)
         for stage in STAGES:
             _write(folder / f"{stage}.txt", of_stage(stage))

@@ -25,7 +25,8 @@ from pag.evaluation.accuracy import Robustness, evaluate, predictions
 from pag.evaluation.blocks import Blocks
 from pag.evaluation.intervals import mean_estimate, proportion
 from pag.evaluation.metrics import Metrics, write_metrics
-from pag.machine.ranks import first
+from pag.machine.capacity import require_memory
+from pag.machine.ranks import first, from_first, local_size
 from pag.networks.classifier import load_classifier
 from pag.targets.kinds import open_targets
 from pag.targets.store import TargetStore
@@ -37,6 +38,7 @@ from stages.run import stage_run
 __all__ = ["FILES", "Subject", "run", "write_evaluation"]
 
 BATCH = 256
+COPIES = 2  # of the test images in float32 in memory at once, at least: whole, and in blocks
 CLASSIFIER = ("model.safetensors", "config.json")
 FILES = ("metrics.json", "outcomes.safetensors", "targeted.safetensors")
 
@@ -65,7 +67,7 @@ def run(params: Params, cell: Cell, workers: int) -> None:
     evaluation = params.dataset(cell.dataset).read("evaluation", EvaluationParams)
     inputs = [paths.images, paths.test_targets, *(cell.classifier / name for name in CLASSIFIER)]
     name, values = f"{cell.dataset}-{cell.name}", [params.seed, evaluation]
-    with stage_run("evaluate", name, values=values, inputs=inputs) as checkpoints:
+    with stage_run("evaluate", name, outputs=[cell.evaluation], values=values, inputs=inputs) as checkpoints:
         blocks = Blocks(evaluation.block_size, params.seed, workers, checkpoints)
         write_evaluation(cell.evaluation, _subject(cell), evaluation, paths.test_targets, blocks)
 
@@ -100,6 +102,7 @@ def write_evaluation(
         InputError: a store is missing or damaged, or an attack does not fit the data.
     """
     model, test = subject.load(), ImageStore.open(DatasetPaths(subject.dataset).images).split("test")
+    from_first(lambda: require_memory(COPIES * 4 * test.images.nbytes * local_size()))
     x = pixels(test.images)
     aligned_with = None if reference is None else open_targets(reference)  # a missing store fails before the attacks
     attacked = _attacked(subject.load, x, test.labels, evaluation, blocks)

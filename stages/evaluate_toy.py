@@ -25,16 +25,17 @@ KINDS = ("vanilla", "aligned")
 def run(params: Params) -> None:
     """Writes `data/toy/metrics.json` and `data/toy/boundaries.safetensors`."""
     toy = params.main.read("toy", ToyParams)
-    with stage_run("evaluate_toy"):
+    metrics_file, boundaries_file = TOY / "metrics.json", TOY / "boundaries.safetensors"
+    with stage_run("evaluate_toy", outputs=[metrics_file, boundaries_file]):
         test = [sample_points(toy.data.test, torch_stream(params.seed, "toy test", e)) for e in range(toy.pairs)]
         points, labels = torch.stack([x for x, _ in test]), torch.stack([y for _, y in test])
         networks = {kind: _load(toy, kind) for kind in KINDS}
         metrics = {kind: _accuracies(networks[kind], points, labels, toy) for kind in KINDS}
-        write_json(TOY / "metrics.json", {**metrics, "pairs": toy.pairs, "seed": params.seed})
+        write_json(metrics_file, {**metrics, "pairs": toy.pairs, "seed": params.seed})
         x1, x2 = torch.linspace(-70, 70, 281), torch.linspace(-130, 130, 261)
         classes = {kind: _classes_on_grid(networks[kind], x1, x2) for kind in KINDS}
         drawn = {"points": points[DRAWN_PAIR], "labels": labels[DRAWN_PAIR], "pair": torch.tensor(DRAWN_PAIR)}
-        with written_whole(TOY / "boundaries.safetensors") as partial:
+        with written_whole(boundaries_file) as partial:
             save_file({"grid_x1": x1, "grid_x2": x2, **classes, **drawn}, partial)
 
 

@@ -24,7 +24,7 @@ def run(params: Params, dataset: str, source: str) -> None:
     paths, target = DatasetPaths(dataset), params.dataset(dataset).read(f"targets.{source}", TARGET)
     if not isinstance(target, HeuristicParams):
         raise InputError(f"{source} needs the diffusion model: `pag score-targets` makes it.")
-    with stage_run("heuristic_targets", f"{dataset}-{source}"):
+    with stage_run("heuristic_targets", f"{dataset}-{source}", outputs=[paths.targets(source)]):
         write = _writer(ImageStore.open(paths.images), target, params.seed)
         if first():
             with written_whole(paths.targets(source)) as partial:

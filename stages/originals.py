@@ -20,7 +20,7 @@ def run(params: Params, dataset: str) -> None:
         InputError: the folder is not laid out as it must be.
     """
     root, paths = data_root(params), DatasetPaths(dataset)
-    with stage_run("originals", dataset), written_whole(paths.originals) as partial:
+    with stage_run("originals", dataset, outputs=[paths.originals]), written_whole(paths.originals) as partial:
         files = original_of(params, dataset).files
         names = [path.relative_to(root) if path.is_relative_to(root) else path for path in files]
         digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]

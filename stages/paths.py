@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stages.params.grid import read_grid
 from stages.params.reading import Params
+from stages.params.section import require_names
 
 __all__ = [
     "CODE",
@@ -36,9 +37,16 @@ def data_root(params: Params) -> Path:
 
 @dataclass(frozen=True)
 class DatasetPaths:
-    """The artifacts of one dataset, `data/<dataset>/…`."""
+    """The artifacts of one dataset, `data/<dataset>/…`.
+
+    Raises:
+        InputError: what should be a name is none, and might lead anywhere; so in all that follows.
+    """
 
     dataset: str
+
+    def __post_init__(self) -> None:
+        require_names(dataset=self.dataset)
 
     @property
     def root(self) -> Path:
@@ -74,9 +82,11 @@ class DatasetPaths:
 
     def figures(self, architecture: str) -> Path:
         """Folder with PNGs and `results.json`, all that the report reads of a data set and architecture."""
+        require_names(architecture=architecture)
         return DATA / "figures" / f"{self.dataset}-{architecture}"
 
     def targets(self, name: str) -> Path:
+        require_names(targets=name)
         return self.root / "targets" / f"{name}.zarr"
 
 
@@ -88,6 +98,9 @@ class Cell:
     architecture: str
     method: str
     lambda_: float | None = None
+
+    def __post_init__(self) -> None:
+        require_names(dataset=self.dataset, architecture=self.architecture, method=self.method)
 
     @property
     def name(self) -> str:

@@ -30,6 +30,6 @@ SCRIPTS
 
 def run(_: Params) -> None:
     """Writes `data/report/plots.html`."""
-    with stage_run("plots_page"), written_whole(PLOTS_PAGE) as partial:
+    with stage_run("plots_page", outputs=[PLOTS_PAGE]), written_whole(PLOTS_PAGE) as partial:
         scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)
         partial.write_text(PAGE.replace("SCRIPTS", scripts), encoding="utf-8")

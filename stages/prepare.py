@@ -22,7 +22,7 @@ def run(params: Params, dataset: str) -> None:
         InputError: the data set is not there and cannot be had, or there is no room for it.
     """
     data, paths = params.dataset(dataset).read("data", DATA_PARAMS), DatasetPaths(dataset)
-    with stage_run("prepare", dataset):
+    with stage_run("prepare", dataset, outputs=[paths.images]):
         original = original_of(params, dataset)
         require_disk({data_root(params): original.download_bytes, paths.root: original.image_bytes})
         require_memory(COPIES * original.image_bytes)

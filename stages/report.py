@@ -27,6 +27,7 @@ from stages.run import read_times, stage_run
 
 __all__ = ["run"]
 
+OUTPUTS = ("index.html", "tables.md", "results.csv", "cells.csv", "lambda.csv", "curves.csv", "times.js")
 TITLE = "Do perceptually aligned gradients imply robustness?"
 PACKAGES = ("torch", "torchvision", "numpy", "zarr", "pyautoattack", "foolbox", "dvc")
 TOY_NAMES = {"vanilla": "Vanilla", "aligned": "Aligned (NN)"}
@@ -43,7 +44,7 @@ def run(params: Params) -> None:
     Raises:
         InputError: a cell of the grid, a figure or the toy has no results.
     """
-    with stage_run("report"):
+    with stage_run("report", outputs=[REPORT / name for name in OUTPUTS]):
         grid = read_grid(params)
         results = [read_gathered(params, d, a) for d in grid.datasets for a in grid.architectures]
         report = _report(params, results)

@@ -8,21 +8,22 @@ Times go to `data/times.jsonl`, outside the cached artifacts: an artifact is a f
 import hashlib
 import json
 import os
-import shutil
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import torch
 from pydantic import BaseModel
 
 from pag.base.errors import InputError
+from pag.base.files import discard, recover
 from pag.base.vocabulary import Precision
+from pag.machine.locks import locked
 from pag.machine.precision import computing_in
 from pag.machine.ranks import barrier, device, first, from_first
 from stages.digests import of_stage
-from stages.paths import TIMES
+from stages.paths import DATA, TIMES
 
 __all__ = ["CHECKPOINTS", "device", "read_times", "stage_run"]
 
@@ -47,10 +48,23 @@ def _key(code: str, values: Iterable[object], inputs: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _checkpoint_folder(name: str, code: str, values: Iterable[object], inputs: Iterable[Path]) -> Path:
-    folder = CHECKPOINTS / f"{name}-{_key(code, values, inputs)}"
+def _claimed(held: ExitStack, outputs: Iterable[Path], folder: Path) -> Path:
+    """Makes the checkpoint folder, once no other process writes there or any of the outputs."""
+    for output in outputs:
+        _require_in_data(output)
+    for path in (*outputs, folder):
+        held.enter_context(locked(path))
+        recover(path)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _require_in_data(output: Path) -> None:
+    """What is called `data/…` is there: nothing is replaced where a symbolic link leads to."""
+    # not `resolve`, which raises RuntimeError on links that lead in a circle
+    there, data = (Path(os.path.realpath(path)) for path in (output.parent, DATA))
+    if output.is_relative_to(DATA) and not there.is_relative_to(data):
+        raise InputError(f"{output} leads out of {DATA}/ by a symbolic link to {there}; make it a folder.")
 
 
 @contextmanager
@@ -58,6 +72,7 @@ def stage_run(
     code: str,
     cell: str = "",
     *,
+    outputs: Sequence[Path] = (),
     values: Iterable[object] = (),
     inputs: Iterable[Path] = (),
     threads: int = 1,
@@ -69,35 +84,43 @@ def stage_run(
     Args:
         code: the stage's module in `stages`, `train`, by whose digest its checkpoints are kept.
         cell: which of the stage's cells it is, `digits-resnet8-score_based`; none for a stage that has one.
+        outputs: the files and folders that it writes, which no other process may write meanwhile.
         values: the parameters that the result depends on.
         inputs: the artifacts that it reads.
         threads: of torch on the CPU. Sums are taken in another order with another number, so it is no matter of the machine.
         precision: of networks.
         timed: whether its time is logged: not that of work outside the pipeline.
+
+    Raises:
+        InputError: another process is at the same work, or an output is not where it seems to be.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
     torch.set_deterministic_debug_mode("error")  # `use_deterministic_algorithms` would import the compiler, for seconds
     torch.set_num_threads(threads)
     started = time.monotonic()
     name = f"{Path(code).name}@{cell}" if cell else Path(code).name
-    checkpoints = from_first(lambda: _checkpoint_folder(name, code, values, inputs))
-    try:
-        with computing_in(precision, device()):
-            yield checkpoints
-    except BaseException:
+    with ExitStack() as held:
+        folder = CHECKPOINTS / f"{name}-{from_first(lambda: _key(code, values, inputs))}"
+        checkpoints = from_first(lambda: _claimed(held, outputs, folder))
+        try:
+            with computing_in(precision, device()):
+                yield checkpoints
+        except BaseException:
+            if first():
+                with suppress(OSError):
+                    checkpoints.rmdir()  # nothing in it that a next run could go on from
+            raise
+        barrier()  # until no rank needs the folder
         if first():
-            with suppress(OSError):
-                checkpoints.rmdir()  # nothing in it that a next run could go on from
-        raise
-    barrier()  # until no rank needs the folder
-    if not first():
-        return
-    shutil.rmtree(checkpoints)
-    if not timed:
-        return
+            if timed:
+                _log_time(name, time.monotonic() - started)
+            discard(checkpoints)
+
+
+def _log_time(stage: str, seconds: float) -> None:
     TIMES.parent.mkdir(exist_ok=True)
     with TIMES.open("a", encoding="utf-8") as log:
-        log.write(json.dumps({"stage": name, "seconds": round(time.monotonic() - started, 1)}) + "\n")
+        log.write(json.dumps({"stage": stage, "seconds": round(seconds, 1)}) + "\n")
 
 
 def read_times() -> dict[str, float]:

@@ -15,10 +15,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pag.base.errors import InputError
-from pag.base.files import replace, written_whole
+from pag.base.files import naming, put_copy, written_whole
 from pag.data.image_store import ImageStore, Split, pixels
+from pag.data.zarr_store import drop_partial_chunks
 from pag.diffusion.model import load_diffusion
-from pag.machine.capacity import require_disk, require_memory
+from pag.machine.capacity import one_disk, require_disk, require_memory
 from pag.machine.progress import progress
 from pag.machine.ranks import barrier, deal, first, from_first, local_size
 from pag.targets.gradient_store import create_gradients, shard_rows, write_shard
@@ -35,6 +36,7 @@ __all__ = ["SOURCE", "run"]
 
 SOURCE = "score_based"
 REFERENCE_SHARD = 1024
+INDEX = 16  # bytes of each row of a shard, there or not, in its index
 SHARD_COPIES = 4  # of a shard in float32 in memory at once, at most: its parts, their sum, and what it is stored as
 
 Distiller = partial[Tensor]  # (pixels, rows, timestep=…, classes=…) → gradients (N, m, ch, H, W)
@@ -52,7 +54,8 @@ def _train_targets(params: Params, dataset: str) -> None:
     paths, file = DatasetPaths(dataset), params.dataset(dataset)
     target, figures = file.read(f"targets.{SOURCE}", ScoreBasedParams), file.read("figures", FiguresParams)
     diffusion, values = file.read("diffusion", DiffusionParams), [params.seed, target, figures]
-    with _stage_run(dataset, paths, diffusion, values) as checkpoints:
+    outputs = [paths.targets(SOURCE), paths.target_examples]
+    with _stage_run(dataset, paths, outputs, diffusion, values) as checkpoints:
         store = ImageStore.open(paths.images)
         distill = _distiller(paths, "train", target, params.seed)
         size = target.shard_size
@@ -66,7 +69,7 @@ def _test_targets(params: Params, dataset: str) -> None:
     paths, file = DatasetPaths(dataset), params.dataset(dataset)
     reference = file.read("evaluation.alignment", ReferenceParams)
     diffusion, values = file.read("diffusion", DiffusionParams), [params.seed, reference]
-    with _stage_run(f"{dataset}-test", paths, diffusion, values) as checkpoints:
+    with _stage_run(f"{dataset}-test", paths, [paths.test_targets], diffusion, values) as checkpoints:
         store = ImageStore.open(paths.images)
         distill = _distiller(paths, "test", reference, params.seed)
         size = REFERENCE_SHARD
@@ -74,12 +77,17 @@ def _test_targets(params: Params, dataset: str) -> None:
 
 
 def _stage_run(
-    cell: str, paths: DatasetPaths, diffusion: DiffusionParams, values: Sequence[object]
+    cell: str, paths: DatasetPaths, outputs: Sequence[Path], diffusion: DiffusionParams, values: Sequence[object]
 ) -> AbstractContextManager[Path]:
     """With the threads and the precision of the diffusion model's training."""
-    values, inputs = [*values, diffusion.precision], [paths.images, paths.diffusion]
     return stage_run(
-        "score_targets", cell, values=values, inputs=inputs, threads=diffusion.threads, precision=diffusion.precision
+        "score_targets",
+        cell,
+        outputs=outputs,
+        values=[*values, diffusion.precision],
+        inputs=[paths.images, paths.diffusion],
+        threads=diffusion.threads,
+        precision=diffusion.precision,
     )
 
 
@@ -99,18 +107,23 @@ def _write(
     shard_size: int,
     kept: Path,
 ) -> None:
-    """Fills a store under `kept`, each rank its shards of those that an earlier run left, then puts it in its place."""
+    """Fills a store under `kept`, each rank its shards of those that an earlier run left, then puts a copy in its place.
+
+    The store stays under `kept` until the stage has ended: a run that is interrupted after this one finds it finished.
+    """
     unfinished, shards = kept / "store.zarr", shard_rows(len(part.rows), shard_size)
     classes = _classes(part, num_classes, distill, how)
     shape = (*classes.shape, *part.images.shape[1:])
 
     def left() -> list[int]:
         missing = [number for number in range(len(shards)) if not _done(kept, number).exists()]
-        _require_room(shape[1:], how, [len(shards[number]) for number in missing], kept)
-        if not (kept / "created").exists():
+        _require_room(shape, how, [len(shards[number]) for number in missing], kept, destination)
+        require_memory(2 * INDEX * shard_size, key="targets.score_based.shard_size")
+        if not unfinished.exists():
             chosen = None if how.classes_per_image is None else classes.numpy()
-            create_gradients(unfinished, shape, shard_size, how.dtype, chosen, num_classes)
-            (kept / "created").touch()
+            with written_whole(unfinished) as partial_store:
+                create_gradients(partial_store, shape, shard_size, how.dtype, chosen, num_classes)
+        drop_partial_chunks(unfinished)
         return missing
 
     mine = deal(from_first(left))
@@ -118,12 +131,13 @@ def _write(
         for number in mine:
             index = torch.tensor(shards[number])
             g = distill(pixels(part.images[index]), part.rows[index], classes=classes[index])
-            write_shard(unfinished, number, g.numpy())
+            with naming(unfinished):
+                write_shard(unfinished, number, g.numpy())
             _done(kept, number).touch()
             meter.advance(len(index))
     barrier()
     if first():
-        replace(unfinished, destination)
+        put_copy(unfinished, destination)
 
 
 def _classes(part: Split, num_classes: int, distill: Distiller, how: DistilledParams) -> Tensor:
@@ -136,11 +150,17 @@ def _classes(part: Split, num_classes: int, distill: Distiller, how: DistilledPa
     return image_classes(given["seed"], given["split"], part.rows, num_classes, how.classes_per_image)
 
 
-def _require_room(shape: tuple[int, ...], how: DistilledParams, images: Sequence[int], kept: Path) -> None:
-    """On the disk for shards of so many images, with gradients `(m, ch, H, W)` each; in memory for those that ranks work on."""
-    values = math.prod(shape)
-    require_disk({kept: sum(images) * values * (2 if how.dtype == "float16" else 1)})
-    require_memory(SHARD_COPIES * 4 * max(images, default=0) * values * local_size())
+def _require_room(
+    shape: tuple[int, ...], how: DistilledParams, images: Sequence[int], kept: Path, destination: Path
+) -> None:
+    """On the disk for shards of so many images, of gradients `(N, m, ch, H, W)` in all; in memory for those that ranks work on."""
+    values = math.prod(shape[1:])
+    size = values * (2 if how.dtype == "float16" else 1)
+    copied = 0 if one_disk(kept, destination) else shape[0]  # where there are no hard links
+    require_disk({kept: sum(images) * size, destination: copied * size})
+    require_memory(
+        SHARD_COPIES * 4 * max(images, default=0) * values * local_size(), key="targets.score_based.shard_size"
+    )
 
 
 def _done(kept: Path, shard: int) -> Path:

@@ -61,13 +61,14 @@ def run(params: Params, cell: Cell) -> None:
     with stage_run(
         "train",
         f"{cell.dataset}-{cell.name}",
+        outputs=[cell.classifier],
         values=values,
         inputs=inputs,
         threads=training.threads,
         precision=training.precision,
     ) as checkpoints:
         store = ImageStore.open(paths.images)
-        from_first(lambda: _require_room(store, device()))
+        from_first(lambda: _require_room(store, training.batch_size, device()))
         targets = None if source is None or alignment is None else _targets(paths.targets(source), store, alignment)
         torch.manual_seed(params.seed)
         options = architecture.options
@@ -136,10 +137,14 @@ def _lambda(params: Params, cell: Cell) -> float:
     return read_lambda(params, cell.dataset, cell.architecture, cell.method)
 
 
-def _require_room(store: ImageStore, device: torch.device) -> None:
-    """For the training set, a byte a value, on the device; the ranks of a host share its memory, and each has a GPU."""
-    size = store.num_training * math.prod(store.image_shape)
-    require_memory(size if device.type == "cuda" else size * local_size(), device)
+def _require_room(store: ImageStore, batch_size: int, device: torch.device) -> None:
+    """For the training set, a byte a value, and a batch in float32 with its gradient, on the device.
+
+    The ranks of a host share its memory, and each has a GPU.
+    """
+    rows = store.num_training + 8 * min(batch_size, store.num_training)
+    size = rows * math.prod(store.image_shape)
+    require_memory(size if device.type == "cuda" else size * local_size(), device, "training.batch_size")
 
 
 def _targets(path: Path, store: ImageStore, alignment: AlignmentOptions) -> AlignedTargets:

@@ -1,5 +1,6 @@
 """`train_diffusion`: the class-conditional diffusion model of C + 1 labels (section 4.2, appendix G.2)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from pag.data.image_store import ImageStore, pixels
 from pag.data.resizing import resize
 from pag.diffusion.model import DiffusionConfig, DiffusionModel, save_diffusion
 from pag.diffusion.training import DiffusionRecipe, train_diffusion
-from pag.machine.ranks import first
+from pag.machine.capacity import require_memory
+from pag.machine.ranks import first, from_first, local_size
 from pag.optimization.curves import write_curves
 from pag.optimization.loop import Run
 from stages.params.diffusion import DiffusionParams, SamplesParams
@@ -22,13 +24,21 @@ from stages.run import device, stage_run
 
 __all__ = ["diffusion_config", "run", "write_diffusion"]
 
+COPIES = 3  # of the images in memory at once, at least: as they are read, of the model's size, and about zero
+
 
 def run(params: Params, dataset: str) -> None:
     """Writes `data/<dataset>/diffusion/`: EMA weights, configuration, loss curve, samples."""
     paths, diffusion = DatasetPaths(dataset), params.dataset(dataset).read("diffusion", DiffusionParams)
     values, inputs, threads = [params.seed, diffusion], [paths.images], diffusion.threads
     with stage_run(
-        "train_diffusion", dataset, values=values, inputs=inputs, threads=threads, precision=diffusion.precision
+        "train_diffusion",
+        dataset,
+        outputs=[paths.diffusion],
+        values=values,
+        inputs=inputs,
+        threads=threads,
+        precision=diffusion.precision,
     ) as checkpoints:
         store = ImageStore.open(paths.images)
         train, config = store.split("train"), diffusion_config(store, diffusion)
@@ -38,6 +48,7 @@ def run(params: Params, dataset: str) -> None:
             None if diffusion.train_at == "all" else diffusion.train_at,
         )  # fmt: skip
         training_run = Run(params.seed, "diffusion model", device(), checkpoints / "state.pt")
+        from_first(lambda: _require_room(len(train.labels), config, recipe))
         x = resize(pixels(train.images), height, width).clamp(0, 1)
         model, curves = train_diffusion(config, x, train.labels, recipe, training_run)
         if first():
@@ -58,6 +69,12 @@ def write_diffusion(
         write_curves(folder / "curves.csv", ["step", "loss"], curves)
         write_json(folder / "metrics.json", {"loss": curves[-1]["loss"]})
         save_image(_samples(model, samples, seed), folder / "samples.png", nrow=samples.per_class)
+
+
+def _require_room(images: int, config: DiffusionConfig, recipe: DiffusionRecipe) -> None:
+    """For the images and a batch in float32, in main memory, where images are prepared and noise is drawn."""
+    needed = COPIES * 4 * math.prod(config.image_shape) * (images + recipe.batch_size) * local_size()
+    require_memory(needed, key="diffusion.batch_size")
 
 
 def diffusion_config(store: ImageStore, diffusion: DiffusionParams) -> DiffusionConfig:

@@ -17,7 +17,7 @@ __all__ = ["run"]
 def run(params: Params) -> None:
     """Writes `data/toy/networks.safetensors`: the weights of all pairs, under `vanilla.…` and `aligned.…`."""
     toy = params.main.read("toy", ToyParams)
-    with stage_run("train_toy"):
+    with stage_run("train_toy", outputs=[TOY_NETWORKS]):
         recipe = ToyRecipe(
             toy.pairs, toy.data.train, toy.widths, toy.epochs, toy.batch_size, toy.optimizer.model_dump()
         )  # fmt: skip

@@ -58,7 +58,8 @@ def run(params: Params, dataset: str, architecture: str, aside: bool = False) ->
         InputError: a cell of the grid has no results.
     """
     paths = DatasetPaths(dataset)
-    with stage_run("visualize", f"{dataset}-{architecture}"):
+    outputs = [paths.figures(architecture), *([paths.former] if aside else [])]
+    with stage_run("visualize", f"{dataset}-{architecture}", outputs=outputs):
         if aside:
             set_aside(params, dataset)
         results = gather(params, dataset, architecture)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pag.base.errors import InputError
 
-__all__ = ["ReadOnlyStore", "write_array"]
+__all__ = ["ReadOnlyStore", "drop_partial_chunks", "write_array"]
 
 CHUNK_BYTES = 2**28  # of an array of more than that
 
@@ -26,6 +26,12 @@ def write_array(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
     if values.nbytes > CHUNK_BYTES:
         rows = max(1, CHUNK_BYTES * rows // values.nbytes)
     group.create_array(name, data=values, chunks=(rows, *rest), config={"write_empty_chunks": True})
+
+
+def drop_partial_chunks(path: Path) -> None:
+    """Deletes the files that zarr-python was writing when its process was killed: it renames each when it is whole."""
+    for partial in path.rglob("*.partial"):
+        partial.unlink()
 
 
 class ReadOnlyStore:

@@ -1,3 +1,3 @@
-"""The machine that work runs on: ranks and processes, progress, precision, the order of weights in memory, room on disk and in
-memory. Plain values come in; nothing here knows images or networks. Imports `base`.
+"""The machine that work runs on: ranks and processes, locks, progress, precision, the order of weights in memory, room on disk and
+in memory. Plain values come in; nothing here knows images or networks. Imports `base`.
 """

@@ -8,9 +8,10 @@ import psutil
 import torch
 
 from pag.base.errors import InputError
+from pag.machine.processes import DeadWorkerError
 from pag.machine.ranks import local_size
 
-__all__ = ["fits", "require_disk", "require_memory"]
+__all__ = ["fits", "lacks_memory", "one_disk", "require_disk", "require_memory"]
 
 _CPU = torch.device("cpu")
 
@@ -35,15 +36,33 @@ def require_disk(needed: Mapping[Path, int]) -> None:
             raise InputError(f"{_size(total)} are needed on the disk of {folder}, which has {_size(free)} free.")
 
 
-def require_memory(needed: int, device: torch.device = _CPU) -> None:
+def one_disk(a: Path, b: Path) -> bool:
+    """Whether two files or folders, there or still to be made, are on one disk."""
+    return _existing(a).stat().st_dev == _existing(b).stat().st_dev
+
+
+def require_memory(needed: int, device: torch.device = _CPU, key: str = "") -> None:
     """Makes sure that so many bytes of a device's memory are available.
+
+    Args:
+        needed: bytes.
+        device: whose memory.
+        key: of params, by which most of it would become less, if there is one.
 
     Raises:
         InputError: there is less; the sentence says how much is needed.
     """
     available, where = _available(device), " on the GPU" if device.type == "cuda" else ""
     if available < needed:
-        raise InputError(f"{_size(needed)} of memory{where} are needed, and {_size(available)} are available.")
+        advice = f"; lower {key}" if key else ""
+        raise InputError(f"{_size(needed)} of memory{where} are needed, and {_size(available)} are available{advice}.")
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that there was not enough memory: Python's, torch's on the CPU or on a GPU, or a worker's death."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError | DeadWorkerError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
 
 
 def fits(size: int, device: torch.device) -> bool:

@@ -17,10 +17,14 @@ from typing import Any, TypeVar
 
 import torch
 
-__all__ = ["run_tasks"]
+__all__ = ["DeadWorkerError", "run_tasks"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class DeadWorkerError(RuntimeError):
+    """A process that worked has ended by itself, most likely for want of memory."""
 
 
 def run_tasks(
@@ -42,7 +46,7 @@ def run_tasks(
 
     Raises:
         Exception: the first error of a task, with the worker's traceback as its cause.
-        RuntimeError: a worker died (for want of memory, say).
+        DeadWorkerError: a worker died (for want of memory, say).
     """
     workers = min(workers, len(tasks))
     if workers <= 1:
@@ -56,7 +60,7 @@ def run_tasks(
             for future in as_completed(futures):
                 finished(futures[future], future.result())
     except BrokenProcessPool:
-        raise RuntimeError("A worker process died; is there enough memory?") from None
+        raise DeadWorkerError("A worker process died; is there enough memory?") from None
     except BaseException:
         for process in set(active_children()) - before:
             process.terminate()

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.base.randomness import torch_stream
+from pag.machine.capacity import require_disk
 from pag.machine.progress import Meter, progress
 from pag.machine.ranks import first, mean
 from pag.optimization.ema import Ema
@@ -25,6 +26,7 @@ from pag.optimization.optimizers import Optimization
 __all__ = ["Curves", "Run", "fit"]
 
 CPU = torch.device("cpu")
+STATES = 8  # times the weights, at most: with the moments of Adam and an average, written beside the last ones
 
 Curves = list[dict[str, float]]
 """Rows `{"step": …, mean of each logged scalar over the steps of the row, measures of the monitor}`."""
@@ -66,8 +68,11 @@ class _State:
             "step": self.step,
             "curves": self.curves,
         }
-        with written_whole(path) as partial:
-            torch.save(state, partial)
+        with (
+            written_whole(path) as partial,
+            partial.open("wb") as file,
+        ):  # torch itself would not say why it cannot write
+            torch.save(state, file)
 
     def restore(self, path: Path) -> None:
         try:
@@ -114,10 +119,12 @@ def fit(
         monitor: measures to add to each row, taken after the row's last step.
 
     Raises:
-        InputError: the checkpoint file belongs to another run or is damaged.
+        InputError: the checkpoint file belongs to another run or is damaged, or there is no room for another.
         FloatingPointError: the loss became NaN or infinite.
     """
     state = _State(model, optimization, ema)
+    if run.checkpoint is not None and first():
+        require_disk({run.checkpoint: STATES * sum(p.nbytes for p in model.parameters())})
     if run.checkpoint is not None and run.checkpoint.exists():
         state.restore(run.checkpoint)
     with progress(run.description, optimization.steps, state.step) as meter:

@@ -11,6 +11,7 @@ from pag.base.errors import InputError
 from pag.base.vocabulary import Method
 from pag.data.image_store import ImageStore
 from pag.evaluation.blocks import Blocks
+from pag.evaluation.metrics import read_metrics
 from pag.networks.architectures import build
 from pag.networks.classifier import load_weights
 from stages.evaluate import FILES, Subject, write_evaluation
@@ -39,9 +40,9 @@ def run(params: Params, checkpoint: Path, dataset: str, architecture: str, outpu
         workers: processes of each rank.
 
     Raises:
-        InputError: a file is missing or does not fit, or the folder is in `data/` or holds other files.
+        InputError: a file is missing or does not fit, or the folder is in `data/` or holds anything but an earlier evaluation.
     """
-    folder = checkpoint.with_name(f"{checkpoint.stem}-evaluation") if output is None else output
+    folder = (checkpoint.with_name(f"{checkpoint.stem}-evaluation") if output is None else output).resolve()
     _check_output(folder)
     paths, evaluation = DatasetPaths(dataset), params.dataset(dataset).read("evaluation", EvaluationParams)
     options = read_architecture(params, architecture).options
@@ -51,7 +52,9 @@ def run(params: Params, checkpoint: Path, dataset: str, architecture: str, outpu
     reference = paths.test_targets if paths.test_targets.exists() else None
     inputs = [paths.images, checkpoint, *([] if reference is None else [reference])]
     cell, values = f"{dataset}-{architecture}-{checkpoint.stem}", [params.seed, evaluation, options]
-    with stage_run("commands/evaluate_checkpoint", cell, values=values, inputs=inputs, timed=False) as kept:
+    with stage_run(
+        "commands/evaluate_checkpoint", cell, outputs=[folder], values=values, inputs=inputs, timed=False
+    ) as kept:
         subject = Subject(dataset, architecture, METHOD, None, load)
         blocks = Blocks(evaluation.block_size, params.seed, workers, kept)
         write_evaluation(folder, subject, evaluation, reference, blocks)
@@ -61,9 +64,20 @@ def _check_output(folder: Path) -> None:
     """The folder is written anew as a whole, so it must hold nothing but an earlier evaluation."""
     if folder.resolve().is_relative_to(DATA.resolve()):
         raise InputError(f"{folder} is in {DATA}/, which belongs to the pipeline; give another folder by --output.")
-    others = [path for path in folder.iterdir() if path.name not in FILES] if folder.is_dir() else []
-    if others or folder.is_file():
-        raise InputError(f"{others[0] if others else folder} is in the way; give a new folder by --output.")
+    for path in sorted(folder.iterdir()) if folder.is_dir() else [folder] if folder.exists() else []:
+        if not _is_of_an_evaluation(path):
+            raise InputError(f"{path} is in the way; give a new folder by --output.")
+
+
+def _is_of_an_evaluation(path: Path) -> bool:
+    """Whether a file is one that we have written: others may well have a `metrics.json`."""
+    if path.name not in FILES or not path.is_file():
+        return False
+    try:
+        read_metrics(path.with_name(FILES[0]))
+    except InputError:
+        return False
+    return True
 
 
 def _load(

@@ -29,7 +29,7 @@ def run(params: Params, dataset: str, file: Path) -> None:
         InputError: the file is missing, damaged, of another architecture, or of a model without the label "no class".
     """
     paths, diffusion = DatasetPaths(dataset), params.dataset(dataset).read("diffusion", DiffusionParams)
-    with stage_run("commands/import_diffusion", dataset, threads=diffusion.threads):
+    with stage_run("commands/import_diffusion", dataset, outputs=[paths.diffusion], threads=diffusion.threads):
         store, state = ImageStore.open(paths.images), read_state_dict(file)
         config = diffusion_config(store, diffusion)
         _check_labels(state[LABELS].shape[0] if LABELS in state else 0, config, file)

@@ -1,10 +1,12 @@
 """`import targets`: a published tensor of target gradients becomes a target store that methods can read."""
 
+import math
 from pathlib import Path
 
 from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.data.image_store import ImageStore
+from pag.machine.capacity import require_disk
 from pag.machine.progress import progress
 from pag.targets.gradient_store import create_gradients, shard_rows, write_shard
 from pag.targets.published import read_published_targets
@@ -29,11 +31,12 @@ def run(params: Params, dataset: str, name: str, file: Path, labels: Path) -> No
         raise InputError(
             f"{params.dataset(dataset).name}: targets.{name} is made by a stage; import under another name."
         )
-    with stage_run("commands/import_targets", f"{dataset}-{name}"):
+    with stage_run("commands/import_targets", f"{dataset}-{name}", outputs=[paths.targets(name)]):
         store = ImageStore.open(paths.images)
         published, training = read_published_targets(file, labels), store.all_training()
         published.check_matches(store.num_classes, store.image_shape)
         rows = published.rows_of(training)
+        require_disk({paths.targets(name): 2 * len(rows) * store.num_classes * math.prod(store.image_shape)})  # float16
         with written_whole(paths.targets(name)) as partial, progress(f"{name}.zarr", len(rows)) as meter:
             create_gradients(partial, (len(rows), store.num_classes, *store.image_shape), target.shard_size)
             for number, shard in enumerate(shard_rows(len(rows), target.shard_size)):

@@ -7,10 +7,11 @@ from itertools import chain
 from pag.base.errors import InputError
 from pag.base.files import write_json
 from pag.evaluation.metrics import read_metrics
+from pag.machine.locks import locked
 from stages.params.grid import read_grid
 from stages.params.reading import Params
 from stages.paths import grid_cells, sweep_cells
-from stages.reporting.sources import KEPT, KeptRun
+from stages.reporting.sources import KEPT, KeptRun, read_kept_run
 from stages.run import read_times
 
 __all__ = ["run"]
@@ -25,10 +26,14 @@ def run(params: Params, name: str, hardware: str) -> None:
         hardware: what the run was measured on, in words.
 
     Raises:
-        InputError: the name is no file name, a cell has no results, or the folder is no git repository with a commit.
+        InputError: the name is no file name or that of another file, a cell has no results, or the folder is no git repository
+            with a commit.
     """
     if not re.fullmatch(r"[\w-]+", name):
         raise InputError(f"--name takes letters, digits, - and _, not {name!r}.")
+    file = KEPT / f"{name}.json"
+    if file.exists():
+        read_kept_run(file)  # what is replaced is a run that was kept under this name, and nothing else
     grid = read_grid(params)
     where = [(d, a) for d in grid.datasets for a in grid.architectures]
     files = (params.main, *map(params.dataset, grid.datasets))
@@ -40,7 +45,8 @@ def run(params: Params, name: str, hardware: str) -> None:
         cells=[read_metrics(c.evaluation / "metrics.json") for c in chain(*(grid_cells(params, *w) for w in where))],
         sweep=[read_metrics(c.evaluation / "metrics.json") for c in chain(*(sweep_cells(params, *w) for w in where))],
     )
-    write_json(KEPT / f"{name}.json", kept.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+    with locked(file):
+        write_json(file, kept.model_dump(mode="json", by_alias=True, exclude_defaults=True))
 
 
 def _commit() -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.figures.page import markdown_table
+from pag.machine.locks import locked
 from stages.reporting.paper_tables import kept_tables
 from stages.reporting.sources import KEPT, read_kept_run
 from stages.reporting.summaries import SUMMARIES, read_summary, summary_table
@@ -31,7 +32,7 @@ def _write(page: Path) -> None:
         text = page.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{page} does not exist; run the command in the repository's root.") from None
-    with written_whole(page) as partial:
+    with locked(page), written_whole(page) as partial:
         partial.write_text(with_tables(text), encoding="utf-8")
 
 

@@ -5,6 +5,7 @@ before the first stage runs, and not at the stage that it belongs to.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
@@ -20,12 +21,12 @@ from stages.params.figures import FiguresParams
 from stages.params.grid import GridParams
 from stages.params.methods import MethodParams, source_of
 from stages.params.reading import Params, ParamsFile, dataset_file, sentence
-from stages.params.section import Name, NonNegative, Section, Seed
+from stages.params.section import Name, NonNegative, Section, Seed, require_names
 from stages.params.targets import ScoreBasedParams, TargetParams
 from stages.params.toy import ToyParams
 from stages.params.training import TrainingParams
 
-__all__ = ["check"]
+__all__ = ["Named", "check"]
 
 S = TypeVar("S", bound=Section)
 Lambdas = dict[Name, dict[Name, dict[Name, NonNegative]]]
@@ -90,16 +91,38 @@ class DatasetParams(Section):
         return self
 
 
-def check(params: Params, datasets: Sequence[str] = ()) -> None:
+@dataclass(frozen=True)
+class Named:
+    """What a command is told to work on: keys of params, each of which is looked up before anything is made of it.
+
+    Attributes:
+        dataset: one that has a file of its own.
+        architecture: a section of `architectures`.
+        method: a section of the data set's `methods`.
+        targets: a section of the data set's `targets`.
+    """
+
+    dataset: str | None = None
+    architecture: str | None = None
+    method: str | None = None
+    targets: str | None = None
+
+
+def check(params: Params, datasets: Sequence[str] = (), named: Named | None = None) -> None:
     """Checks `params.yaml` and the files of the grid's data sets.
 
     Args:
         params: all parameters, overrides included.
-        datasets: further data sets to check, those that a command is given.
+        datasets: further data sets to check.
+        named: what a command is given, if anything; its data set is checked, too.
 
     Raises:
         InputError: a key is unknown, missing or impossible; the sentence names the file and the key.
     """
+    named = named or Named()
+    if named.dataset is not None:
+        require_names(dataset=named.dataset)
+        datasets = (*datasets, named.dataset)
     main = _validated(params.main, MainParams)
     for name, architecture in main.architectures.items():
         _check_family(params.main.name, name, architecture)
@@ -112,6 +135,8 @@ def check(params: Params, datasets: Sequence[str] = ()) -> None:
         dataset = _validated(params.dataset(name), DatasetParams)
         if name in main.grid.datasets:
             _check_grid(params.main.name, main, name, dataset)
+        if name == named.dataset:
+            _check_named(params.main.name, main, dataset, named)
 
 
 def _validated(file: ParamsFile, schema: type[S]) -> S:
@@ -153,6 +178,17 @@ def _check_grid(file: str, main: MainParams, name: str, dataset: DatasetParams) 
         _require(source, dataset.targets, f"{file}: grid.heuristics", f"targets of {where}")
     if main.grid.lambdas:
         _require("score_based", dataset.methods, f"{file}: grid.lambdas", f"methods of {where}")
+
+
+def _check_named(file: str, main: MainParams, dataset: DatasetParams, named: Named) -> None:
+    where = dataset_file(named.dataset or "")
+    for option, name, known, section in (
+        ("--architecture", named.architecture, main.architectures, f"architectures of {file}"),
+        ("--method", named.method, dataset.methods, f"methods of {where}"),
+        ("--source or --name", named.targets, dataset.targets, f"targets of {where}"),
+    ):
+        if name is not None:
+            _require(name, known, option, section)
 
 
 def _check_lambda(file: str, main: MainParams, dataset: str, method: str) -> None:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pag.base.vocabulary import Precision
 from stages.params.optimizers import OptimizerParams
-from stages.params.section import Count, Decay, Index, Section
+from stages.params.section import Count, Decay, Index, Section, Threads
 
 __all__ = ["DiffusionParams", "SamplesParams"]
 
@@ -37,5 +37,5 @@ class DiffusionParams(Section):
     optimizer: OptimizerParams
     ema_decay: Decay
     samples: SamplesParams
-    threads: Count
+    threads: Threads
     precision: Precision = "float32"

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pag.base.vocabulary import NormName, Precision
 from stages.params.optimizers import OptimizerParams
-from stages.params.section import Count, Fraction, Index, Positive, Section
+from stages.params.section import Count, Fraction, Index, Positive, Section, Threads
 
 __all__ = ["TrainingOverrides", "TrainingParams", "ValidationAttackParams"]
 
@@ -46,7 +46,7 @@ BatchNormParams = Annotated[BatchStatisticsParams | FrozenStatisticsParams, Fiel
 
 
 class TrainingParams(Section):
-    threads: Count
+    threads: Threads
     precision: Precision = "float32"
     compiled: bool = False
     epochs: Count

@@ -1,17 +1,23 @@
 """Small made-up artifacts of every stage before `visualize`, for the tests of the figures and of the report."""
 
 import json
+import shutil
 
 import numpy as np
+import torch
 from safetensors.numpy import save_file
 
 from pag.base.files import write_json
 from pag.base.vocabulary import Method
 from pag.data.datasets import Dataset, LabelledImages
 from pag.data.image_store import write_images
+from pag.diffusion.model import DiffusionConfig, save_diffusion
+from pag.networks.architectures import build
+from pag.networks.classifier import save_classifier
 from pag.optimization.curves import write_curves
 from pag.targets.gradient_store import create_gradients, write_shard
 from pag.targets.heuristic_store import write_nearest, write_representatives
+from stages.params.architectures import read_architecture
 from stages.params.grid import read_grid, read_lambda
 from stages.params.methods import describe
 from stages.paths import TIMES, TOY, DatasetPaths, grid_cells, sweep_cells
@@ -23,6 +29,7 @@ __all__ = [
     "with_other_attacks",
     "write_all",
     "write_cell",
+    "write_networks",
     "write_ten_images",
 ]
 
@@ -195,6 +202,28 @@ def write_all(params, dataset, architecture, *, channels=1, class_names=("0", "1
     _write_toy(rng)
     times = [("prepare@digits", 1.0), ("train@<b>", 2.5), ("prepare@digits", 3.0)]
     TIMES.write_text("".join(json.dumps({"stage": s, "seconds": t}) + "\n" for s, t in times), encoding="utf-8")
+
+
+def write_networks(params, cell, unet):
+    """A diffusion model and a classifier in the place of what `write_all` wrote for a cell, each of random weights."""
+    torch.manual_seed(0)
+    options, shape = read_architecture(params, cell.architecture).options, {"image_shape": (1, SIDE, SIDE)}
+    shape["num_classes"] = CLASSES
+    names = {
+        "dataset": cell.dataset,
+        "method": METHODS[cell.method].model_dump(mode="json"),
+        "lambda": None,
+        "seed": 0,
+        "class_names": ["0", "1", "2", "3"],
+    }
+    shutil.rmtree(cell.classifier)
+    cell.classifier.mkdir()
+    save_classifier(cell.classifier, build(**shape, **options), {"architecture": options, **shape, **names})
+    model = DiffusionConfig(shape["image_shape"], CLASSES, unet, "cosine", 1000, learned_variance=False).build()
+    for parameter in model.network.parameters():
+        if not parameter.any():  # a network before training gives all labels the same
+            torch.nn.init.normal_(parameter, std=0.1)
+    save_diffusion(DatasetPaths(cell.dataset).diffusion, model)
 
 
 def write_ten_images(paths, side):

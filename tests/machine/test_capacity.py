@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from pag.base.errors import InputError
-from pag.machine.capacity import require_disk, require_memory
+from pag.machine.capacity import lacks_memory, require_disk, require_memory
+from pag.machine.processes import DeadWorkerError
 
 
 @pytest.fixture
@@ -54,6 +55,32 @@ def test_memory(free):
     free(1_000_000)
     with pytest.raises(InputError, match=r"2\.5 MB of memory are needed, and 1\.0 MB are available"):
         require_memory(2_500_000)
+
+
+def test_memory_that_is_lacking_is_told_with_what_to_lower(free):
+    free(0)
+    with pytest.raises(InputError, match=r"0\.0 MB are available; lower diffusion\.batch_size\."):
+        require_memory(1, key="diffusion.batch_size")
+
+
+@pytest.mark.parametrize(
+    ("error", "lacking"),
+    [
+        (MemoryError("Unable to allocate"), True),
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (DeadWorkerError("A worker process died"), True),
+        (RuntimeError("shapes cannot be multiplied"), False),
+        (ValueError("can't allocate memory"), False),
+    ],
+)
+def test_a_want_of_memory_is_known(error, lacking):
+    assert lacks_memory(error) == lacking
+
+
+def test_torch_says_what_we_take_for_a_want_of_memory():
+    with pytest.raises(RuntimeError) as error:
+        torch.empty(10**15)
+    assert lacks_memory(error.value)
 
 
 def test_memory_of_a_gpu_is_its_own(free, monkeypatch):

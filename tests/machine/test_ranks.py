@@ -15,18 +15,13 @@ from rank_work import CELL, PARAMS_FILE, UNET
 from typer.testing import CliRunner
 
 from pag.base.errors import InputError
-from pag.diffusion.model import DiffusionConfig, save_diffusion
 from pag.machine import ranks
-from pag.networks.architectures import build
-from pag.networks.classifier import save_classifier
 from stages import prepare
 from stages.cli import app
-from stages.params.architectures import read_architecture
 from stages.params.reading import Params
-from stages.paths import TIMES, DatasetPaths
+from stages.paths import TIMES
 
 WORK = Path(__file__).parents[1] / "helpers/rank_work.py"
-PATHS = DatasetPaths("digits")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 NAMES = ("vanilla", "aligned", "adversarial", "aligned trades", "diffusion")
 FAILING = """
@@ -59,23 +54,7 @@ def made(tmp_path_factory):
     os.chdir(root)
     few = Params(PARAMS_FILE, ["grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]"])
     artifacts.write_all(few, "digits", "resnet8")
-    shutil.rmtree(CELL.classifier)
-    CELL.classifier.mkdir()
-    torch.manual_seed(0)
-    options, shape = read_architecture(few, "resnet8").options, {"image_shape": (1, 8, 8), "num_classes": 4}
-    names = {
-        "dataset": "digits",
-        "method": {"name": "vanilla", "objective": "cross_entropy", "label": "Vanilla"},
-        "lambda": None,
-        "seed": 0,
-        "class_names": ["0", "1", "2", "3"],
-    }
-    save_classifier(CELL.classifier, build(**shape, **options), {"architecture": options, **shape, **names})
-    model = DiffusionConfig((1, 8, 8), 4, UNET, "cosine", 1000, learned_variance=False).build()
-    for parameter in model.network.parameters():
-        if not parameter.any():  # a network before training gives all labels the same
-            torch.nn.init.normal_(parameter, std=0.1)
-    save_diffusion(PATHS.diffusion, model)
+    artifacts.write_networks(few, CELL, UNET)
     os.chdir(before)
     return root
 

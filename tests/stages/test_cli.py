@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from pag.base.errors import InputError
-from stages import prepare
+from stages import prepare, train
 from stages import run as execution
 from stages.cli import app, main
 
@@ -31,6 +32,65 @@ def test_bad_input_is_one_sentence_with_status_2(monkeypatch, capsys):
     told = capsys.readouterr().err
     assert told.startswith("pag: params.yaml: seed: ")
     assert len(told.splitlines()) == 1
+
+
+def told(capsys, monkeypatch, *options):
+    """The exit status of the command, and what it says."""
+    monkeypatch.setattr(sys, "argv", ["pag", *options])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return end.value.code, capsys.readouterr().err
+
+
+def raising(error):
+    def run(*arguments):
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (InputError("No such thing."), "No such thing."),
+        (FloatingPointError("The loss is NaN."), "The loss is NaN."),
+        (OSError(28, "No space left on device", "data/digits"), "data/digits: no space left on device."),
+        (PermissionError(13, "Permission denied", "data"), "data: permission denied."),
+        (OSError("read error"), "read error."),
+        (MemoryError(), "There is not enough memory (nothing is left); a smaller data set needs less."),
+        (RuntimeError("[x] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000 bytes."),
+         "There is not enough memory (can't allocate memory: you tried to allocate 4000 bytes); a smaller data set needs less."),
+    ],
+)  # fmt: skip
+def test_what_is_expected_to_fail_is_told_in_one_sentence(monkeypatch, capsys, error, sentence):
+    monkeypatch.setattr(prepare, "run", raising(error))
+    assert told(capsys, monkeypatch, "prepare", "--dataset", "digits") == (2, f"pag: {sentence}\n")
+
+
+def test_a_lack_of_memory_is_told_with_what_to_lower(monkeypatch, capsys):
+    monkeypatch.setattr(train, "run", raising(MemoryError("Unable to allocate 7 PiB")))
+    cell = ("--dataset", "digits", "--architecture", "resnet8", "--method", "vanilla")
+    assert "training.batch_size" in told(capsys, monkeypatch, "train", *cell)[1]
+
+
+def test_a_fault_of_ours_keeps_its_traceback_and_says_where_to_report_it(monkeypatch, capsys):
+    monkeypatch.setattr(prepare, "run", raising(ZeroDivisionError("a fault")))
+    status, lines = told(capsys, monkeypatch, "prepare", "--dataset", "digits")
+    assert status == 1
+    assert lines.startswith("Traceback")
+    assert "ZeroDivisionError: a fault" in lines
+    assert "please report" in lines.splitlines()[-1]
+
+
+@pytest.mark.parametrize("kind", ["file", "loop"])
+@pytest.mark.parametrize("command", ["code", "prepare --dataset digits", "train-toy"])
+def test_data_that_is_no_folder_is_told(monkeypatch, capsys, tmp_path, kind, command):
+    params = Path("params.yaml").absolute()
+    monkeypatch.chdir(tmp_path)
+    Path("data").symlink_to("data") if kind == "loop" else Path("data").touch()
+    status, sentence = told(capsys, monkeypatch, *command.split(), "--params", str(params))
+    assert (status, len(sentence.splitlines())) == (2, 1)
+    assert sentence.startswith("pag: data")
 
 
 @pytest.mark.parametrize(("stage", "portable"), [("prepare", "AVX2"), ("originals", "as it was")])

@@ -160,6 +160,14 @@ def test_places_that_are_not_free_are_refused(params, made):
     with pytest.raises(InputError, match=r"diary\.txt is in the way"):
         evaluate_checkpoint.run(params, weights, "digits", "resnet8", made / "mine", 1)
     assert (made / "mine" / "diary.txt").exists()
+    (made / "theirs").mkdir()
+    (made / "theirs" / "metrics.json").write_text('{"dear": "diary"}', encoding="utf-8")
+    with pytest.raises(InputError, match=r"metrics\.json is in the way"):
+        evaluate_checkpoint.run(params, weights, "digits", "resnet8", made / "theirs", 1)
+    (made / "link").symlink_to(CELL.classifier.absolute())
+    with pytest.raises(InputError, match="belongs to the pipeline"):
+        evaluate_checkpoint.run(params, weights, "digits", "resnet8", made / "link", 1)
+    assert weights.exists()
 
 
 @pytest.mark.parametrize(
