@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pag.attacks.autoattack_parts import SUBSTITUTES
 from pag.base.errors import InputError
 from pag.evaluation.metrics import Attacked, Estimate
 from pag.figures.names import attack_name, eps_text, norm_name, percent
@@ -100,9 +101,18 @@ def robustness_table(results: GridResults, confidence: float) -> Table:
     caption = (
         f"In the form of the paper's {_paper_tables(results)}: accuracy on {results.dataset} with {results.architecture}, clean "
         f"and under AutoAttack, and alignment. In brackets the {100 * confidence:g}% confidence interval; "
-        "bold: the best of a column."
+        f"bold: the best of a column.{_substitutes_note(results)}"
     )
     return _measured(results, "Method", names, results.cells, caption)
+
+
+def _substitutes_note(results: GridResults) -> str:
+    """Says so where AutoAttack is not the standard version, which needs four classes."""
+    run = {attack for threat in results.threats.values() for attack in threat.attacks}
+    names = [attack.upper() for attack in SUBSTITUTES.values() if attack in run]
+    return (
+        f" AA is not the standard version, which needs four classes: {names[0]} is in APGD-T's place." if names else ""
+    )
 
 
 def _paper_tables(results: GridResults) -> str:
