@@ -182,11 +182,22 @@ def test_a_random_model_is_refused():
         run_block(Noisy().eval(), *network()[1:], Threat("l2", 0.1), 0, SOME)
 
 
-def test_a_model_without_finite_logits_is_refused():
-    model, x, labels = network()
-    nn.init.constant_(model[-1].bias, torch.nan)
-    with pytest.raises(RuntimeError, match="finite"):
-        run_block(model, x, labels, Threat("l2", 0.1), 0, SOME)
+def test_the_first_example_without_finite_logits_is_named(monkeypatch):
+    class Breaking(nn.Module):
+        """NaN for an image whose first pixel is above one half."""
+
+        def forward(self, x):
+            return x.flatten(1)[:, :3] + torch.where(x[:, 0, 0, :1] > 0.5, torch.nan, 0.0)
+
+    x = 0.4 * network()[1]
+    labels = x.flatten(1)[:, :3].argmax(1)
+    brightened = SimpleNamespace(perturb=lambda x, y: x + 0.3 * (torch.arange(len(x)) == 4).reshape(-1, 1, 1, 1))
+    monkeypatch.setitem(autoattack._ATTACKS, "apgd-ce", lambda suite: brightened)
+    with pytest.raises(FloatingPointError, match="of test example 24 under apgd-ce are not finite"):
+        attack_block(AutoAttack(Threat("linf", 0.3), SOME), Breaking().eval(), x, labels, 0, first=20)
+    x[7:, 0, 0, 0] = 0.6
+    with pytest.raises(FloatingPointError, match="of test example 27 are not finite"):
+        attack_block(AutoAttack(Threat("linf", 0.3), SOME), Breaking().eval(), x, labels, 0, first=20)
 
 
 def test_pixels_outside_the_range_unknown_attacks_and_tiny_images_are_refused():

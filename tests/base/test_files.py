@@ -2,7 +2,8 @@
 
 import pytest
 
-from pag.base.files import written_whole
+from pag.base.errors import InputError
+from pag.base.files import json_text, read_json, write_json, written_whole
 
 
 def write(destination, names):
@@ -42,3 +43,24 @@ def test_on_an_error_all_stays(cell):
         write(cell, ["new.csv", "no folder/new.csv"])
     assert contents(cell) == before
     assert list(cell.parent.iterdir()) == [cell]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_are_none_never_reach_json(tmp_path, number):
+    path = tmp_path / "metrics.json"
+    write_json(path, {"clean": 0.5})
+    with pytest.raises(
+        FloatingPointError, match=r"metrics\.json: clean\.interval\.1 is -?(nan|inf), which cannot be kept"
+    ):
+        write_json(path, {"clean": {"interval": [0.5, number]}})
+    assert read_json(path) == {"clean": 0.5}
+    with pytest.raises(FloatingPointError, match="The value is"):
+        json_text(number)
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_are_none_are_not_read_from_json(tmp_path, constant):
+    path = tmp_path / "metrics.json"
+    path.write_text(f'{{"clean": {constant}}}', encoding="utf-8")
+    with pytest.raises(InputError, match=rf"metrics\.json is not valid JSON \({constant} is no number\)"):
+        read_json(path)
