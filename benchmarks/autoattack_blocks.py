@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from measuring import Bar, Row, Step, command, same_round, spread, timed
-from pag.attacks.autoattack import STANDARD, AutoAttack
+from pag.attacks.autoattack import AutoAttack
+from pag.attacks.autoattack_parts import STANDARD
 from pag.attacks.threats import Threat
 from pag.base.randomness import numpy_stream
 from pag.evaluation.accuracy import evaluate

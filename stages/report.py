@@ -1,7 +1,6 @@
 """`report`: the page, the tables, and the numbers as CSV, from what `visualize` gathered and the toy's results."""
 
 import csv
-import json
 import platform
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from pag.base.files import read_json, written_whole
+from pag.base.files import json_text, read_json, written_whole
 from pag.figures.charts import toy_boundaries, toy_seeds
 from pag.figures.names import percent
 from pag.figures.page import FigureEntry, Report, Section, render_html, render_markdown
@@ -197,4 +196,4 @@ def _write_times() -> None:
         (REPORT / "times.js").unlink(missing_ok=True)
         return
     times = [{"stage": stage, "seconds": value} for stage, value in seconds.items()]
-    _write(REPORT / "times.js", f"window.PAG_TIMES = {json.dumps(times, indent=1)};\n")
+    _write(REPORT / "times.js", f"window.PAG_TIMES = {json_text(times, indent=1)};\n")

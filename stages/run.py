@@ -17,7 +17,7 @@ import torch
 from pydantic import BaseModel
 
 from pag.base.errors import InputError
-from pag.base.files import discard, recover
+from pag.base.files import discard, json_text, recover
 from pag.base.vocabulary import Precision
 from pag.machine.locks import locked
 from pag.machine.precision import computing_in
@@ -40,7 +40,7 @@ def _key(code: str, values: Iterable[object], inputs: Iterable[Path]) -> str:
     digest = hashlib.sha256("\n".join(of_stage(code)).encode())
     for value in values:
         plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-        digest.update(json.dumps(plain, sort_keys=True).encode())
+        digest.update(json_text(plain, sort_keys=True).encode())
     for path in _files(inputs):
         if path.is_file():
             digest.update(path.name.encode())
@@ -120,7 +120,7 @@ def stage_run(
 def _log_time(stage: str, seconds: float) -> None:
     TIMES.parent.mkdir(exist_ok=True)
     with TIMES.open("a", encoding="utf-8") as log:
-        log.write(json.dumps({"stage": stage, "seconds": round(seconds, 1)}) + "\n")
+        log.write(json_text({"stage": stage, "seconds": round(seconds, 1)}) + "\n")
 
 
 def read_times() -> dict[str, float]:

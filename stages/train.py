@@ -164,7 +164,8 @@ def _objective(method: MethodSections, num_classes: int, lambda_: float | None) 
     if alignment is None:
         return _base(method)
     assert lambda_ is not None
-    return Alignment(lambda_, num_classes, alignment.gradient, _base(method), _ramp(alignment))
+    ramp, scale = _ramp(alignment), alignment.classes_scale
+    return Alignment(lambda_, num_classes, alignment.gradient, _base(method), ramp, scale)
 
 
 def _base(method: MethodSections) -> BaseObjective:

@@ -48,7 +48,7 @@ class CompiledPasses:
         if size() > 1:
             raise InputError("training.compiled is for a single process, not for several ranks.")
         self._module = module
-        forward, of_inputs = self._operation(_forward), self._operation(differentiable_gradients)
+        forward, of_inputs = self._operation(_forward), self._operation(_input_gradients)
         # Two functions, for there is a limit to how often one is compiled.
         self._forward = torch.compile(lambda *given: forward(*given), **HOW)
         self._input_gradients = torch.compile(lambda *given: of_inputs(*given), **HOW)
@@ -69,13 +69,19 @@ class CompiledPasses:
         return tuple(module.training for module in self._module.modules())
 
     def _operation(self, computed: Callable[..., Any]) -> Callable[..., Any]:
-        """`computed(network, *arguments)` as the compiler takes it: a single operation on state, modes and arguments."""
+        """`computed(network, state, *arguments)` as the compiler takes it: a single operation on state, modes and arguments."""
 
         def operation(state: dict[str, Tensor], modes: tuple[bool, ...], *arguments: Any) -> Any:  # noqa: ANN401
-            return computed(lambda x: functional_call(self._module, state, (x,)), *arguments)
+            return computed(lambda x: functional_call(self._module, state, (x,)), state, *arguments)
 
         return torch.compiler.nonstrict_trace(operation)
 
 
-def _forward(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def _forward(network: Callable[[Tensor], Tensor], state: dict[str, Tensor], x: Tensor) -> Tensor:
     return network(x)
+
+
+def _input_gradients(
+    network: Callable[[Tensor], Tensor], state: dict[str, Tensor], x: Tensor, classes: Tensor, of: GradientOf
+) -> tuple[Tensor, Tensor]:
+    return differentiable_gradients(network, x, classes, of, state.values())

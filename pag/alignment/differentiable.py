@@ -3,7 +3,7 @@
 Their values are those of `pag.alignment.gradients`; `pag.alignment.double_backward` makes them cheap to differentiate once more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -16,15 +16,20 @@ __all__ = ["differentiable_gradients"]
 
 
 def differentiable_gradients(
-    network: Callable[[Tensor], Tensor], x: Tensor, classes: Tensor, of: GradientOf
+    network: Callable[[Tensor], Tensor],
+    x: Tensor,
+    classes: Tensor,
+    of: GradientOf,
+    parameters: Iterable[Tensor] = (),
 ) -> tuple[Tensor, Tensor]:
     """As `pag.alignment.gradients.input_gradients`, but gradients `(B, k, *)` and logits `(B, C)` carry a graph to the parameters.
 
-    Parameters receive nothing from the k backward passes themselves, only from that of the loss.
+    Parameters receive nothing from the k backward passes themselves, only from that of the loss. What stands for them in a pass
+    that is compiled is given as `parameters`.
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        with CheapDoubleBackward() as cheap:
+        with CheapDoubleBackward(parameters) as cheap:
             logits = network(x)
         sums = class_sums(logits, classes, of)
         with cheap.differentiating_inputs():

@@ -12,6 +12,10 @@ Batch norm in training mode. torch composes the second derivative of some thirty
 over the standard deviation, and with `P(u) = u − mean(u) − x̂ mean(u x̂)`, which is its own adjoint, the input-gradient is
 `gx = γ r P(gy)`, and `dx̂ = r P(dx)`. So the derivative of `⟨v, gx⟩` with respect to gy is `γ r P(v)`, a plain backward pass of v,
 and with respect to x a combination of gy, v and x, with one number each a channel.
+
+These ways hold where a layer's weights are parameters, which depend on no input, and where the backward pass reads just what the
+forward pass has saved. Elsewhere (weights that are computed, of the input perhaps; activations that are made again, as
+`torch.utils.checkpoint` does, or are kept elsewhere) a layer is torch's own.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,8 +23,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.autograd.graph import disable_saved_tensors_hooks
 from torch.nn import functional
 from torch.nn.modules.utils import _pair
 from torch.overrides import TorchFunctionMode
@@ -35,11 +40,16 @@ class CheapDoubleBackward(TorchFunctionMode):
 
     It is for one network's forward pass, after which inputs are differentiated in `differentiating_inputs()`. Of the derivatives
     after the second, those of convolutions are exact, and those of batch norm in training mode raise RuntimeError.
+
+    Args:
+        parameters: tensors that depend on no input, beside those that are an `nn.Parameter`: what stands for parameters when a pass
+            is compiled.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parameters: Iterable[Tensor] = ()) -> None:
         super().__init__()
         self.inputs_alone = False
+        self._parameters = {id(parameter) for parameter in parameters}
         self._layers: Mapping[Callable[..., Any], Callable[..., Any]] = {
             functional.conv2d: self._conv2d, functional.batch_norm: self._batch_norm,
         }  # fmt: skip
@@ -62,6 +72,11 @@ class CheapDoubleBackward(TorchFunctionMode):
     ) -> Any:  # noqa: ANN401
         return self._layers.get(func, func)(*args, **(kwargs or {}))
 
+    def _holds(self, *weights: Tensor | None) -> bool:
+        """Whether a layer of these weights can be differentiated the shorter way."""
+        given = (w for w in weights if w is not None and w.requires_grad)
+        return all(isinstance(w, nn.Parameter) or id(w) in self._parameters for w in given) and not _saved_elsewhere()
+
     def _conv2d(
         self,
         input: Tensor,  # torch's names, by which arguments may be passed
@@ -72,7 +87,7 @@ class CheapDoubleBackward(TorchFunctionMode):
         dilation: Any = 1,  # noqa: ANN401
         groups: int = 1,
     ) -> Tensor:
-        if isinstance(padding, str) or input.ndim != 4:
+        if isinstance(padding, str) or input.ndim != 4 or not self._holds(weight, bias):
             return functional.conv2d(input, weight, bias, stride, padding, dilation, groups)
         x, w, b = _autocast(input), _autocast(weight), None if bias is None else _autocast(bias)
         return _Conv2d.apply(x, w, b, (stride, padding, dilation, groups), self)  # type: ignore[no-any-return]
@@ -88,10 +103,20 @@ class CheapDoubleBackward(TorchFunctionMode):
         momentum: float = 0.1,
         eps: float = 1e-5,
     ) -> Tensor:
-        if not training or weight is None or bias is None:
+        one_value = input.numel() == input.shape[1]  # a channel: no statistics, and torch raises
+        if not training or one_value or weight is None or bias is None or not self._holds(weight, bias):
             return functional.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
         statistics = running_mean, running_var, momentum
         return _BatchNorm.apply(input, weight, bias, statistics, eps, self)  # type: ignore[no-any-return]
+
+
+def _saved_elsewhere() -> bool:
+    """Whether what a layer saves goes through hooks, as in `torch.utils.checkpoint`: torch does not let them be disabled then."""
+    try:
+        with disable_saved_tensors_hooks("no hooks"):
+            return False
+    except RuntimeError:
+        return True
 
 
 def _autocast(x: Tensor) -> Tensor:

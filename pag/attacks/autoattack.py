@@ -4,9 +4,14 @@ Four attacks without parameters, each on the examples that withstood those befor
 the targeted DLR loss, targeted FAB, and Square. The attacks are those of the package `pyautoattack`; here they are
 run one by one (`pag.attacks.harness`), so that the outcome of each is known and what they return is checked.
 
+The targeted DLR loss divides by a difference of the first, third and fourth logits, and so needs four classes. With three the
+untargeted DLR loss stands in its place (`apgd-dlr`), with two, where that has no third logit to divide by, the margin itself
+(`apgd-margin`). Outcomes bear the name of the attack that was run: none passes for the standard version.
+
 They draw for a whole batch, so the outcome is a function of (model, block, threat, seed) and a block is never split.
 """
 
+import copy
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,21 +22,55 @@ import pyautoattack
 import torch
 from torch import Tensor, nn
 
+from pag.attacks.autoattack_parts import STANDARD, fitting
 from pag.attacks.harness import Perturb
+from pag.attacks.margins import margins
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
 
-__all__ = ["STANDARD", "AutoAttack"]
+__all__ = ["AutoAttack"]
 
-STANDARD = ("apgd-ce", "apgd-t", "fab-t", "square")
+_MAX_TARGETS = 9  # of the standard version
+
+
+def _apgd_dlr(suite: pyautoattack.AutoAttack) -> Any:  # noqa: ANN401
+    attack = copy.copy(suite.apgd)
+    attack.loss = "dlr"
+    return attack
+
+
+def _apgd_margin(suite: pyautoattack.AutoAttack) -> Any:  # noqa: ANN401
+    """APGD on the numerator of the DLR loss, which is the package's name for whatever stands in that method."""
+    attack = _apgd_dlr(suite)
+    attack.dlr_loss = margins
+    return attack
+
+
+def _square(suite: pyautoattack.AutoAttack) -> Any:  # noqa: ANN401
+    """Square, for which a tie between the true class and another is a success, from its first query on.
+
+    The package's counts one so in its loop but not before it, and fails there once ties are all that is left, as for constant
+    logits. No other margin is altered.
+    """
+    attack = suite.square
+    margin_and_loss, below_zero = attack.margin_and_loss, -torch.finfo(torch.float32).tiny
+
+    def ties_lost(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        least, loss = margin_and_loss(x, labels)
+        return torch.where(least == 0, below_zero, least), loss
+
+    attack.margin_and_loss = ties_lost
+    return attack
+
 
 _ATTACKS: Mapping[str, Callable[[pyautoattack.AutoAttack], Any]] = {
     "apgd-ce": lambda suite: suite.apgd,
     "apgd-t": lambda suite: suite.apgd_targeted,
+    "apgd-dlr": _apgd_dlr,
+    "apgd-margin": _apgd_margin,
     "fab-t": lambda suite: suite.fab,
-    "square": lambda suite: suite.square,
+    "square": _square,
 }
-_MAX_TARGETS = 9  # of the standard version
 
 
 @dataclass(frozen=True)
@@ -40,7 +79,7 @@ class AutoAttack:
 
     Attributes:
         threat: the ball.
-        attacks: names out of `STANDARD`, in the order to run.
+        attacks: those of `STANDARD`, `apgd-dlr` and `apgd-margin`, in the order to run.
 
     Raises:
         InputError: an attack is unknown, or none is given.
@@ -65,19 +104,20 @@ class AutoAttack:
         return f"AutoAttack {self.threat.norm} {self.threat.eps!r}"
 
     def parts(self, model: nn.Module, x: Tensor, num_classes: int, seed: int) -> Mapping[str, Perturb]:
-        """The attacks by name, each of which starts from the seed.
+        """The attacks by name, each of which starts from the seed; with fewer than 4 classes `apgd-t` is another.
 
         Raises:
-            InputError: an attack cannot work on such images or so few classes.
+            InputError: an attack cannot work on such images, or there is no second class.
         """
         self._check_fits(x, num_classes)
         with _quiet():
             suite = _suite(model, self.threat, seed, num_classes, x.device)
-        return {name: _perturb(_ATTACKS[name](suite)) for name in self.attacks}
+        names = [fitting(name, num_classes) for name in self.attacks]
+        return {name: _perturb(_ATTACKS[name](suite)) for name in names}
 
     def _check_fits(self, x: Tensor, num_classes: int) -> None:
-        if "apgd-t" in self.attacks and num_classes < 4:
-            raise InputError(f"AutoAttack's apgd-t needs at least 4 classes, and the model has {num_classes}.")
+        if num_classes < 2:
+            raise InputError("AutoAttack needs a model of at least 2 classes, and this one has a single logit.")
         if "square" in self.attacks and self.threat.norm == "l2" and min(x.shape[2:]) < 5:
             raise InputError("AutoAttack's L2 square attack needs images of at least 5 by 5 pixels.")
 

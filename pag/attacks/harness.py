@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pag.attacks.margins import margins
 from pag.base.errors import InputError
 
-__all__ = ["Ball", "BlockAttack", "Outcome", "Perturb", "attack_block"]
+__all__ = ["Ball", "BlockAttack", "Outcome", "Perturb", "attack_block", "check_finite"]
 
 ROUNDING = 1e-4  # of logits and sizes, relative; float32 in batches of other sizes
 
@@ -73,7 +74,9 @@ class Outcome:
     x_adv: Tensor
 
 
-def attack_block(attack: BlockAttack, model: nn.Module, x: Tensor, labels: Tensor, seed: int) -> Outcome:
+def attack_block(
+    attack: BlockAttack, model: nn.Module, x: Tensor, labels: Tensor, seed: int, first: int = 0
+) -> Outcome:
     """Attacks the examples of a block that the model gets right, in a single batch, and checks the outcome.
 
     The global random states of Python, NumPy and torch, and the gradients and `requires_grad` of the parameters, are left as
@@ -85,33 +88,60 @@ def attack_block(attack: BlockAttack, model: nn.Module, x: Tensor, labels: Tenso
         x: images `(B, ch, H, W)` in [0, 1], on the model's device.
         labels: `(B,)` int64.
         seed: of everything that the attack draws, in [0, 2³²).
+        first: the place of the block's first example in the test set, for messages.
 
     Raises:
         InputError: a pixel is outside [0, 1], or the attack cannot work on such images or so few classes.
-        RuntimeError: the model is in training mode, random or without finite logits, or the outcome fails a check (perturbation
-            outside the ball or outside [0, 1], or flags that the model's predictions on `x_adv` contradict).
+        FloatingPointError: the model's logits of an example are not finite, with an attack or without.
+        RuntimeError: the model is in training mode or random, or the outcome fails a check (perturbation outside the ball or
+            outside [0, 1], or flags that the model's predictions on `x_adv` contradict).
     """
     x = x.detach().float()
     _check_pixels(attack.title, x)
     with _random_state_kept(x.device), _parameters_frozen(model):
-        logits = _checked_logits(attack.title, model, x)
+        numbers = torch.arange(first, first + len(x))
+        logits = _checked_logits(attack.title, model, x, numbers)
         clean = robust = logits.argmax(dim=1) == labels
         x_adv, robust_after = x.clone(), {}
         for name, perturb in attack.parts(model, x, logits.shape[1], seed).items():
-            robust = _withstood(model, perturb, x, labels, robust, x_adv)
+            robust = _withstood(name, model, perturb, x, labels, numbers, robust, x_adv)
             robust_after[name] = robust
         _check_outcome(attack, model, x, labels, robust, x_adv)
     return Outcome(clean, robust_after, x_adv)
 
 
-def _withstood(model: nn.Module, perturb: Perturb, x: Tensor, labels: Tensor, robust: Tensor, x_adv: Tensor) -> Tensor:
+def check_finite(logits: Tensor, numbers: Tensor, where: str = "") -> None:
+    """Checks the logits `(B, C)` of the examples that have these numbers, `(B,)`; `where` says what was done to them.
+
+    Raises:
+        FloatingPointError: a logit is not finite.
+    """
+    broken = ~logits.isfinite().all(dim=1).cpu()
+    if broken.any():
+        number = int(numbers[broken][0])
+        raise FloatingPointError(f"The model's logits of test example {number}{where} are not finite.")
+
+
+def _withstood(
+    name: str,
+    model: nn.Module,
+    perturb: Perturb,
+    x: Tensor,
+    labels: Tensor,
+    numbers: Tensor,
+    robust: Tensor,
+    x_adv: Tensor,
+) -> Tensor:
     """Attacks the examples that are still robust; writes what it finds into `x_adv` and returns who is robust afterwards."""
     rows = robust.nonzero().flatten()
     if len(rows) == 0:
         return robust
     found = perturb(x[rows], labels[rows]).detach()
     with torch.no_grad():
-        fooled = model(found).argmax(dim=1) != labels[rows]
+        logits = model(found)
+    if found.isfinite().all():  # else the attack is to blame, and the outcome's check tells
+        check_finite(logits, numbers[rows.cpu()], f" under {name}")
+    fooled = logits.argmax(dim=1) != labels[rows]
     x_adv[rows[fooled]] = found[fooled]
     robust = robust.clone()
     robust[rows[fooled]] = False
@@ -119,17 +149,17 @@ def _withstood(model: nn.Module, perturb: Perturb, x: Tensor, labels: Tensor, ro
 
 
 @torch.no_grad()
-def _checked_logits(attacker: str, model: nn.Module, x: Tensor) -> Tensor:
+def _checked_logits(attacker: str, model: nn.Module, x: Tensor, numbers: Tensor) -> Tensor:
     """The logits of `x`.
 
     Raises:
-        RuntimeError: the model is in training mode, its logits are not finite, or they differ from call to call.
+        FloatingPointError: they are not finite.
+        RuntimeError: the model is in training mode, or its logits differ from call to call.
     """
     if any(module.training for module in model.modules()):
         raise RuntimeError(f"{attacker} needs the model in evaluation mode; call model.eval() first.")
     logits: Tensor = model(x)
-    if not logits.isfinite().all():
-        raise RuntimeError("The model's logits are not finite.")
+    check_finite(logits, numbers)
     if not torch.allclose(logits, model(x), rtol=ROUNDING, atol=ROUNDING * float(logits.abs().max())):
         raise RuntimeError(f"Two forward passes of the model differ; {attacker} does not measure random models.")
     return logits
@@ -152,15 +182,10 @@ def _check_outcome(
     if not (x_adv.min() >= 0 and x_adv.max() <= 1):
         raise RuntimeError(f"{attack.title} left the pixels' range [0, 1].")
     logits = model(x_adv)
-    margin = torch.where(robust, _margin(logits, labels), -_margin(logits, labels))
-    if not (margin >= -ROUNDING * logits.abs().amax(dim=1)).all():
+    margin = margins(logits, labels)
+    contradicted = torch.where(robust, margin, -margin)
+    if not (contradicted <= ROUNDING * logits.abs().amax(dim=1)).all():
         raise RuntimeError(f"The model's predictions on the adversarial examples contradict {attack.title}'s flags.")
-
-
-def _margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """By how much the true class's logit exceeds the largest other one, `(B,)`."""
-    own = labels.unsqueeze(1)
-    return (logits.gather(1, own) - logits.scatter(1, own, -torch.inf)).amin(dim=1)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pag.attacks.margins import margins
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
 
@@ -126,8 +127,7 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _margin(logits: Tensor, labels: Tensor) -> Tensor:
-    own = labels.unsqueeze(1)
-    return (logits.scatter(1, own, -torch.inf).amax(dim=1) - logits.gather(1, own).squeeze(1)).sum()
+    return margins(logits, labels).sum()
 
 
 def _kl(logits: Tensor, log_probabilities: Tensor) -> Tensor:

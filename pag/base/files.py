@@ -6,17 +6,28 @@ old one set aside, and it goes on from there.
 
 import errno
 import json
+import math
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from pag.base.errors import InputError
 
-__all__ = ["discard", "naming", "put_copy", "read_json", "recover", "replace", "write_json", "written_whole"]
+__all__ = [
+    "discard",
+    "json_text",
+    "naming",
+    "put_copy",
+    "read_json",
+    "recover",
+    "replace",
+    "write_json",
+    "written_whole",
+]
 
 
 def _beside(path: Path, what: str) -> Path:
@@ -153,20 +164,54 @@ def written_whole(destination: Path) -> Iterator[Path]:
         raise
 
 
+def json_text(value: Any, **options: Any) -> str:  # noqa: ANN401
+    """`value` as JSON, which has no NaN and no infinity: the one place where it is written; options are those of `json.dumps`.
+
+    Raises:
+        FloatingPointError: a number is not finite; the sentence has its key.
+    """
+    for key, number in _numbers(value):
+        if not math.isfinite(number):
+            raise FloatingPointError(f"{key or 'The value'} is {number}, which cannot be kept as a result.")
+    return json.dumps(value, allow_nan=False, **options)
+
+
+def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, float]]:  # noqa: ANN401
+    """The floating-point numbers in a value, with their dotted keys."""
+    if isinstance(value, float):
+        yield key, value
+        return
+    inner: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, Mapping):
+        inner = value.items()
+    elif isinstance(value, list | tuple):
+        inner = enumerate(value)
+    for name, of in inner:
+        yield from _numbers(of, f"{key}.{name}" if key else str(name))
+
+
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes `value` as indented JSON, whole."""
+    """Writes `value` as indented JSON, whole.
+
+    Raises:
+        FloatingPointError: a number is not finite; the file stays as it was.
+    """
+    try:
+        text = json_text(value, indent=2, ensure_ascii=False)
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{path}: {error}") from None
     with written_whole(path) as partial:
-        partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.write_text(text + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Reads a JSON object.
 
     Raises:
-        InputError: the file is missing or is not a JSON object.
+        InputError: the file is missing or is not a JSON object, or holds a number that is not finite.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refused)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; run the stage that makes it.") from None
     except ValueError as error:
@@ -174,3 +219,7 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{path} holds no JSON object.")
     return value
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 __all__ = [
     "Arithmetic",
+    "ClassesScale",
     "Family",
     "GradientOf",
     "Method",
@@ -21,6 +22,9 @@ NormName = Literal["l2", "linf"]
 
 GradientOf = Literal["log_softmax", "logit"]
 """The function of the logits whose input-gradient is aligned: what the score ∇ log p(y|x) is, or eq. (4) as written."""
+
+ClassesScale = Literal["expectation", "drawn"]
+"""What eq. (4)'s sum over classes is where k of the C are drawn: C times their mean, whose expectation it is, or their own sum."""
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 """How exactly networks compute (`pag.machine.precision`)."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pag.attacks.harness import BlockAttack
+from pag.attacks.harness import BlockAttack, check_finite
 from pag.evaluation.blocks import Blocks, attack_in_blocks
 from pag.evaluation.intervals import Estimate, Flags, normal_quantile, proportion
 from pag.evaluation.metrics import Attacked, AutoAttacked
@@ -18,10 +18,18 @@ __all__ = ["Robustness", "evaluate", "predictions"]
 
 
 def predictions(model: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
-    """The predicted class of each of `images`, `(N, *)`; `(N,)` int64 on the CPU. The model's mode is the caller's."""
+    """The predicted class of each of `images`, `(N, *)`; `(N,)` int64 on the CPU. The model's mode is the caller's.
+
+    Raises:
+        FloatingPointError: the logits of an example are not finite.
+    """
     device = next(model.parameters()).device
+    parts = []
     with torch.no_grad():
-        parts = [model(x.to(device)).argmax(dim=1).cpu() for x in torch.split(images, batch_size)]
+        for numbers, x in zip(torch.arange(len(images)).split(batch_size), images.split(batch_size), strict=True):
+            logits = model(x.to(device))
+            check_finite(logits, numbers)
+            parts.append(logits.argmax(dim=1).cpu())
     return torch.cat(parts)
 
 

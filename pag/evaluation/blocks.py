@@ -63,6 +63,7 @@ class _Task:
     images: NDArray[np.float32]
     labels: NDArray[np.int64]
     seed: int
+    first: int  # the place of its first example
 
     def file_name(self, model_digest: bytes) -> str:
         """A name made of every input of the result, so that no other result is ever taken for it."""
@@ -111,7 +112,7 @@ class _BlockWorker:
 
         def attack(task: _Task) -> Mapping[str, Flags]:
             x, labels = torch.from_numpy(task.images).to(device), torch.from_numpy(task.labels).to(device)
-            outcome = attack_block(task.attack, model, x, labels, task.seed)
+            outcome = attack_block(task.attack, model, x, labels, task.seed, task.first)
             flags = {"clean": outcome.clean, **outcome.robust}
             return {name: values.cpu().numpy() for name, values in flags.items()}
 
@@ -141,6 +142,7 @@ def attack_in_blocks(
 
     Raises:
         InputError: there is no attack or no example, or an attack does not fit the data.
+        FloatingPointError: the classifier's logits of an example are not finite.
         RuntimeError: an outcome fails a check, or a worker died.
     """
     _check_arguments(images, labels, attacks)
@@ -189,7 +191,7 @@ def _tasks(images: Tensor, labels: Tensor, attacks: Mapping[str, BlockAttack], b
     return [
         _Task(
             name=name, index=index, attack=attack, images=x.float().cpu().numpy(), labels=y.cpu().numpy(),
-            seed=_block_seed(blocks.seed, attack, index),
+            seed=_block_seed(blocks.seed, attack, index), first=index * blocks.size,
         )
         for name, attack in attacks.items() for index, (x, y) in enumerate(parts)
     ]  # fmt: skip

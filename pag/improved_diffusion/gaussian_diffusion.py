@@ -259,15 +259,21 @@ def discretized_log_likelihood(x: Tensor, gaussian: Gaussian) -> Tensor:
         gaussian: of x's shape.
 
     Returns:
-        Of x's shape, in nats, at least log 1e-12. (The public code approximates the normal distribution function by a tanh; this
-        is the function itself, which changes the golden losses by less than 1e-4 of their value.)
+        Of x's shape, in nats, at least log 1e-12. The distribution function is the public code's approximation (`_normal_cdf`).
     """
     deviation, scale, half = x - gaussian.mean, (-0.5 * gaussian.log_variance).exp(), 1 / 255
-    nearest, farthest = half - deviation.abs(), -half - deviation.abs()  # mirrored to the left, where ndtr is precise
-    mass = torch.special.ndtr(nearest * scale) - torch.special.ndtr(farthest * scale)
-    mass = torch.where(x > 0.999, torch.special.ndtr((half - deviation) * scale), mass)
-    mass = torch.where(x < -0.999, torch.special.ndtr((half + deviation) * scale), mass)
+    below, above = _normal_cdf((deviation - half) * scale), _normal_cdf((deviation + half) * scale)
+    mass = torch.where(x > 0.999, 1 - below, above - below)
+    mass = torch.where(x < -0.999, above, mass)
     return mass.clamp(min=1e-12).log()
+
+
+def _normal_cdf(x: Tensor) -> Tensor:
+    """The standard normal distribution function to within 2e-4, as public checkpoints were trained with it.
+
+    With the function itself the loss at t = 0 would be another by up to 1.3e-3 of its value.
+    """
+    return 0.5 * (1 + (math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)).tanh())
 
 
 def _previous(alpha_bar: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ from pag.base.files import written_whole
 from pag.base.randomness import torch_stream
 from pag.machine.capacity import require_disk
 from pag.machine.progress import Meter, progress
-from pag.machine.ranks import first, mean
+from pag.machine.ranks import first, mean, size
+from pag.optimization.divergence import diverged, not_finite
 from pag.optimization.ema import Ema
 from pag.optimization.optimizers import Optimization
 
@@ -104,6 +105,7 @@ def fit(
     report_every: int,
     ema: Ema | None = None,
     monitor: Callable[[], Mapping[str, float]] | None = None,
+    rows: Callable[[int], Tensor] | None = None,
 ) -> Curves:
     """Trains `model` in place; under several ranks each calls it, and the first alone writes the checkpoint.
 
@@ -117,10 +119,11 @@ def fit(
         report_every: steps averaged into one row of the curves (an epoch, say).
         ema: average of the weights to keep along.
         monitor: measures to add to each row, taken after the row's last step.
+        rows: the rows of the training set in a step's batch, which a message names.
 
     Raises:
         InputError: the checkpoint file belongs to another run or is damaged, or there is no room for another.
-        FloatingPointError: the loss became NaN or infinite.
+        FloatingPointError: the loss, a part of it or a measure became NaN or infinite.
     """
     state = _State(model, optimization, ema)
     if run.checkpoint is not None and first():
@@ -129,21 +132,36 @@ def fit(
         state.restore(run.checkpoint)
     with progress(run.description, optimization.steps, state.step) as meter:
         while state.step < optimization.steps:
-            row = _steps(state, min(report_every, optimization.steps - state.step), loss_of_step, run, meter)
-            state.curves.append({"step": state.step, **row, **(monitor() if monitor is not None else {})})
+            row = _steps(state, min(report_every, optimization.steps - state.step), loss_of_step, run, meter, rows)
+            state.curves.append({"step": state.step, **row, **_measures(monitor, run, state.step)})
             if run.checkpoint is not None and first():
                 state.save(run.checkpoint)
     return state.curves
 
 
+def _measures(monitor: Callable[[], Mapping[str, float]] | None, run: Run, step: int) -> Mapping[str, float]:
+    measures = {} if monitor is None else monitor()
+    for name, value in measures.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(f"{run.description}: {name} is {value} after step {step}.")
+    return measures
+
+
 def _steps(
-    state: _State, count: int, loss_of_step: Callable[[int], Mapping[str, Tensor]], run: Run, meter: Meter
+    state: _State,
+    count: int,
+    loss_of_step: Callable[[int], Mapping[str, Tensor]],
+    run: Run,
+    meter: Meter,
+    rows: Callable[[int], Tensor] | None,
 ) -> dict[str, float]:
     """Takes the next `count` steps, and gives the means of what they log."""
     sums: dict[str, Tensor] = {}  # on the device: to read them at each step would make it wait
+    watch = _Watch(state, run, rows)
     for done in range(1, count + 1):
         torch.manual_seed(torch_stream(run.seed, "global", state.step).initial_seed())
         parts = loss_of_step(state.step)
+        watch.see(parts)
         state.optimization.step(parts["loss"])
         if state.ema is not None:
             state.ema.update(state.model)
@@ -152,8 +170,59 @@ def _steps(
         state.step += 1
         meter.advance(note=partial(_loss, sums["loss"], done))
     row = mean({name: float(total) / count for name, total in sums.items()})
-    if not math.isfinite(row["loss"]):
-        raise FloatingPointError(
-            f"{run.description}: the loss is {row['loss']} at step {state.step}; lower the learning rate."
-        )
+    watch.check(row)
     return row
+
+
+class _Watch:
+    """Finds the first step whose loss, or a part of it, is not finite.
+
+    Where a number can be read at no cost, on the CPU by a process alone, the run ends before the step's update. Elsewhere the
+    device or the other ranks would have to wait for it: the step is noted, and the run ends with the row of the curves.
+    """
+
+    def __init__(self, state: _State, run: Run, rows: Callable[[int], Tensor] | None) -> None:
+        self._state, self._run, self._rows = state, run, rows
+        self._at_once = _device(state.model).type == "cpu" and size() == 1
+        self._broken: list[Tensor] = []  # a flag a step
+        self._first = state.step
+
+    def see(self, parts: Mapping[str, Tensor]) -> None:
+        """Takes note of a step's numbers, before its update.
+
+        Raises:
+            FloatingPointError: one is not finite, and that can be read now.
+        """
+        if not self._at_once:
+            self._broken.append(~torch.stack([value.detach().isfinite() for value in parts.values()]).all())
+            return
+        values = {name: float(value.detach()) for name, value in parts.items()}
+        if not _finite(values):
+            raise self._error(self._state.step, values)
+
+    def check(self, row: Mapping[str, float]) -> None:
+        """Checks the means over all steps and ranks, and the network that they have led to.
+
+        Raises:
+            FloatingPointError: a number is not finite.
+        """
+        if _finite(row):
+            return self._check_network()
+        broken = torch.stack(self._broken).tolist() if self._broken else []
+        raise self._error(self._first + (broken.index(True) if True in broken else max(len(broken) - 1, 0)), row)
+
+    def _check_network(self) -> None:
+        state = self._state
+        values = {name: value for name, value in state.model.state_dict().items() if value.is_floating_point()}
+        finite = torch.stack([value.isfinite().all() for value in values.values()]).tolist()
+        if not all(finite):
+            name = list(values)[finite.index(False)]
+            raise not_finite(self._run.description, name, state.step, state.optimization)
+
+    def _error(self, step: int, parts: Mapping[str, float]) -> FloatingPointError:
+        rows, state = None if self._rows is None else self._rows(step), self._state
+        return diverged(self._run.description, step, parts, state.model, state.optimization, rows)
+
+
+def _finite(values: Mapping[str, float]) -> bool:
+    return all(map(math.isfinite, values.values()))

@@ -70,14 +70,13 @@ class Together:
 
     def _batch_norm(self, module: _BatchNorm, forward: Any, x: Tensor) -> Tensor:  # noqa: ANN401
         """`x` `(b, C, *)` normalised by the statistics of the whole batch `(B, C, *)`."""
-        if not module.training:
-            return forward(x)  # type: ignore[no-any-return]
+        if not module.training or (count := self._share.total * x[0, 0].numel()) == 1:
+            return forward(x)  # type: ignore[no-any-return]  # of one value a channel there are no statistics: torch raises
         axes, shape = (0, *range(2, x.ndim)), (1, -1, *[1] * (x.ndim - 2))
-        count = self._share.total * x[0, 0].numel()
         mean = _sum_over_ranks(x.sum(axes)) / (self._share.copies * count)
         centred = x - mean.reshape(shape)
         variance = _sum_over_ranks(centred.square().sum(axes)) / (self._share.copies * count)
-        _update_running(module, mean.detach(), variance.detach() * (count / max(count - 1, 1)))
+        _update_running(module, mean.detach(), variance.detach() * (count / (count - 1)))
         y = centred * (variance + module.eps).rsqrt().reshape(shape)
         return y * module.weight.reshape(shape) + module.bias.reshape(shape) if module.affine else y
 

@@ -19,6 +19,10 @@ class Views:
         padding: zeros on every side before the crop.
     """
 
+    # Of pixels in [0, 1] zeros are black, as in the usual crop of an image before it is normalised, which is what the paper calls
+    # standard and TRADES's code does. The authors' own code crops images that are normalised already: there the border is mid-grey.
+    # For target gradients zero is the one choice: nothing is wanted of a pixel that is not there.
+
     rows: Tensor
     columns: Tensor
     flipped: Tensor

@@ -50,10 +50,13 @@ class Batches:
         """The number of examples in a step's batch, over all ranks."""
         return min(self._recipe.batch_size, len(self._labels) - self._position(step))
 
+    def rows(self, step: int) -> Tensor:
+        """The rows of the training set in a step's batch, over all ranks: `(B,)`."""
+        return self._rows[self._index(step)]
+
     def __call__(self, step: int) -> tuple[Batch, torch.Generator]:
         """This rank's part of the batch, and the generator for what the objective draws; draws are for the whole batch."""
-        size, position = self.size(step), self._position(step)
-        index = self._order(step // self.steps_per_epoch)[position : position + size]
+        size, index = self.size(step), self._index(step)
         generator, part = torch_stream(self._seed, "step", step), share(size)
         own = index[part.rows]
         x, y = pixels(self._images[own.to(self._device)]), self._labels[own.to(self._device)]
@@ -65,6 +68,10 @@ class Batches:
             views = views.of(part.rows)
             x, g = views(x), None if g is None else views(g)
         return Batch(x, y, classes, g, progress=step / self.steps), generator
+
+    def _index(self, step: int) -> Tensor:
+        position = self._position(step)
+        return self._order(step // self.steps_per_epoch)[position : position + self.size(step)]
 
     def _position(self, step: int) -> int:
         return step % self.steps_per_epoch * self._recipe.batch_size

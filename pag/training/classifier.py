@@ -69,7 +69,15 @@ def train_classifier(
     # On one device a thread would take its time from the step that it runs beside.
     ahead = prefetched(batches, batches.steps) if batches.from_elsewhere else nullcontext(batches)
     with ahead as batch_of:
-        curves = fit(model, loss_of_step, optimization, run, report_every=batches.steps_per_epoch, monitor=monitor)
+        curves = fit(
+            model,
+            loss_of_step,
+            optimization,
+            run,
+            report_every=batches.steps_per_epoch,
+            monitor=monitor,
+            rows=batches.rows,
+        )
     model.eval()
     return curves
 

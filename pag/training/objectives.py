@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from pag.alignment.gradients import cosine
 from pag.attacks.pgd import PGD
-from pag.base.vocabulary import GradientOf
+from pag.base.vocabulary import ClassesScale, GradientOf
 
 __all__ = [
     "AdversarialTraining",
@@ -73,7 +73,7 @@ def draw_classes(batch_size: int, num_classes: int, k: int, generator: torch.Gen
     """k of the C classes, uniformly without replacement, shape `(B, k)`; k ≥ C means all, in order.
 
     `shared` is one draw for the whole batch: the subset "randomly selected in each training iteration" of the paper's CIFAR-100
-    (section 5.3). Without it each image has a draw of its own, as in the authors' code: the same expectation, less noise.
+    (section 5.2). Without it each image has a draw of its own, as in the authors' code: the same expectation, less noise.
     """
     if k >= num_classes:
         return torch.arange(num_classes).expand(batch_size, num_classes)
@@ -129,6 +129,9 @@ class Trades(BaseObjective):
     Attributes:
         attack: finds x_adv, in evaluation mode like the original: by 10 steps of 0.007 that ascend the divergence.
         beta: β ≥ 0, 6 in the original; what 1/λ is there.
+
+    Both terms share one pass of x. The original has one for each, so that batch norm's running statistics are updated three times a
+    step there, by x, x_adv and x again, and here twice, by x and x_adv; losses and their gradients are the same but for dropout.
     """
 
     attack: PGD
@@ -167,7 +170,8 @@ class Alignment:
     """Eq. (4): a base objective plus λ times the sum over classes of 1 − cos(∇_x f_θ(x)_c, g(x, c)), at the natural x.
 
     One forward pass of the batch serves the gradients and whatever the base takes from f_θ(x).
-    With k of C classes drawn per image, the sum over the k is scaled by C/k: its expectation is eq. (4)'s sum over all classes.
+    With k of C classes drawn per image, the sum over the k is scaled by C/k: its expectation is eq. (4)'s sum over all classes. Or
+    it is taken as it is, "using a subset" of the classes (section 5.2): k/C of that, so that the same λ weighs less.
 
     Attributes:
         weight: λ ≥ 0.
@@ -176,6 +180,7 @@ class Alignment:
             `"logit"`, eq. (4) as written.
         base: what alignment is added to: cross-entropy in eq. (4), adversarial training and TRADES in section 6.
         ramp: of λ over the run; None: λ throughout.
+        classes_scale: of the sum over the drawn classes: `"expectation"` or `"drawn"`; the same where all are drawn.
     """
 
     weight: float
@@ -183,6 +188,7 @@ class Alignment:
     of: GradientOf
     base: BaseObjective = field(default_factory=CrossEntropy)
     ramp: Ramp | None = None
+    classes_scale: ClassesScale = "expectation"
 
     def __call__(self, network: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         assert batch.classes is not None
@@ -191,5 +197,6 @@ class Alignment:
         cos = cosine(gradients, batch.targets).mean()
         parts = self.base.parts(network, batch, generator, lambda: logits)
         weight = self.weight if self.ramp is None else self.weight * self.ramp(batch.progress)
-        loss = parts["loss"] + weight * self.num_classes * (1 - cos)
+        count = self.num_classes if self.classes_scale == "expectation" else batch.classes.shape[1]
+        loss = parts["loss"] + weight * count * (1 - cos)
         return {**{name: part.detach() for name, part in parts.items()}, "loss": loss, "cosine": cos.detach()}

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from pag.base.vocabulary import GradientOf, Method, NormName, RelativeTo, SourceKind
+from pag.base.vocabulary import ClassesScale, GradientOf, Method, NormName, RelativeTo, SourceKind
 from stages.params.architectures import read_architecture
 from stages.params.reading import Params
 from stages.params.section import Count, Fraction, Name, NonNegative, Positive, Section
@@ -46,6 +46,7 @@ class AlignmentOptions(Section):
     targets: Name | None = None
     gradient: GradientOf
     classes_per_step: Count
+    classes_scale: ClassesScale = "expectation"
     classes_shared: bool = False
     ramp: RampParams | None = None
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pag.attacks.autoattack_parts import SUBSTITUTES
 from pag.base.errors import InputError
 from pag.evaluation.metrics import Attacked, Estimate
 from pag.figures.names import attack_name, eps_text, norm_name, percent
@@ -100,9 +101,18 @@ def robustness_table(results: GridResults, confidence: float) -> Table:
     caption = (
         f"In the form of the paper's {_paper_tables(results)}: accuracy on {results.dataset} with {results.architecture}, clean "
         f"and under AutoAttack, and alignment. In brackets the {100 * confidence:g}% confidence interval; "
-        "bold: the best of a column."
+        f"bold: the best of a column.{_substitutes_note(results)}"
     )
     return _measured(results, "Method", names, results.cells, caption)
+
+
+def _substitutes_note(results: GridResults) -> str:
+    """Says so where AutoAttack is not the standard version, which needs four classes."""
+    run = {attack for threat in results.threats.values() for attack in threat.attacks}
+    names = [attack.upper() for attack in SUBSTITUTES.values() if attack in run]
+    return (
+        f" AA is not the standard version, which needs four classes: {names[0]} is in APGD-T's place." if names else ""
+    )
 
 
 def _paper_tables(results: GridResults) -> str:
@@ -223,7 +233,10 @@ class _Gallery:
     def _entry(self, name: str, caption: str, alt: str) -> FigureEntry:
         return FigureEntry(read_png(self._folder / f"{name}.png"), caption, alt)
 
-    def _several(self, stem: str, count: int, caption: str, alt: str) -> tuple[FigureEntry, ...]:
+    def _several(self, stem: str, asked: int, caption: str, alt: str, least: int = 1) -> tuple[FigureEntry, ...]:
+        """A figure for each input: of as many as were asked for, or as there are classes."""
+        drawn = sum((self._folder / f"{stem}-{i}.png").exists() for i in range(asked))
+        count = max(least, drawn)
         return tuple(self._entry(f"{stem}-{i}", caption, f"{alt} Input {i + 1} of {count}.") for i in range(count))
 
     def robustness_alignment(self) -> FigureEntry:
@@ -260,13 +273,16 @@ class _Gallery:
     def targets(self) -> tuple[tuple[FigureEntry, ...], tuple[FigureEntry, ...]]:
         """Figures 7 and 8: one of each, and the others."""
         drawn = [(label, self._targets[name]) for name, label in self._sources.items()]
-        timestep = "".join(f" {label} at t = {t.timestep}." for label, t in drawn if isinstance(t, ScoreBasedParams))
+        of_scores = {label: target for label, target in drawn if isinstance(target, ScoreBasedParams)}
+        timestep = "".join(f" {label} at t = {target.timestep}." for label, target in of_scores.items())
+        in_part = [target for target in of_scores.values() if target.classes_per_image is not None]
         sources = self._several(
             "targets-by-source",
             self._images if self._sources else 0,
             "As in the paper's Figure 7: target gradients at a training image by source (without its last row, an AT network)."
             + timestep,
             "Grid of target gradients: a row for each source, a column for each target class.",
+            least=1 if len(in_part) < len(drawn) else 0,  # stores of a few classes an image are not drawn
         )
         timesteps = self._several(
             "targets-by-timestep",

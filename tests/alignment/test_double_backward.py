@@ -1,11 +1,15 @@
 """Laws of layers that are cheap to differentiate twice: they are torch's own, in values and in all derivatives."""
 
+import copy
+
 import pytest
 import torch
 from derivatives import draw, loss_of_input_gradients
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
+from torch.utils.checkpoint import checkpoint
 
 from pag.alignment.double_backward import CheapDoubleBackward
 from pag.base.randomness import torch_stream
@@ -13,6 +17,10 @@ from pag.base.randomness import torch_stream
 
 def leaf(*shape, index=0):
     return draw(*shape, index=index).requires_grad_()
+
+
+def parameter(*shape, index=0):
+    return nn.Parameter(draw(*shape, index=index))
 
 
 def network(norm):
@@ -67,7 +75,11 @@ def test_batch_norm_of_any_shape_has_the_derivatives_that_torch_finds(shape):
 @pytest.mark.parametrize("biased", [True, False])
 def test_convolutions_are_torchs_with_exact_derivatives_of_all_arguments(options, biased):
     groups = options.get("groups", 1)
-    arguments = [leaf(2, 2, 5, 6), leaf(4, 2 // groups, 3, 3, index=1), *([leaf(4, index=2)] if biased else [])]
+    arguments = [
+        leaf(2, 2, 5, 6),
+        parameter(4, 2 // groups, 3, 3, index=1),
+        *([parameter(4, index=2)] if biased else []),
+    ]
 
     def convolve(x, w, b=None):
         with CheapDoubleBackward():
@@ -83,7 +95,7 @@ def test_batch_norm_has_exact_derivatives_of_all_arguments_where_not_only_inputs
         with CheapDoubleBackward():
             return functional.batch_norm(x, None, None, gamma, beta, training=True)
 
-    arguments = [leaf(3, 2, 2, 2), leaf(2, index=1), leaf(2, index=2)]
+    arguments = [leaf(3, 2, 2, 2), parameter(2, index=1), parameter(2, index=2)]
     gradcheck(normalize, arguments)
     gradgradcheck(normalize, arguments)
 
@@ -112,6 +124,75 @@ def test_third_derivatives_through_convolutions_are_those_that_torch_finds(norm)
     for a, b in zip(*(third_derivatives(model, x, cheap) for cheap in (True, False)), strict=True):
         assert b.abs().max() > 0
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-11)
+
+
+class KernelOfInput(nn.Module):
+    """A convolution whose kernel and bias are made of the input."""
+
+    def __init__(self):
+        super().__init__()
+        self.kernel, self.bias = nn.Linear(98, 4 * 2 * 9), nn.Linear(98, 4)
+
+    def forward(self, x):
+        summary = x.flatten(1).mean(0)
+        return functional.conv2d(x, self.kernel(summary).reshape(4, 2, 3, 3), self.bias(summary))
+
+
+class InputAsKernel(nn.Module):
+    """Correlates a map of parameters with the input itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.map = nn.Parameter(draw(5, 2, 9, 9))
+
+    def forward(self, x):
+        return functional.conv2d(self.map, x)
+
+
+class ScaleOfInput(nn.Module):
+    """Batch norm whose scale and shift are made of the input."""
+
+    def forward(self, x):
+        scale, shift = x.mean((0, 2, 3)), x.square().mean((0, 2, 3))
+        return functional.batch_norm(x, None, None, scale, shift, training=True)
+
+
+class Checkpointed(nn.Sequential):
+    """Layers whose activations are made again in the backward pass."""
+
+    def forward(self, x):
+        return checkpoint(super().forward, x, use_reentrant=False)
+
+
+BEYOND = {
+    "kernel of input": KernelOfInput,
+    "input as kernel": InputAsKernel,
+    "scale of input": lambda: nn.Sequential(nn.Conv2d(2, 2, 3), ScaleOfInput()),
+    "weight norm": lambda: weight_norm(nn.Conv2d(2, 4, 3)),
+    "checkpoint": lambda: Checkpointed(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.SiLU()),
+}
+
+
+@pytest.mark.parametrize("layer", BEYOND)
+def test_where_the_short_way_does_not_hold_derivatives_are_torchs(layer):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        body = nn.Sequential(
+            BEYOND[layer](), nn.SiLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.LazyLinear(3)
+        ).double()
+        body(draw(5, 2, 7, 7))
+    x = draw(5, 2, 7, 7)
+    cheap, own = (differentiated_twice(copy.deepcopy(body), x, cheap) for cheap in (True, False))
+    for a, b in zip(cheap, own, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("cheap", [True, False])
+def test_batch_norm_of_one_value_a_channel_is_refused_as_torch_refuses_it(cheap):
+    model = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten()).double()
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        differentiated_twice(model, draw(1, 3, 1, 1), cheap)
+    assert model[0].running_var.isfinite().all()
 
 
 def test_parameters_get_no_gradient_with_the_inputs():

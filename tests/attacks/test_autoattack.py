@@ -10,7 +10,8 @@ from pyautoattack.square import SquareAttack
 from torch import nn
 
 from pag.attacks import autoattack
-from pag.attacks.autoattack import STANDARD, AutoAttack
+from pag.attacks.autoattack import AutoAttack
+from pag.attacks.autoattack_parts import STANDARD
 from pag.attacks.harness import attack_block
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
@@ -78,19 +79,74 @@ def test_plain_call_agrees_for_other_threats(norm, eps):
     assert_same_as_plain_call(Threat(norm, eps), seed=4)
 
 
-def test_fewer_classes_have_fewer_targets():
-    model, x, labels = network(classes=4)
-    outcome = run_block(model, x, labels, Threat("l2", 0.1), seed=0)
-    assert outcome.robust["apgd-t"].any()
+@pytest.mark.parametrize(
+    ("classes", "names"),
+    [
+        (2, ("apgd-ce", "apgd-margin", "fab-t", "square")),
+        (3, ("apgd-ce", "apgd-dlr", "fab-t", "square")),
+        (4, STANDARD),
+        (10, STANDARD),
+        (200, STANDARD),
+    ],
+)
+@pytest.mark.parametrize("norm", NORMS)
+def test_any_number_of_classes_is_attacked_and_a_substitute_has_a_name_of_its_own(classes, names, norm):
+    model, x, labels = network(classes)
+    threat = Threat(norm, {"l2": 0.1, "linf": 0.02}[norm])
+    outcome = run_block(model, x[:3], labels[:3], threat, seed=0)
+    assert tuple(outcome.robust) == names
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_too_few_classes_for_apgd_t_are_refused_and_the_rest_runs(classes):
+def test_each_attack_alone_fools_a_network_of_few_classes(classes):
     model, x, labels = network(classes)
-    with pytest.raises(InputError, match=f"at least 4 classes.*{classes}"):
-        run_block(model, x, labels, Threat("l2", 0.05), seed=0)
-    outcome = run_block(model, x, labels, Threat("l2", 0.05), seed=0, attacks=("apgd-ce", "fab-t", "square"))
-    assert outcome.robust["square"].any()
+    own = {2: "apgd-margin", 3: "apgd-dlr"}[classes]
+    for asked, run in (("apgd-ce",) * 2, ("apgd-t", own), (own, own), ("fab-t",) * 2, ("square",) * 2):
+        outcome = run_block(model, x, labels, Threat("linf", 0.3), seed=0, attacks=(asked,))
+        assert list(outcome.robust) == [run]
+        assert not outcome.robust[run].any()
+
+
+def test_untargeted_dlr_is_the_packages_own():
+    model, x, labels = network(3)
+    threat = Threat("linf", 0.05)
+    outcome = run_block(model, x, labels, threat, seed=3, attacks=("apgd-dlr",))
+    suite = pyautoattack.AutoAttack(model, norm="Linf", eps=threat.eps, seed=3, version="custom", attacks=["apgd-dlr"])
+    suite.apgd.n_restarts = 1  # of the standard version
+    x_adv, predicted = suite.run_standard_evaluation(x, labels)
+    assert torch.equal(outcome.robust["apgd-dlr"], predicted == labels)
+    assert torch.equal(outcome.x_adv, x_adv)
+    assert outcome.robust["apgd-dlr"].any()
+
+
+def test_the_margin_finds_the_exact_radius_of_a_linear_network_of_two_classes():
+    weight = torch.tensor([[1.0, -2.0, 0.5, 0.0] * 9, [0.0] * 36])
+    model = nn.Sequential(nn.Flatten(), nn.Linear(36, 2, bias=False)).eval()
+    model[1].weight.data = weight
+    x = torch.full((1, 1, 6, 6), 0.5)
+    labels = torch.tensor([1])
+    radius = float(
+        (weight[1] - weight[0]) @ x.flatten() / (weight[1] - weight[0]).abs().sum()
+    )  # to the boundary, in Linf
+    for factor, withstood in ((0.99, True), (1.01, False)):
+        outcome = run_block(model, x, labels, Threat("linf", factor * radius), seed=0, attacks=("apgd-margin",))
+        assert bool(outcome.robust["apgd-margin"]) == withstood
+
+
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("norm", NORMS)
+def test_constant_logits_are_attacked_and_stay_what_they_are(norm, label):
+    model, x, _ = network(3)
+    nn.init.zeros_(model[-1].weight)
+    nn.init.zeros_(model[-1].bias)  # ties of all classes: class 0 is predicted
+    outcome = run_block(model, x, torch.full((12,), label), Threat(norm, 0.1), seed=0)
+    assert all((robust == (label == 0)).all() for robust in outcome.robust.values())
+
+
+def test_a_single_class_is_refused():
+    model, x, labels = network(1)
+    with pytest.raises(InputError, match="at least 2 classes"):
+        run_block(model, x, torch.zeros_like(labels), Threat("l2", 0.1), 0, SOME)
 
 
 def test_outcome_is_a_function_of_the_seed_alone_and_leaves_no_trace(caplog, capfd):
@@ -126,19 +182,30 @@ def test_a_random_model_is_refused():
         run_block(Noisy().eval(), *network()[1:], Threat("l2", 0.1), 0, SOME)
 
 
-def test_a_model_without_finite_logits_is_refused():
-    model, x, labels = network()
-    nn.init.constant_(model[-1].bias, torch.nan)
-    with pytest.raises(RuntimeError, match="finite"):
-        run_block(model, x, labels, Threat("l2", 0.1), 0, SOME)
+def test_the_first_example_without_finite_logits_is_named(monkeypatch):
+    class Breaking(nn.Module):
+        """NaN for an image whose first pixel is above one half."""
+
+        def forward(self, x):
+            return x.flatten(1)[:, :3] + torch.where(x[:, 0, 0, :1] > 0.5, torch.nan, 0.0)
+
+    x = 0.4 * network()[1]
+    labels = x.flatten(1)[:, :3].argmax(1)
+    brightened = SimpleNamespace(perturb=lambda x, y: x + 0.3 * (torch.arange(len(x)) == 4).reshape(-1, 1, 1, 1))
+    monkeypatch.setitem(autoattack._ATTACKS, "apgd-ce", lambda suite: brightened)
+    with pytest.raises(FloatingPointError, match="of test example 24 under apgd-ce are not finite"):
+        attack_block(AutoAttack(Threat("linf", 0.3), SOME), Breaking().eval(), x, labels, 0, first=20)
+    x[7:, 0, 0, 0] = 0.6
+    with pytest.raises(FloatingPointError, match="of test example 27 are not finite"):
+        attack_block(AutoAttack(Threat("linf", 0.3), SOME), Breaking().eval(), x, labels, 0, first=20)
 
 
 def test_pixels_outside_the_range_unknown_attacks_and_tiny_images_are_refused():
     model, x, labels = network()
     with pytest.raises(InputError, match=r"\[0, 1\]"):
         run_block(model, 2 * x, labels, Threat("l2", 0.1), 0, SOME)
-    with pytest.raises(InputError, match="apgd-dlr"):
-        run_block(model, x, labels, Threat("l2", 0.1), 0, ("apgd-dlr",))
+    with pytest.raises(InputError, match="apgd-d"):
+        run_block(model, x, labels, Threat("l2", 0.1), 0, ("apgd-d",))
     with pytest.raises(InputError, match="none given"):
         run_block(model, x, labels, Threat("l2", 0.1), 0, ())
     small = nn.Sequential(nn.Flatten(), nn.Linear(16, 5)).eval()

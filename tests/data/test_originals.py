@@ -287,6 +287,7 @@ def test_image_of_16_bits_is_refused(tmp_path):
         (lambda base: shutil.rmtree(base / "test" / "dog"), r"the same classes \(only train has dog\)"),
         (lambda base: (base / "train" / "dog").rename(base / "train" / "wolf"), r"only train has wolf; only test has dog"),
         (lambda base: [shutil.rmtree(folder) for folder in base.glob("*/*")], "they have none"),
+        (lambda base: [shutil.rmtree(folder) for folder in base.glob("*/dog")], r"photos has a single class, cat, and"),
         (lambda base: [path.unlink() for path in (base / "test" / "cat").iterdir()], r"test.cat holds no image"),
     ],
 )  # fmt: skip

@@ -89,9 +89,9 @@ def blocks_run(monkeypatch):
     """The (attack, seed) of every block that is attacked in this process."""
     calls = []
 
-    def counted(attack, model, x, y, seed):
+    def counted(attack, model, x, y, seed, first):
         calls.append((repr(attack), seed))
-        return attack_block(attack, model, x, y, seed)
+        return attack_block(attack, model, x, y, seed, first)
 
     monkeypatch.setattr(evaluated_blocks, "attack_block", counted)
     return calls
@@ -102,6 +102,25 @@ def test_predictions_do_not_depend_on_the_batch_size():
     expected = model(x).argmax(1)
     assert all(torch.equal(predictions(model, x, size), expected) for size in (1, 3, 256))
     assert int((expected == labels()).sum()) == 9
+
+
+def test_an_example_without_finite_logits_is_named_by_its_place_in_the_test_set():
+    x = images()
+    x[6, 0, 0, 0] = torch.nan
+    with pytest.raises(FloatingPointError, match="of test example 6 are not finite"):
+        predictions(load(), x, 4)
+
+    def broken():
+        model = load()
+        model[0].register_forward_hook(
+            lambda module, given, out: out.masked_fill(given[0][:, :, :1, :1] > 0.99, torch.nan)
+        )
+        return model
+
+    x = 0.5 * images()
+    x[9, 0, 0, 0] = 1.0
+    with pytest.raises(FloatingPointError, match="of test example 9 are not finite"):
+        evaluated(loader=broken, x=x)
 
 
 def test_what_metrics_have_of_an_outcome():

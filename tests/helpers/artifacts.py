@@ -31,6 +31,7 @@ __all__ = [
     "write_cell",
     "write_networks",
     "write_ten_images",
+    "write_toy",
 ]
 
 CLASSES, SIDE, INPUTS = 4, 8, 2
@@ -160,7 +161,8 @@ def _write_diffusion(paths, rng):
     write_curves(paths.diffusion / "curves.csv", ["step", "loss"], [{"step": s, "loss": 1 / s} for s in range(1, 9)])
 
 
-def _write_toy(rng):
+def write_toy(rng):
+    """What `evaluate_toy` writes."""
     TOY.mkdir(parents=True)
 
     def spread(values):
@@ -199,7 +201,7 @@ def write_all(params, dataset, architecture, *, channels=1, class_names=("0", "1
             cell, describe(params, dataset, cell.method), cell.lambda_, 0.2 + 0.1 * i, 0.1 + 0.1 * i, 0.2 + 0.1 * i
         )
         write_cell(cell, extended(metrics), rng, channels)
-    _write_toy(rng)
+    write_toy(rng)
     times = [("prepare@digits", 1.0), ("train@<b>", 2.5), ("prepare@digits", 3.0)]
     TIMES.write_text("".join(json.dumps({"stage": s, "seconds": t}) + "\n" for s, t in times), encoding="utf-8")
 

@@ -46,6 +46,20 @@ def test_golden(name):
         assert_golden_output(network.double()(golden_input(golden).double()), golden)
 
 
+def test_dropout_of_everything_leaves_a_transformer_its_residual_path():
+    """As in the public implementation: all that a layer adds to its tokens is dropped, the attention's output too."""
+    layers = small("vit", dropout=1.0).train().network.enc
+    tokens = torch.randn(2, 5, 12)
+    assert torch.equal(layers(tokens), tokens)
+
+
+def test_no_dropout_draws_nothing():
+    model, x = small("vit").train(), torch.rand(2, 1, 32, 32)
+    state = torch.get_rng_state()
+    assert torch.equal(model(x), model.eval()(x))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 @pytest.mark.parametrize("family", SMALL)
 @pytest.mark.parametrize(("shape", "num_classes"), [((1, 32, 32), 3), ((3, 40, 32), 7), ((4, 64, 96), 2)])
 def test_any_images_and_classes(family, shape, num_classes):

@@ -14,7 +14,7 @@ def test_columns_come_back_exactly_and_what_a_row_lacks_is_none(tmp_path):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["step,loss\n1,two\n", "step\n1,2\n"])
+@pytest.mark.parametrize("text", ["step,loss\n1,two\n", "step\n1,2\n", "loss\nnan\n", "loss\n-inf\n"])
 def test_damaged_curves_are_named(tmp_path, text):
     (tmp_path / "curves.csv").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"curves\.csv holds something else"):

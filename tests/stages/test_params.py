@@ -36,6 +36,7 @@ MISTAKES = {
     ),
     "params/digits.yaml:evaluation.foolbox={attacks: {pixel: {eps: 1.0}}, examples: 2, block_size: 2}": "foolbox.attacks.pixel",
     "params/digits.yaml:methods.one_image.classes_per_step=0": "params/digits.yaml: methods.one_image.classes_per_step",
+    "params/cifar100.yaml:methods.one_image.classes_scale=mean": "params/cifar100.yaml: methods.one_image.classes_scale",
     "params/digits.yaml:methods.one_image={objective: alignment, gradient: logit}": "classes_per_step: field required",
     "params/digits.yaml:methods.vanilla={objective: cross_entropie}": "params/digits.yaml: methods.vanilla",
     "params/digits.yaml:training.optimizer.lr=.nan": "params/digits.yaml: training.optimizer.lr",
@@ -248,6 +249,16 @@ def test_method_trains_with_its_own_values_then_its_architectures_then_the_data_
     assert (of_architecture.epochs, of_architecture.batch_size) == (7, 32)
     assert of_architecture.model_copy(update={"epochs": usual.epochs, "batch_size": usual.batch_size}) == usual
     assert training_section(params, "digits", "resnet18", "score_based") == usual
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_what_lambda_weighs_is_the_papers_sum_where_few_of_many_classes_are_drawn(dataset):
+    params = Params()
+    names = [name for name, of in params.dataset(dataset).content["methods"].items() if "classes_per_step" in of]
+    assert names
+    for name in names:
+        objective = train._objective(method_section(params, dataset, name), 100, 1.0)
+        assert objective.classes_scale == ("drawn" if dataset in ("cifar100", "tiny_imagenet") else "expectation")
 
 
 def test_steps_are_relative_to_eps_or_absolute():

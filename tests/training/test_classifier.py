@@ -13,7 +13,7 @@ import pag
 from pag.attacks.pgd import PGD
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
-from pag.data.image_store import Split
+from pag.data.image_store import Split, pixels
 from pag.networks.architectures import build
 from pag.networks.classifier import load_classifier, save_classifier
 from pag.optimization.loop import Run
@@ -21,6 +21,7 @@ from pag.targets.gradient_store import create_gradients, write_shard
 from pag.targets.heuristic_store import write_representatives
 from pag.targets.kinds import open_targets
 from pag.training.augmentation import Augmentation
+from pag.training.batches import Batches
 from pag.training.classifier import train_classifier
 from pag.training.modes import train_with_statistics
 from pag.training.objectives import AdversarialTraining, Alignment, CrossEntropy, Ramp, Trades
@@ -141,6 +142,30 @@ def _train(data, name, checkpoint=None, epochs=3, stop_after=None, norm="none", 
         model, train, validation, interrupted, aligned, recipe, Run(4, name, checkpoint=checkpoint)
     )  # fmt: skip
     return model, curves
+
+
+def test_rows_of_a_step_are_those_that_its_batch_is_made_of(data):
+    everything, train = data[0], Split(*(part[5:] for part in (data[0].images, data[0].labels, data[0].rows)))
+    batches = Batches(train, None, Recipe(2, 8, ADAMW, Augmentation()), 4, torch.device("cpu"))
+    for step in range(batches.steps):
+        rows = batches.rows(step)
+        assert len(rows) == batches.size(step)
+        assert torch.equal(batches(step)[0].x, pixels(everything.images[rows]))
+
+
+def test_a_loss_that_is_not_finite_names_rows_and_remedy(data):
+    def broken(network, batch, generator):
+        return {
+            "loss": network(batch.x).sum() * torch.nan,
+            "cross_entropy": torch.tensor(1.0),
+            "cosine": torch.tensor(torch.nan),
+        }
+
+    recipe = Recipe(1, 8, ADAMW, Augmentation())
+    with pytest.raises(
+        FloatingPointError, match=r"^run: .* at step 0, .* rows (\d+, ){7}\d+; .*: the target gradients of these rows"
+    ):
+        train_classifier(_model(), *data[:2], broken, None, recipe, Run(4, "run"))
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

@@ -1,5 +1,6 @@
 """Laws of the objectives: eq. (4) by its definition, k of C in expectation, AT and TRADES against their attacks, sums of both."""
 
+import copy
 import itertools
 
 import pytest
@@ -70,16 +71,27 @@ def test_all_classes_are_equation_4_exactly(model, network, data, of):
         torch.testing.assert_close(actual, wanted)
 
 
-def test_k_of_c_classes_average_to_all_classes(network, data):
+def _alignment_of(classes, scale, network, data):
+    """The alignment term alone, with these classes for all images."""
     x, labels, targets = data
-    objective = Alignment(0.7, C, "logit")
-    whole = objective(network, Batch(x, labels, torch.arange(C).expand(B, C), targets), torch.Generator())["loss"]
-    losses = []
-    for pair in itertools.combinations(range(C), 2):
-        classes = torch.tensor(pair).expand(B, 2)
-        batch = Batch(x, labels, classes, targets[:, list(pair)])
-        losses.append(objective(network, batch, torch.Generator())["loss"])
-    torch.testing.assert_close(torch.stack(losses).mean(), whole)
+    batch = Batch(x, labels, torch.tensor(list(classes)).expand(B, len(classes)), targets[:, list(classes)])
+    parts = Alignment(0.7, C, "logit", classes_scale=scale)(network, batch, torch.Generator())
+    return parts["loss"] - parts["cross_entropy"]
+
+
+@pytest.mark.parametrize("k", range(1, C + 1))
+def test_k_of_c_classes_average_to_all_classes_where_their_sum_is_scaled(network, data, k):
+    whole = _alignment_of(range(C), "expectation", network, data)
+    draws = list(itertools.combinations(range(C), k))
+    scaled = torch.stack([_alignment_of(draw, "expectation", network, data) for draw in draws])
+    torch.testing.assert_close(scaled.mean(), whole)
+    as_drawn = torch.stack([_alignment_of(draw, "drawn", network, data) for draw in draws])
+    torch.testing.assert_close(as_drawn, scaled * k / C)
+
+
+def test_the_sum_over_drawn_classes_is_that_of_each_alone(network, data):
+    alone = sum(_alignment_of([c], "drawn", network, data) for c in (0, 2, 3))
+    torch.testing.assert_close(_alignment_of([0, 2, 3], "drawn", network, data), alone)
 
 
 def test_alignment_ignores_the_scale_of_targets(network, data):
@@ -144,6 +156,19 @@ def test_trades_is_cross_entropy_plus_beta_times_the_divergence(model, network, 
     assert parts["kl"] > 1e-4
     for actual, wanted in zip(_gradients(parts["loss"], model), _gradients(expected, model), strict=True):
         torch.testing.assert_close(actual, wanted)  # through the prediction at x too, not only through that at x_adv
+
+
+def test_trades_updates_running_statistics_by_x_and_by_the_adversarial_examples(data):
+    x, labels, _ = data
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(D, momentum=0.5), nn.Linear(D, C)).double().train()
+    expected = copy.deepcopy(model)
+    x_adv = EagerNetwork(expected).perturbed(ATTACKS["linf"], x, labels, _stream())
+    Trades(ATTACKS["linf"], 6.0)(EagerNetwork(model), Batch(x, labels), _stream())
+    expected(x), expected(x_adv)
+    assert model[1].num_batches_tracked == 2
+    for actual, wanted in zip(model.buffers(), expected.buffers(), strict=True):
+        torch.testing.assert_close(actual, wanted)
 
 
 def test_trades_without_beta_is_cross_entropy(model, network, data):

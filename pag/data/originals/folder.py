@@ -33,7 +33,7 @@ def open_folder(data_root: Path, selection: Selection, *, root: str, image_size:
         grayscale: whether images have one channel, or three.
 
     Raises:
-        InputError: the folder is not laid out so, or training and test set do not have the same classes.
+        InputError: the folder is not laid out so, training and test set do not have the same classes, or these are fewer than two.
     """
     base = data_root / Path(root).expanduser()
     classes = _classes(base)
@@ -62,6 +62,8 @@ def _classes(base: Path) -> list[str]:
             if names
         )
         raise InputError(f"{base}: train and test must have the same classes ({alone or 'they have none'}).")
+    if len(train) < 2:
+        raise InputError(f"{base} has a single class, {train.pop()}, and a classifier needs at least two.")
     return sorted(train)
 
 

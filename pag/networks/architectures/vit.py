@@ -16,18 +16,19 @@ __all__ = ["ViT"]
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention, `(B, N, D) → (B, N, D)`."""
+    """Multi-head self-attention, `(B, N, D) → (B, N, D)`, with dropout of what it puts out."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
         self.scale = 1 / math.sqrt(width)
         self.q, self.k, self.v, self.o = (nn.Linear(width, width) for _ in range(4))
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = (layer(x).unflatten(2, (self.heads, -1)).transpose(1, 2) for layer in (self.q, self.k, self.v))
         weights = (self.scale * q @ k.transpose(2, 3)).softmax(dim=3)
-        return self.o((weights @ v).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return self.dropout(self.o((weights @ v).transpose(1, 2).flatten(2)))  # type: ignore[no-any-return]
 
 
 class EncoderLayer(nn.Module):
@@ -36,7 +37,7 @@ class EncoderLayer(nn.Module):
     def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.la1 = nn.LayerNorm(width)
-        self.msa = SelfAttention(width, heads)
+        self.msa = SelfAttention(width, heads, dropout)
         self.la2 = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
             nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout),
@@ -59,7 +60,7 @@ class ViT(nn.Module):
         depth: encoder layers.
         heads: of the attention.
         hidden: width of the MLPs.
-        dropout: in the MLPs.
+        dropout: of the attention's output, and in the MLPs.
 
     Raises:
         InputError: the patches do not tile the images, or the heads do not share out the width.
