@@ -38,7 +38,7 @@ MISTAKES = {
     "params/digits.yaml:methods.one_image.classes_per_step=0": "params/digits.yaml: methods.one_image.classes_per_step",
     "params/digits.yaml:methods.one_image={objective: alignment, gradient: logit}": "classes_per_step: field required",
     "params/digits.yaml:methods.vanilla={objective: cross_entropie}": "params/digits.yaml: methods.vanilla",
-    "params/digits.yaml:training.optimizer.lr=.nan": "params/digits.yaml: training.optimizer.lr",
+    "params/digits.yaml:training.optimizer.lr=.nan": "training.optimizer.lr=.nan: the value is nan, which is no finite number",
     "params/digits.yaml:training.epochs=2.5": "params/digits.yaml: training.epochs",
     "params/digits.yaml:diffusion.train_at=[3]": "timestep",
     "params/digits.yaml:targets.score_based.timestep=1000": "params/digits.yaml: targets.score_based.timestep is 1000",

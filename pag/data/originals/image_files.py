@@ -36,8 +36,8 @@ def read_image(path: Path, size: int, grayscale: bool) -> NDArray[np.uint8]:
     another size; its proportions are not kept.
 
     Raises:
-        InputError: the file is no image of `FORMATS`, is damaged, has more than 8 bits a channel, or so many pixels that it can only
-            be meant to fill the memory (Pillow's limit).
+        InputError: the file is no image of `FORMATS`, is damaged, has more than 8 bits a channel, or so many pixels that it can
+            only be meant to fill the memory (Pillow's limit).
     """
     try:
         return _converted(_decoded(path), size, grayscale)
