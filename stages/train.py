@@ -12,6 +12,7 @@ from torch import nn
 
 from pag.attacks.pgd import PGD, Loss, step_size
 from pag.attacks.threats import Threat
+from pag.base.errors import InputError
 from pag.base.files import write_json, written_whole
 from pag.base.randomness import torch_stream
 from pag.data.image_store import ImageStore, Split, pixels
@@ -55,6 +56,8 @@ def run(params: Params, cell: Cell) -> None:
     training = training_section(params, cell.dataset, cell.architecture, cell.method)
     architecture, described = read_architecture(params, cell.architecture), describe(params, cell.dataset, cell.method)
     alignment, source = method.alignment, described.source
+    if alignment is None and cell.lambda_ is not None:
+        raise InputError(f"--lambda is for methods that align gradients, and {cell.method} has no λ.")
     lambda_ = None if alignment is None else _lambda(params, cell)
     inputs = [paths.images, *([] if source is None else [paths.targets(source)])]
     values = [params.seed, training, architecture, method, described, lambda_]
@@ -67,6 +70,7 @@ def run(params: Params, cell: Cell) -> None:
         precision=training.precision,
     ) as checkpoints:
         store = ImageStore.open(paths.images)
+        _require_fitting(params.dataset(cell.dataset).name, cell.method, training, alignment, store)
         from_first(lambda: _require_room(store, device()))
         targets = None if source is None or alignment is None else _targets(paths.targets(source), store, alignment)
         torch.manual_seed(params.seed)
@@ -134,6 +138,22 @@ def _lambda(params: Params, cell: Cell) -> float:
     if cell.lambda_ is not None:
         return cell.lambda_
     return read_lambda(params, cell.dataset, cell.architecture, cell.method)
+
+
+def _require_fitting(
+    file: str, method: str, training: TrainingParams, alignment: AlignmentOptions | None, store: ImageStore
+) -> None:
+    """What of params can be judged by the images alone."""
+    padding, smallest = training.augmentation.crop_padding, min(store.image_shape[1:])
+    if padding >= smallest:
+        raise InputError(
+            f"{file}: training.augmentation.crop_padding is {padding}, and images are {smallest} pixels wide or high."
+        )
+    if alignment is not None and alignment.classes_per_step > store.num_classes:
+        raise InputError(
+            f"{file}: methods.{method} aligns {alignment.classes_per_step} classes a step (classes_per_step), and the images have "
+            f"{store.num_classes}."
+        )
 
 
 def _require_room(store: ImageStore, device: torch.device) -> None:

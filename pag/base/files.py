@@ -9,7 +9,19 @@ from typing import Any
 
 from pag.base.errors import InputError
 
-__all__ = ["read_json", "replace", "write_json", "written_whole"]
+__all__ = ["in_home", "read_json", "replace", "write_json", "written_whole"]
+
+
+def in_home(path: Path) -> Path:
+    """A path whose `~`, or `~name`, is the home folder.
+
+    Raises:
+        InputError: the machine does not know the name.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise InputError(f"{path} is in the home of somebody whom this machine does not know.") from None
 
 
 def _remove(path: Path) -> None:

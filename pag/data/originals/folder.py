@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pag.base.errors import InputError
+from pag.base.files import in_home
 from pag.data.datasets import Dataset, LabelledImages
 from pag.data.originals.image_files import image_files, read_images
 from pag.data.originals.original import Original, Part, Selection
@@ -36,7 +37,7 @@ def open_folder(data_root: Path, selection: Selection, *, root: str, image_size:
     Raises:
         InputError: the folder is not laid out so, training and test set do not have the same classes, or a name is not UTF-8.
     """
-    base = data_root / Path(root).expanduser()
+    base = data_root / in_home(Path(root))
     classes = _classes(base)
     _require_text(base / "train" / name for name in classes)
     parts = {part: _selected(base / part, classes, part, selection) for part in ("train", "test")}
