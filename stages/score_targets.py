@@ -23,6 +23,7 @@ from pag.machine.progress import progress
 from pag.machine.ranks import barrier, deal, first, from_first, local_size
 from pag.targets.gradient_store import create_gradients, shard_rows, write_shard
 from pag.targets.score_based import image_classes, score_based_gradients
+from pag.targets.store import Origin
 from stages.params.diffusion import DiffusionParams
 from stages.params.evaluation import ReferenceParams
 from stages.params.figures import FiguresParams
@@ -56,7 +57,7 @@ def _train_targets(params: Params, dataset: str) -> None:
         store = ImageStore.open(paths.images)
         distill = _distiller(paths, "train", target, params.seed)
         size = target.shard_size
-        _write(paths.targets(SOURCE), store.all_training(), store.num_classes, distill, target, size, checkpoints)
+        _write(paths.targets(SOURCE), store.all_training(), store, distill, target, size, checkpoints)
         if first():
             with written_whole(paths.target_examples) as partial_file:
                 save_file(_by_timestep(distill, store.split("train"), figures), partial_file)
@@ -70,7 +71,7 @@ def _test_targets(params: Params, dataset: str) -> None:
         store = ImageStore.open(paths.images)
         distill = _distiller(paths, "test", reference, params.seed)
         size = REFERENCE_SHARD
-        _write(paths.test_targets, store.split("test"), store.num_classes, distill, reference, size, checkpoints)
+        _write(paths.test_targets, store.split("test"), store, distill, reference, size, checkpoints)
 
 
 def _stage_run(
@@ -93,7 +94,7 @@ def _distiller(paths: DatasetPaths, split: str, how: DistilledParams, seed: int)
 def _write(
     destination: Path,
     part: Split,
-    num_classes: int,
+    store: ImageStore,
     distill: Distiller,
     how: DistilledParams,
     shard_size: int,
@@ -101,7 +102,8 @@ def _write(
 ) -> None:
     """Fills a store under `kept`, each rank its shards of those that an earlier run left, then puts it in its place."""
     unfinished, shards = kept / "store.zarr", shard_rows(len(part.rows), shard_size)
-    classes = _classes(part, num_classes, distill, how)
+    classes = _classes(part, store.num_classes, distill, how)
+    origin = Origin(store.checksum, distill.keywords["split"])
     shape = (*classes.shape, *part.images.shape[1:])
 
     def left() -> list[int]:
@@ -109,7 +111,7 @@ def _write(
         _require_room(shape[1:], how, [len(shards[number]) for number in missing], kept)
         if not (kept / "created").exists():
             chosen = None if how.classes_per_image is None else classes.numpy()
-            create_gradients(unfinished, shape, shard_size, how.dtype, chosen, num_classes)
+            create_gradients(unfinished, shape, shard_size, how.dtype, chosen, store.num_classes, origin)
             (kept / "created").touch()
         return missing
 

@@ -23,6 +23,7 @@ from pag.networks.classifier import save_classifier
 from pag.optimization.curves import write_curves
 from pag.optimization.loop import Run
 from pag.targets.kinds import open_targets
+from pag.targets.store import Origin
 from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
 from pag.training.objectives import AdversarialTraining, Alignment, BaseObjective, CrossEntropy, Objective, Ramp, Trades
@@ -88,6 +89,8 @@ def run(params: Params, cell: Cell) -> None:
             robust = _validation_robustness(model, validation, attack, params.seed)
             own = {
                 "dataset": cell.dataset,
+                "architecture_name": cell.architecture,
+                "images": store.checksum,
                 "method": described.model_dump(mode="json"),
                 "lambda": lambda_,
                 "seed": params.seed,
@@ -164,7 +167,8 @@ def _require_room(store: ImageStore, device: torch.device) -> None:
 
 def _targets(path: Path, store: ImageStore, alignment: AlignmentOptions) -> AlignedTargets:
     targets = open_targets(path, device=device())
-    targets.check_matches(store.num_training, store.num_classes, store.image_shape)
+    origin = Origin(store.checksum, "train")
+    targets.check_matches(store.num_training, store.num_classes, store.image_shape, origin)
     return AlignedTargets(targets, alignment.gradient, alignment.classes_per_step, alignment.classes_shared)
 
 

@@ -24,6 +24,7 @@ from pag.figures.names import eps_text, norm_name, percent
 from pag.figures.style import save
 from pag.optimization.curves import read_curves
 from pag.targets.kinds import open_targets
+from pag.targets.store import Origin, TargetStore
 from stages.params.figures import FiguresParams
 from stages.params.reading import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
@@ -118,7 +119,7 @@ def _targets(params: Params, paths: DatasetPaths, store: ImageStore) -> Iterator
     """Figure 7, at the first training image of each of the first classes."""
     train, images = store.split("train"), params.dataset(paths.dataset).read("figures", FiguresParams).images
     sources = aligned_sources(params, paths.dataset).items()
-    opened = [(label, open_targets(paths.targets(name), preload=False)) for name, label in sources]
+    opened = [(label, _opened(paths.targets(name), store)) for name, label in sources]
     # Stores of a few classes an image miss most of the columns.
     stores = [(label, s) for label, s in opened if s.classes_per_image == s.num_classes]
     if not stores:
@@ -130,6 +131,13 @@ def _targets(params: Params, paths: DatasetPaths, store: ImageStore) -> Iterator
         names = [name for name, _ in stores]
         figure = targets_by_source(x[i].numpy(), class_names[label], g[:, i], names, class_names[:COLUMNS])
         yield f"targets-by-source-{i}", figure
+
+
+def _opened(path: Path, images: ImageStore) -> TargetStore:
+    store = open_targets(path, preload=False)
+    origin = Origin(images.checksum, "train")
+    store.check_matches(images.num_training, images.num_classes, images.image_shape, origin)
+    return store
 
 
 def _by_timestep(paths: DatasetPaths, class_names: tuple[str, ...]) -> Iterator[tuple[str, Figure]]:

@@ -43,11 +43,22 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path} is truncated or holds no state dict.") from None
     if isinstance(state, Mapping):
         state = next((state[name] for name in NESTED if isinstance(state.get(name), Mapping)), state)
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, Mapping) or not all(map(_is_named_tensor, state.items())):
         raise InputError(f"{path} holds no state dict.")
     if state and all(name.startswith(PARALLEL) for name in state):
         return {name.removeprefix(PARALLEL): value for name, value in state.items()}
     return dict(state)
+
+
+def _is_named_tensor(item: tuple[object, object]) -> bool:
+    name, value = item
+    dense = (
+        isinstance(value, Tensor)
+        and value.layout is torch.strided
+        and not value.is_quantized
+        and not value.is_complex()
+    )
+    return isinstance(name, str) and dense
 
 
 def _load_pickled(path: Path) -> Any:  # noqa: ANN401
@@ -64,13 +75,17 @@ def load_checkpoint(path: Path, network: nn.Module) -> None:
         network: of just the file's architecture.
 
     Raises:
-        InputError: the file is missing, truncated, foreign, or of another architecture (the first names that differ are listed).
+        InputError: the file is missing, truncated, foreign, of another architecture (the first names that differ are listed), or
+            has weights that are NaN or infinite; the network is then as it was.
     """
     load_state(read_state_dict(path), network, path)
 
 
 def load_state(state: Mapping[str, Tensor], network: nn.Module, path: Path) -> None:
     """Copies a state dict that was read from `path`; see `load_checkpoint`. Counts of batches may be missing."""
+    not_finite = [name for name, value in state.items() if not value.isfinite().all()]
+    if not_finite:
+        raise InputError(f"{path} has weights that are not finite: {', '.join(not_finite[:LISTED])}.")
     expected = network.state_dict()
     state = {name: value for name, value in expected.items() if name.endswith(COUNTER)} | dict(state)
     differing = [f"{name} is missing" for name in expected if name not in state]

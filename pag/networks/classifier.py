@@ -12,7 +12,9 @@ from pag.base.files import read_json, write_json
 from pag.networks.architectures import Classifier, build
 from pag.networks.checkpoints import load_checkpoint, load_state, read_state_dict
 
-__all__ = ["load_classifier", "load_weights", "save_classifier"]
+__all__ = ["check_classifier", "load_classifier", "load_weights", "save_classifier"]
+
+TOLD = 60  # characters of a value in a message
 
 
 def save_classifier(folder: Path, model: nn.Module, config: Mapping[str, Any]) -> None:
@@ -22,7 +24,8 @@ def save_classifier(folder: Path, model: nn.Module, config: Mapping[str, Any]) -
         folder: where to.
         model: the trained classifier.
         config: `architecture` (options of `build`), `image_shape`, `num_classes`, and what the card states:
-            `dataset`, `class_names`, `method` (a `Method` as JSON), `lambda`, `seed`.
+            `dataset`, `class_names`, `method` (a `Method` as JSON), `lambda`, `seed`. Beside them may stand whatever
+            `check_classifier` is to compare.
     """
     save_file(
         {name: value.contiguous().cpu() for name, value in model.state_dict().items()}, folder / "model.safetensors"
@@ -59,11 +62,43 @@ AutoAttack, Foolbox and RobustBench take it as it is. It is meant for research o
 """
 
 
+def _reason(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".") if isinstance(error, InputError) else type(error).__name__
+
+
 def _options(architecture: Mapping[str, Any]) -> str:
     """A family's options but the normalisation, which the card's reader need not know: `channels 16, 32, 64; norm none`."""
     options = {name: value for name, value in architecture.items() if name not in ("family", "normalization")}
     lists = {name: ", ".join(map(str, value)) for name, value in options.items() if isinstance(value, list | tuple)}
     return "; ".join(f"{name} {value}" for name, value in (options | lists).items())
+
+
+def check_classifier(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
+    """Makes sure that a folder holds the classifier that it is taken for, by what its configuration says of it.
+
+    Args:
+        folder: of the classifier.
+        expected: values of `config.json`, by their keys; a key that the file lacks is not compared, since older ones have fewer.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        InputError: the file is missing or damaged, or a value is another; the sentence names the key and both values.
+    """
+    file = folder / "config.json"
+    config = read_json(file)
+    for key, value in expected.items():
+        if key in config and config[key] != value:
+            raise InputError(
+                f"{file} is of another classifier: its {key} is {_told(config[key])}, not {_told(value)}; train it again."
+            )
+    return config
+
+
+def _told(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= TOLD else f"{text[:TOLD]}…"
 
 
 def load_classifier(folder: Path | str) -> nn.Module:
@@ -80,8 +115,8 @@ def load_classifier(folder: Path | str) -> nn.Module:
     try:
         shape = tuple(config["image_shape"])
         model = build(image_shape=shape, num_classes=config["num_classes"], **config["architecture"])
-    except (KeyError, TypeError, InputError) as error:
-        raise InputError(f"{folder / 'config.json'} does not describe a classifier ({error}).") from None
+    except Exception as error:  # of sizes that no layer can have torch raises what it likes
+        raise InputError(f"{folder / 'config.json'} does not describe a classifier ({_reason(error)}).") from None
     load_checkpoint(folder / "model.safetensors", model)
     return model.eval()
 
