@@ -55,7 +55,7 @@ def _train_targets(params: Params, dataset: str) -> None:
     diffusion, values = file.read("diffusion", DiffusionParams), [params.seed, target, figures]
     with _stage_run(dataset, paths, diffusion, values) as checkpoints:
         store = ImageStore.open(paths.images)
-        distill = _distiller(paths, "train", target, params.seed)
+        distill = _distiller(paths, store, "train", target, params.seed)
         size = target.shard_size
         _write(paths.targets(SOURCE), store.all_training(), store, distill, target, size, checkpoints)
         if first():
@@ -69,7 +69,7 @@ def _test_targets(params: Params, dataset: str) -> None:
     diffusion, values = file.read("diffusion", DiffusionParams), [params.seed, reference]
     with _stage_run(f"{dataset}-test", paths, diffusion, values) as checkpoints:
         store = ImageStore.open(paths.images)
-        distill = _distiller(paths, "test", reference, params.seed)
+        distill = _distiller(paths, store, "test", reference, params.seed)
         size = REFERENCE_SHARD
         _write(paths.test_targets, store.split("test"), store, distill, reference, size, checkpoints)
 
@@ -84,8 +84,11 @@ def _stage_run(
     )
 
 
-def _distiller(paths: DatasetPaths, split: str, how: DistilledParams, seed: int) -> Distiller:
+def _distiller(
+    paths: DatasetPaths, images: ImageStore, split: Literal["train", "test"], how: DistilledParams, seed: int
+) -> Distiller:
     model = load_diffusion(paths.diffusion, device())
+    model.config.check_matches(paths.diffusion, images.num_classes, images.image_shape[0], how.timestep)
     if how.compiled:
         model.network.compile(dynamic=False)
     return partial(score_based_gradients, model, split=split, timestep=how.timestep, draws=how.draws, seed=seed)

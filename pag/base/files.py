@@ -1,6 +1,7 @@
 """Outputs appear whole or not at all: written beside their place, then renamed."""
 
 import json
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -61,17 +62,25 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def _finite(text: str) -> float:
+    """JSON has no NaN and no infinity; Python's reader takes both, and numbers that are too large for one."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no finite number")
+    return value
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object.
+    """Reads a JSON object, whose numbers are finite.
 
     Raises:
-        InputError: the file is missing or is not a JSON object.
+        InputError: the file is missing or is not such an object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; run the stage that makes it.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON ({error}).") from None
     if not isinstance(value, dict):
         raise InputError(f"{path} holds no JSON object.")

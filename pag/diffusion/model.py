@@ -43,6 +43,16 @@ class DiffusionConfig:
     timesteps: int
     learned_variance: bool
 
+    def check_matches(self, folder: Path, num_classes: int, channels: int, timestep: int) -> None:
+        """Raises InputError where the model in `folder` is not of such images, or has no such timestep."""
+        here, wanted = (self.num_classes, self.image_shape[0]), (num_classes, channels)
+        if here != wanted:
+            raise InputError(f"{folder} has a diffusion model of (C, ch) = {here}, and the images have {wanted}.")
+        if not 0 <= timestep < self.timesteps:
+            raise InputError(
+                f"{folder} has a diffusion model of T = {self.timesteps}, and timestep {timestep} is asked for."
+            )
+
     def build(self) -> "DiffusionModel":
         """An untrained model; its weights come from torch's global generator."""
         channels = self.image_shape[0]
@@ -95,8 +105,9 @@ def load_diffusion(folder: Path, device: torch.device) -> DiffusionModel:
     weights = folder / "model.safetensors"
     try:
         model = DiffusionConfig(**{**raw, "image_shape": tuple(raw["image_shape"])}).build()
-    except (TypeError, KeyError) as error:
-        raise InputError(f"{folder / 'config.json'} does not describe a diffusion model ({error}).") from None
+    except Exception as error:  # of sizes that no layer can have torch raises what it likes
+        what = str(error).partition("\n")[0].rstrip(".")
+        raise InputError(f"{folder / 'config.json'} does not describe a diffusion model ({what}).") from None
     load_checkpoint(weights, model.network)
     placed(model.network, device).eval()
     return model

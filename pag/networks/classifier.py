@@ -62,10 +62,6 @@ AutoAttack, Foolbox and RobustBench take it as it is. It is meant for research o
 """
 
 
-def _reason(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(".") if isinstance(error, InputError) else type(error).__name__
-
-
 def _options(architecture: Mapping[str, Any]) -> str:
     """A family's options but the normalisation, which the card's reader need not know: `channels 16, 32, 64; norm none`."""
     options = {name: value for name, value in architecture.items() if name not in ("family", "normalization")}
@@ -116,7 +112,8 @@ def load_classifier(folder: Path | str) -> nn.Module:
         shape = tuple(config["image_shape"])
         model = build(image_shape=shape, num_classes=config["num_classes"], **config["architecture"])
     except Exception as error:  # of sizes that no layer can have torch raises what it likes
-        raise InputError(f"{folder / 'config.json'} does not describe a classifier ({_reason(error)}).") from None
+        what = str(error).partition("\n")[0].rstrip(".")
+        raise InputError(f"{folder / 'config.json'} does not describe a classifier ({what}).") from None
     load_checkpoint(folder / "model.safetensors", model)
     return model.eval()
 

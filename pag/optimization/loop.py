@@ -72,6 +72,7 @@ class _State:
     def restore(self, path: Path) -> None:
         try:
             state: dict[str, Any] = torch.load(path, map_location=_device(self.model), weights_only=True)
+            self._check(state)
             self.model.load_state_dict(state["model"])
             self.optimization.optimizer.load_state_dict(state["optimizer"])
             self.optimization.schedule.load_state_dict(state["schedule"])
@@ -81,9 +82,25 @@ class _State:
             self.ema.weights = state["ema"]
         self.step, self.curves = state["step"], state["curves"]
 
+    def _check(self, state: Mapping[str, Any]) -> None:
+        """What torch does not look at itself; raises ValueError, or what comes of another structure."""
+        averaged = {} if self.ema is None else state["ema"]
+        if self.ema is not None and _shapes(averaged) != _shapes(self.ema.weights):
+            raise ValueError("another average")
+        if not all(value.isfinite().all() for value in (*state["model"].values(), *averaged.values())):
+            raise ValueError("weights that are not finite")
+        if not 0 <= state["step"] <= self.optimization.steps or len(state["curves"]) > state["step"]:
+            raise ValueError("steps of another run")
+        if not all(math.isfinite(value) for row in state["curves"] for value in row.values()):
+            raise ValueError("curves that are not finite")
+
 
 def _device(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in weights.items()}
 
 
 def _loss(total: Tensor, steps: int) -> str:
