@@ -18,7 +18,7 @@ from pag.base.files import read_json, write_json
 from pag.improved_diffusion.gaussian_diffusion import GaussianDiffusion
 from pag.improved_diffusion.unet import UNet
 from pag.machine.memory_format import placed
-from pag.networks.checkpoints import load_checkpoint
+from pag.networks.checkpoints import file_digest, load_checkpoint
 
 __all__ = ["DiffusionConfig", "DiffusionModel", "load_diffusion", "save_diffusion"]
 
@@ -88,11 +88,9 @@ class DiffusionModel:
 
 def save_diffusion(folder: Path, model: DiffusionModel) -> None:
     """Writes `model.safetensors` and `config.json` into an existing folder."""
-    save_file(
-        {name: value.contiguous().cpu() for name, value in model.network.state_dict().items()},
-        folder / "model.safetensors",
-    )
-    write_json(folder / "config.json", asdict(model.config))
+    weights = folder / "model.safetensors"
+    save_file({name: value.contiguous().cpu() for name, value in model.network.state_dict().items()}, weights)
+    write_json(folder / "config.json", {**asdict(model.config), "weights_sha256": file_digest(weights)})
 
 
 def load_diffusion(folder: Path, device: torch.device) -> DiffusionModel:
@@ -101,13 +99,13 @@ def load_diffusion(folder: Path, device: torch.device) -> DiffusionModel:
     Raises:
         InputError: a file is missing, damaged, or of another architecture.
     """
-    raw = read_json(folder / "config.json")
-    weights = folder / "model.safetensors"
+    raw, weights = read_json(folder / "config.json"), folder / "model.safetensors"
+    digest = raw.pop("weights_sha256", None)
     try:
         model = DiffusionConfig(**{**raw, "image_shape": tuple(raw["image_shape"])}).build()
     except Exception as error:  # of sizes that no layer can have torch raises what it likes
         what = str(error).partition("\n")[0].rstrip(".")
         raise InputError(f"{folder / 'config.json'} does not describe a diffusion model ({what}).") from None
-    load_checkpoint(weights, model.network)
+    load_checkpoint(weights, model.network, digest)
     placed(model.network, device).eval()
     return model

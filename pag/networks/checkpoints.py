@@ -1,5 +1,6 @@
 """Weights in files: ours, and public checkpoints of classifiers and diffusion models. Nothing in a file is ever run."""
 
+import hashlib
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from pag.base.errors import InputError
 
-__all__ = ["load_checkpoint", "load_state", "read_state_dict"]
+__all__ = ["file_digest", "load_checkpoint", "load_state", "read_state_dict"]
 
 LISTED = 3  # names that an error message lists
 NESTED = ("state_dict", "model_state_dict", "model", "net")  # where scripts put the weights beside other things
@@ -67,18 +68,28 @@ def _load_pickled(path: Path) -> Any:  # noqa: ANN401
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def load_checkpoint(path: Path, network: nn.Module) -> None:
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_checkpoint(path: Path, network: nn.Module, digest: object = None) -> None:
     """Copies a file's state dict into the network.
 
     Args:
         path: a file that `read_state_dict` reads.
         network: of just the file's architecture.
+        digest: the file's `file_digest` when it was written, as the folder's configuration has it; None where it has none.
 
     Raises:
         InputError: the file is missing, truncated, foreign, of another architecture (the first names that differ are listed), or
             has weights that are NaN or infinite; the network is then as it was.
     """
-    load_state(read_state_dict(path), network, path)
+    state = read_state_dict(path)
+    if digest is not None and file_digest(path) != digest:
+        raise InputError(f"{path} holds other weights than were written; run the stage that makes it again.")
+    load_state(state, network, path)
 
 
 def load_state(state: Mapping[str, Tensor], network: nn.Module, path: Path) -> None:

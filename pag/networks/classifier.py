@@ -10,7 +10,7 @@ from torch import nn
 from pag.base.errors import InputError
 from pag.base.files import read_json, write_json
 from pag.networks.architectures import Classifier, build
-from pag.networks.checkpoints import load_checkpoint, load_state, read_state_dict
+from pag.networks.checkpoints import file_digest, load_checkpoint, load_state, read_state_dict
 
 __all__ = ["check_classifier", "load_classifier", "load_weights", "save_classifier"]
 
@@ -27,10 +27,9 @@ def save_classifier(folder: Path, model: nn.Module, config: Mapping[str, Any]) -
             `dataset`, `class_names`, `method` (a `Method` as JSON), `lambda`, `seed`. Beside them may stand whatever
             `check_classifier` is to compare.
     """
-    save_file(
-        {name: value.contiguous().cpu() for name, value in model.state_dict().items()}, folder / "model.safetensors"
-    )
-    write_json(folder / "config.json", config)
+    weights = folder / "model.safetensors"
+    save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, weights)
+    write_json(folder / "config.json", {**config, "weights_sha256": file_digest(weights)})
     (folder / "README.md").write_text(_card(config), encoding="utf-8")
 
 
@@ -114,7 +113,7 @@ def load_classifier(folder: Path | str) -> nn.Module:
     except Exception as error:  # of sizes that no layer can have torch raises what it likes
         what = str(error).partition("\n")[0].rstrip(".")
         raise InputError(f"{folder / 'config.json'} does not describe a classifier ({what}).") from None
-    load_checkpoint(folder / "model.safetensors", model)
+    load_checkpoint(folder / "model.safetensors", model, config.get("weights_sha256"))
     return model.eval()
 
 

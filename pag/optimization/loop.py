@@ -5,6 +5,7 @@ run that was interrupted and resumed ends with the same bytes as one that was no
 """
 
 import math
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -71,6 +72,7 @@ class _State:
 
     def restore(self, path: Path) -> None:
         try:
+            _check_archive(path)
             state: dict[str, Any] = torch.load(path, map_location=_device(self.model), weights_only=True)
             self._check(state)
             self.model.load_state_dict(state["model"])
@@ -97,6 +99,13 @@ class _State:
 
 def _device(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
+
+
+def _check_archive(path: Path) -> None:
+    """Compares the file with the checksums that it carries as a ZIP archive, which torch does not; raises what zipfile raises."""
+    with zipfile.ZipFile(path) as archive:
+        if archive.testzip() is not None:
+            raise zipfile.BadZipFile(path)
 
 
 def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import zipfile
 from pathlib import Path
 
 import artifacts
@@ -232,6 +233,34 @@ def test_a_missing_artifact_is_told_by_name(made, artifact):
         _, sentence = outcome(read)
     finally:
         aside.rename(path)
+    assert str(path) in sentence
+
+
+def stored_values(path):
+    """The places of a file's bytes that are values of tensors."""
+    whole = path.read_bytes()
+    if path.suffix == ".safetensors":
+        return range(8 + int.from_bytes(whole[:8], "little"), len(whole))
+    with zipfile.ZipFile(path) as archive:
+        tensors = [archive.read(name) for name in archive.namelist() if "/data/" in name]
+    return [whole.index(tensor) + at for tensor in tensors for at in range(len(tensor))]
+
+
+@pytest.mark.parametrize(
+    "path", [CELL.classifier / "model.safetensors", PATHS.diffusion / "model.safetensors", STATE], ids=str
+)
+@settings(max_examples=10)
+@given(place=st.floats(0, 0.999), bit=st.integers(0, 7))
+def test_weights_with_a_flipped_bit_are_never_used(made, path, place, bit):
+    read = next(of for artifact, of in READERS.values() if artifact in (path, path.parent))
+    whole = path.read_bytes()
+    data, values = bytearray(whole), stored_values(path)
+    data[values[int(place * len(values))]] ^= 1 << bit
+    path.write_bytes(data)
+    try:
+        _, sentence = outcome(read)
+    finally:
+        path.write_bytes(whole)
     assert str(path) in sentence
 
 
