@@ -18,6 +18,8 @@ from pag.base.errors import InputError
 
 __all__ = ["app", "main"]
 
+LARGEST_LAMBDA = 1e9
+
 app = typer.Typer(
     help="Perceptually aligned gradients: target gradients, alignment training, robustness evaluation.",
     no_args_is_help=True,
@@ -28,6 +30,14 @@ app = typer.Typer(
 
 imports = typer.Typer(help="Take in what others published.", no_args_is_help=True, rich_markup_mode="rich")
 app.add_typer(imports, name="import")
+
+
+def _checked_lambda(value: float | None) -> float | None:
+    """λ as what stands in a folder's name."""
+    if value is not None and not 0 <= value <= LARGEST_LAMBDA:
+        raise typer.BadParameter(f"{value} is not in the range 0 … {LARGEST_LAMBDA:g}.")
+    return value
+
 
 Dataset = Annotated[str, typer.Option(help="A data set: its numbers are in params/DATASET.yaml.")]
 Architecture = Annotated[str, typer.Option(help="A section of [bold]architectures[/bold] in params.yaml.")]
@@ -41,7 +51,9 @@ Targets = Annotated[str | None, typer.Option(help="The target store of a combine
 Lambda = Annotated[
     float | None,
     typer.Option(
-        "--lambda", min=0.0, help="The cell of figure 5's sweep with this λ, kept beside the method's own cell."
+        "--lambda",
+        callback=_checked_lambda,
+        help="The cell of figure 5's sweep with this λ, kept beside the method's own cell.",
     ),
 ]
 Overrides = Annotated[
@@ -56,7 +68,8 @@ ParamsFile = Annotated[
     Path, typer.Option("--params", help="The parameters; those of data sets are in params/ beside it.")
 ]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Processes (of each rank) that share the examples; default: as many as cores.")
+    int | None,
+    typer.Option(min=1, max=1024, help="Processes (of each rank) that share the examples; default: as many as cores."),
 ]
 
 PARAMS = Path("params.yaml")

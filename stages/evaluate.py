@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -17,7 +17,7 @@ from pag.attacks.pgd import PGD, step_size
 from pag.attacks.restarted_pgd import RestartedPGD
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
-from pag.base.files import read_json, written_whole
+from pag.base.files import written_whole
 from pag.base.randomness import torch_stream
 from pag.base.vocabulary import Method
 from pag.data.image_store import ImageStore, Split, pixels
@@ -27,11 +27,12 @@ from pag.evaluation.intervals import mean_estimate, proportion
 from pag.evaluation.metrics import Metrics, write_metrics
 from pag.machine.capacity import require_memory
 from pag.machine.ranks import first, from_first, local_size
-from pag.networks.classifier import load_classifier
+from pag.networks.classifier import check_classifier, load_classifier
 from pag.targets.kinds import open_targets
-from pag.targets.store import TargetStore
+from pag.targets.store import Origin, TargetStore
 from stages.params.evaluation import EvaluationParams, FoolboxParams, PGDParams, TargetedParams
 from stages.params.reading import Params
+from stages.params.section import NonNegative
 from stages.paths import Cell, DatasetPaths
 from stages.run import stage_run
 
@@ -39,6 +40,7 @@ __all__ = ["FILES", "Subject", "run", "write_evaluation"]
 
 BATCH = 256
 COPIES = 2  # of the test images in float32 in memory at once, at least: whole, and in blocks
+LAMBDA: TypeAdapter[float | None] = TypeAdapter(NonNegative | None)
 CLASSIFIER = ("model.safetensors", "config.json")
 FILES = ("metrics.json", "outcomes.safetensors", "targeted.safetensors")
 
@@ -69,17 +71,26 @@ def run(params: Params, cell: Cell, workers: int) -> None:
     name, values = f"{cell.dataset}-{cell.name}", [params.seed, evaluation]
     with stage_run("evaluate", name, outputs=[cell.evaluation], values=values, inputs=inputs) as checkpoints:
         blocks = Blocks(evaluation.block_size, params.seed, workers, checkpoints)
-        write_evaluation(cell.evaluation, _subject(cell), evaluation, paths.test_targets, blocks)
+        subject = _subject(cell, ImageStore.open(paths.images))
+        write_evaluation(cell.evaluation, subject, evaluation, paths.test_targets, blocks)
 
 
-def _subject(cell: Cell) -> Subject:
-    """A classifier of the grid; how it was trained is in its own `config.json`."""
+def _subject(cell: Cell, images: ImageStore) -> Subject:
+    """A classifier of the grid, which must be that of its cell; how it was trained is in its own `config.json`."""
     file = cell.classifier / "config.json"
-    config = read_json(file)
+    swept = {} if cell.lambda_ is None else {"lambda": cell.lambda_}
+    expected = {"dataset": cell.dataset, "architecture_name": cell.architecture, **swept}
+    of_images = {
+        "image_shape": list(images.image_shape), "num_classes": images.num_classes,
+        "class_names": list(images.class_names), "images": images.checksum,
+    }  # fmt: skip
+    config = check_classifier(cell.classifier, {**expected, **of_images})
     try:
-        method, lambda_ = Method.model_validate(config["method"]), config["lambda"]
+        method, lambda_ = Method.model_validate(config["method"]), LAMBDA.validate_python(config["lambda"])
     except (KeyError, TypeError, ValidationError):
         raise InputError(f"{file} does not say by which method and lambda the classifier was trained.") from None
+    if method.name != cell.method:
+        raise InputError(f"{file} is of another classifier: it was trained by {method.name}, not by {cell.method}.")
     return Subject(cell.dataset, cell.architecture, method, lambda_, partial(load_classifier, cell.classifier))
 
 
@@ -101,10 +112,13 @@ def write_evaluation(
     Raises:
         InputError: a store is missing or damaged, or an attack does not fit the data.
     """
-    model, test = subject.load(), ImageStore.open(DatasetPaths(subject.dataset).images).split("test")
+    model, store = subject.load(), ImageStore.open(DatasetPaths(subject.dataset).images)
+    test = store.split("test")
     from_first(lambda: require_memory(COPIES * 4 * test.images.nbytes * local_size()))
     x = pixels(test.images)
-    aligned_with = None if reference is None else open_targets(reference)  # a missing store fails before the attacks
+    aligned_with = (
+        None if reference is None else _reference(reference, store, len(x))
+    )  # one that is missing fails at once
     attacked = _attacked(subject.load, x, test.labels, evaluation, blocks)
     if not first():
         return
@@ -116,6 +130,14 @@ def write_evaluation(
         write_metrics(metrics_file, _metrics(subject, evaluation, blocks.seed, attacked, correct, cosines))
         save_file(_outcomes(correct, cosines, attacked), outcomes_file)
         save_file(_targeted(model, test, evaluation.targeted, blocks.seed), targeted_file)
+
+
+def _reference(path: Path, store: ImageStore, num_images: int) -> TargetStore:
+    """The store of gradients at the images of the test set."""
+    reference = open_targets(path)
+    origin = Origin(store.checksum, "test")
+    reference.check_matches(num_images, store.num_classes, store.image_shape, origin)
+    return reference
 
 
 @dataclass(frozen=True)

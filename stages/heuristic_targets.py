@@ -11,6 +11,7 @@ from pag.data.image_store import ImageStore
 from pag.machine.ranks import first, gather, part
 from pag.targets.heuristic_store import write_nearest, write_representatives
 from pag.targets.representatives import class_mean, nearest_neighbor, one_image
+from pag.targets.store import Origin
 from stages.params.reading import Params
 from stages.params.targets import TARGET, HeuristicParams, NearestNeighborParams, OneImageParams
 from stages.paths import DatasetPaths
@@ -38,17 +39,17 @@ def _writer(store: ImageStore, target: HeuristicParams, seed: int) -> Callable[[
     """
     train, every = store.split("train"), store.all_training()
     images, labels, classes = _channels_last(train.images.numpy()), train.labels.numpy(), store.num_classes
-    of_all = every.labels.numpy()
+    of_all, origin = every.labels.numpy(), Origin(store.checksum, "train")
     if isinstance(target, NearestNeighborParams):
         queries = _channels_last(every.images[part(len(every.rows))].numpy())
         pool, nearest = nearest_neighbor(images, labels, queries, classes, target.pool_per_class, seed)
         nearest = np.concatenate(gather(nearest))
-        return lambda path: write_nearest(path, pool, nearest, target.relative_to, of_all)
+        return lambda path: write_nearest(path, pool, nearest, target.relative_to, of_all, origin)
     if isinstance(target, OneImageParams):
         representatives = one_image(images, labels, classes, target.choice, seed)
     else:
         representatives = class_mean(images, labels, classes, target.scale)
-    return lambda path: write_representatives(path, representatives, target.relative_to, of_all)
+    return lambda path: write_representatives(path, representatives, target.relative_to, of_all, origin)
 
 
 def _channels_last(images: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pag.base.files import in_home
 from stages.params.grid import read_grid
 from stages.params.reading import Params
 from stages.params.section import require_names
@@ -31,8 +32,12 @@ TIMES = DATA / "times.jsonl"
 
 
 def data_root(params: Params) -> Path:
-    """Where the data sets' original files lie; no result depends on it."""
-    return Path(params.main.read("data_root", str)).expanduser()
+    """Where the data sets' original files lie; no result depends on it.
+
+    Raises:
+        InputError: it is in the home of somebody whom the machine does not know.
+    """
+    return in_home(Path(params.main.read("data_root", str)))
 
 
 @dataclass(frozen=True)

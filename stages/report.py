@@ -5,9 +5,12 @@ import platform
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import yaml
+from pydantic import BaseModel, Field, ValidationError
 
+from pag.base.errors import InputError
 from pag.base.files import json_text, read_json, written_whole
 from pag.figures.charts import toy_boundaries, toy_seeds
 from pag.figures.names import percent
@@ -31,6 +34,7 @@ TITLE = "Do perceptually aligned gradients imply robustness?"
 PACKAGES = ("torch", "torchvision", "numpy", "zarr", "pyautoattack", "foolbox", "dvc")
 TOY_NAMES = {"vanilla": "Vanilla", "aligned": "Aligned (NN)"}
 TOY_METHODS = {"vanilla": "Vanilla", "nearest_neighbor": "Aligned (NN)"}  # the paper's, by their keys in params
+TOY_AXES = {"points": 2, "labels": 1, "grid_x1": 1, "grid_x2": 1, "vanilla": 2, "aligned": 2, "pair": 0}
 Row = Sequence[object]
 
 
@@ -92,9 +96,36 @@ def _version(package: str) -> str:
         return "not installed"
 
 
+class _Spread(BaseModel):
+    mean: float
+    std: float
+    values: list[float] = Field(min_length=1)
+
+
+class _ToyAccuracies(BaseModel):
+    clean: _Spread
+    robust: _Spread
+
+
+class _ToyMetrics(BaseModel):
+    vanilla: _ToyAccuracies
+    aligned: _ToyAccuracies
+
+
+def _toy_metrics(path: Path) -> dict[str, dict[str, Any]]:
+    """What `evaluate_toy` measured, by kind of network."""
+    metrics = read_json(path)
+    try:
+        toy = _ToyMetrics.model_validate(metrics)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}.") from None
+    return toy.model_dump()
+
+
 def _toy(params: Params) -> tuple[tuple[str, tuple[str, ...]], Section]:
     """The toy's answer and its section (section 5.1, figure 4)."""
-    metrics, arrays = read_json(TOY / "metrics.json"), read_arrays(TOY / "boundaries.safetensors")
+    metrics, arrays = _toy_metrics(TOY / "metrics.json"), read_arrays(TOY / "boundaries.safetensors", TOY_AXES)
     attack, printed = params.main.read("toy", ToyParams).attack, read_paper().toy
     paper = {name: printed[method] for method, name in TOY_METHODS.items()}
     robust = {name: metrics[kind]["robust"] for kind, name in TOY_NAMES.items()}

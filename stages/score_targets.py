@@ -24,6 +24,7 @@ from pag.machine.progress import progress
 from pag.machine.ranks import barrier, deal, first, from_first, local_size
 from pag.targets.gradient_store import create_gradients, shard_rows, write_shard
 from pag.targets.score_based import image_classes, score_based_gradients
+from pag.targets.store import Origin
 from stages.params.diffusion import DiffusionParams
 from stages.params.evaluation import ReferenceParams
 from stages.params.figures import FiguresParams
@@ -57,9 +58,9 @@ def _train_targets(params: Params, dataset: str) -> None:
     outputs = [paths.targets(SOURCE), paths.target_examples]
     with _stage_run(dataset, paths, outputs, diffusion, values) as checkpoints:
         store = ImageStore.open(paths.images)
-        distill = _distiller(paths, "train", target, params.seed)
+        distill = _distiller(paths, store, "train", target, params.seed)
         size = target.shard_size
-        _write(paths.targets(SOURCE), store.all_training(), store.num_classes, distill, target, size, checkpoints)
+        _write(paths.targets(SOURCE), store.all_training(), store, distill, target, size, checkpoints)
         if first():
             with written_whole(paths.target_examples) as partial_file:
                 save_file(_by_timestep(distill, store.split("train"), figures), partial_file)
@@ -71,9 +72,9 @@ def _test_targets(params: Params, dataset: str) -> None:
     diffusion, values = file.read("diffusion", DiffusionParams), [params.seed, reference]
     with _stage_run(f"{dataset}-test", paths, [paths.test_targets], diffusion, values) as checkpoints:
         store = ImageStore.open(paths.images)
-        distill = _distiller(paths, "test", reference, params.seed)
+        distill = _distiller(paths, store, "test", reference, params.seed)
         size = REFERENCE_SHARD
-        _write(paths.test_targets, store.split("test"), store.num_classes, distill, reference, size, checkpoints)
+        _write(paths.test_targets, store.split("test"), store, distill, reference, size, checkpoints)
 
 
 def _stage_run(
@@ -91,8 +92,11 @@ def _stage_run(
     )
 
 
-def _distiller(paths: DatasetPaths, split: str, how: DistilledParams, seed: int) -> Distiller:
+def _distiller(
+    paths: DatasetPaths, images: ImageStore, split: Literal["train", "test"], how: DistilledParams, seed: int
+) -> Distiller:
     model = load_diffusion(paths.diffusion, device())
+    model.config.check_matches(paths.diffusion, images.num_classes, images.image_shape[0], how.timestep)
     if how.compiled:
         model.network.compile(dynamic=False)
     return partial(score_based_gradients, model, split=split, timestep=how.timestep, draws=how.draws, seed=seed)
@@ -101,7 +105,7 @@ def _distiller(paths: DatasetPaths, split: str, how: DistilledParams, seed: int)
 def _write(
     destination: Path,
     part: Split,
-    num_classes: int,
+    store: ImageStore,
     distill: Distiller,
     how: DistilledParams,
     shard_size: int,
@@ -112,7 +116,8 @@ def _write(
     The store stays under `kept` until the stage has ended: a run that is interrupted after this one finds it finished.
     """
     unfinished, shards = kept / "store.zarr", shard_rows(len(part.rows), shard_size)
-    classes = _classes(part, num_classes, distill, how)
+    classes = _classes(part, store.num_classes, distill, how)
+    origin = Origin(store.checksum, distill.keywords["split"])
     shape = (*classes.shape, *part.images.shape[1:])
 
     def left() -> list[int]:
@@ -122,7 +127,7 @@ def _write(
         if not unfinished.exists():
             chosen = None if how.classes_per_image is None else classes.numpy()
             with written_whole(unfinished) as partial_store:
-                create_gradients(partial_store, shape, shard_size, how.dtype, chosen, num_classes)
+                create_gradients(partial_store, shape, shard_size, how.dtype, chosen, store.num_classes, origin)
         drop_partial_chunks(unfinished)
         return missing
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from pag.attacks.pgd import PGD, Loss, step_size
 from pag.attacks.threats import Threat
+from pag.base.errors import InputError
 from pag.base.files import write_json, written_whole
 from pag.base.randomness import torch_stream
 from pag.data.image_store import ImageStore, Split, pixels
@@ -22,6 +23,7 @@ from pag.networks.classifier import save_classifier
 from pag.optimization.curves import write_curves
 from pag.optimization.loop import Run
 from pag.targets.kinds import open_targets
+from pag.targets.store import Origin
 from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
 from pag.training.objectives import AdversarialTraining, Alignment, BaseObjective, CrossEntropy, Objective, Ramp, Trades
@@ -55,6 +57,8 @@ def run(params: Params, cell: Cell) -> None:
     training = training_section(params, cell.dataset, cell.architecture, cell.method)
     architecture, described = read_architecture(params, cell.architecture), describe(params, cell.dataset, cell.method)
     alignment, source = method.alignment, described.source
+    if alignment is None and cell.lambda_ is not None:
+        raise InputError(f"--lambda is for methods that align gradients, and {cell.method} has no λ.")
     lambda_ = None if alignment is None else _lambda(params, cell)
     inputs = [paths.images, *([] if source is None else [paths.targets(source)])]
     values = [params.seed, training, architecture, method, described, lambda_]
@@ -68,6 +72,7 @@ def run(params: Params, cell: Cell) -> None:
         precision=training.precision,
     ) as checkpoints:
         store = ImageStore.open(paths.images)
+        _require_fitting(params.dataset(cell.dataset).name, cell.method, training, alignment, store)
         from_first(lambda: _require_room(store, training.batch_size, device()))
         targets = None if source is None or alignment is None else _targets(paths.targets(source), store, alignment)
         torch.manual_seed(params.seed)
@@ -85,6 +90,8 @@ def run(params: Params, cell: Cell) -> None:
             robust = _validation_robustness(model, validation, attack, params.seed)
             own = {
                 "dataset": cell.dataset,
+                "architecture_name": cell.architecture,
+                "images": store.checksum,
                 "method": described.model_dump(mode="json"),
                 "lambda": lambda_,
                 "seed": params.seed,
@@ -137,6 +144,22 @@ def _lambda(params: Params, cell: Cell) -> float:
     return read_lambda(params, cell.dataset, cell.architecture, cell.method)
 
 
+def _require_fitting(
+    file: str, method: str, training: TrainingParams, alignment: AlignmentOptions | None, store: ImageStore
+) -> None:
+    """What of params can be judged by the images alone."""
+    padding, smallest = training.augmentation.crop_padding, min(store.image_shape[1:])
+    if padding >= smallest:
+        raise InputError(
+            f"{file}: training.augmentation.crop_padding is {padding}, and images are {smallest} pixels wide or high."
+        )
+    if alignment is not None and alignment.classes_per_step > store.num_classes:
+        raise InputError(
+            f"{file}: methods.{method} aligns {alignment.classes_per_step} classes a step (classes_per_step), and the images have "
+            f"{store.num_classes}."
+        )
+
+
 def _require_room(store: ImageStore, batch_size: int, device: torch.device) -> None:
     """For the training set, a byte a value, and a batch in float32 with its gradient, on the device.
 
@@ -149,7 +172,8 @@ def _require_room(store: ImageStore, batch_size: int, device: torch.device) -> N
 
 def _targets(path: Path, store: ImageStore, alignment: AlignmentOptions) -> AlignedTargets:
     targets = open_targets(path, device=device())
-    targets.check_matches(store.num_training, store.num_classes, store.image_shape)
+    origin = Origin(store.checksum, "train")
+    targets.check_matches(store.num_training, store.num_classes, store.image_shape, origin)
     return AlignedTargets(targets, alignment.gradient, alignment.classes_per_step, alignment.classes_shared)
 
 

@@ -24,6 +24,7 @@ from pag.figures.names import eps_text, norm_name, percent
 from pag.figures.style import save
 from pag.optimization.curves import read_curves
 from pag.targets.kinds import open_targets
+from pag.targets.store import Origin, TargetStore
 from stages.params.figures import FiguresParams
 from stages.params.reading import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
@@ -34,7 +35,7 @@ from stages.reporting.results import (
     GridResults,
     aligned_sources,
     gather,
-    read_arrays,
+    read_shown,
 )
 from stages.run import stage_run
 
@@ -77,6 +78,10 @@ def _figures(params: Params, paths: DatasetPaths, results: GridResults) -> Itera
     yield from _by_timestep(paths, store.class_names)
     yield from _charts(results)
     curves = read_curves(paths.diffusion / "curves.csv")
+    if not {"step", "loss"} <= curves.keys():
+        raise InputError(
+            f"{paths.diffusion / 'curves.csv'} has no columns step and loss; train the diffusion model again."
+        )
     steps, loss = ([value for value in curves[name] if value is not None] for name in ("step", "loss"))
     yield "diffusion-loss", loss_curve(steps, loss)
     yield "diffusion-samples", enlarged(_png(paths.diffusion / "samples.png"))
@@ -105,7 +110,12 @@ def _targeted_grids(
     class_names: tuple[str, ...],
     results: GridResults,
 ) -> Iterator[Figure]:
-    files = [read_arrays(cells[cell.name].evaluation / "targeted.safetensors") for _, cell in rows]
+    paths = [cells[cell.name].evaluation / "targeted.safetensors" for _, cell in rows]
+    files = [read_shown(path, {"adversarial": 5}, len(class_names)) for path in paths]
+    for path, file in zip(paths, files, strict=True):
+        shape = (len(files[0]["images"]), len(class_names), *files[0]["images"].shape[1:])
+        if file["adversarial"].shape != shape:
+            raise InputError(f"{path} has examples of shape {file['adversarial'].shape}, and {shape} are drawn.")
     evaluations = [cell.evaluation for _, cell in rows]
     names = [name for name, _ in rows]
     main = [(name, norm_name(results.threats[name].norm)) for name in results.main_threats]
@@ -119,7 +129,7 @@ def _targets(params: Params, paths: DatasetPaths, store: ImageStore) -> Iterator
     """Figure 7, at the first training image of each of the first classes."""
     train, images = store.split("train"), params.dataset(paths.dataset).read("figures", FiguresParams).images
     sources = aligned_sources(params, paths.dataset).items()
-    opened = [(label, open_targets(paths.targets(name), preload=False)) for name, label in sources]
+    opened = [(label, _opened(paths.targets(name), store)) for name, label in sources]
     # Stores of a few classes an image miss most of the columns.
     stores = [(label, s) for label, s in opened if s.classes_per_image == s.num_classes]
     if not stores:
@@ -133,9 +143,22 @@ def _targets(params: Params, paths: DatasetPaths, store: ImageStore) -> Iterator
         yield f"targets-by-source-{i}", figure
 
 
+def _opened(path: Path, images: ImageStore) -> TargetStore:
+    store = open_targets(path, preload=False)
+    origin = Origin(images.checksum, "train")
+    store.check_matches(images.num_training, images.num_classes, images.image_shape, origin)
+    return store
+
+
 def _by_timestep(paths: DatasetPaths, class_names: tuple[str, ...]) -> Iterator[tuple[str, Figure]]:
     """Figure 8."""
-    examples = read_arrays(paths.target_examples)
+    axes = {"by_timestep": 6, "timesteps": 1}
+    examples = read_shown(paths.target_examples, axes, len(class_names))
+    shape = (len(examples["timesteps"]), len(examples["images"]), len(class_names), *examples["images"].shape[1:])
+    if examples["by_timestep"].shape != shape:
+        raise InputError(
+            f"{paths.target_examples} has gradients of shape {examples['by_timestep'].shape}, not {shape}."
+        )
     timesteps = examples["timesteps"].tolist()
     for i, (image, label) in enumerate(zip(examples["images"], examples["labels"], strict=True)):
         targets = examples["by_timestep"][:, i, :COLUMNS]
@@ -167,3 +190,5 @@ def _png(path: Path) -> Array:
         return np.asarray(matplotlib.image.imread(path))[..., :3]
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; run the stage that makes it.") from None
+    except Exception as error:
+        raise InputError(f"{path} cannot be read as an image ({type(error).__name__}).") from None

@@ -19,6 +19,7 @@ from pag.base.errors import InputError
 
 __all__ = [
     "discard",
+    "in_home",
     "json_text",
     "naming",
     "put_copy",
@@ -28,6 +29,18 @@ __all__ = [
     "write_json",
     "written_whole",
 ]
+
+
+def in_home(path: Path) -> Path:
+    """A path whose `~`, or `~name`, is the home folder.
+
+    Raises:
+        InputError: the machine does not know the name.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise InputError(f"{path} is in the home of somebody whom this machine does not know.") from None
 
 
 def _beside(path: Path, what: str) -> Path:
@@ -204,22 +217,26 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         partial.write_text(text + "\n", encoding="utf-8")
 
 
+def _finite(text: str) -> float:
+    """JSON has no NaN and no infinity; Python's reader takes both, and numbers that are too large for one."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no finite number")
+    return value
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object.
+    """Reads a JSON object, whose numbers are finite.
 
     Raises:
-        InputError: the file is missing or is not a JSON object, or holds a number that is not finite.
+        InputError: the file is missing or is not such an object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refused)
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; run the stage that makes it.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON ({error}).") from None
     if not isinstance(value, dict):
         raise InputError(f"{path} holds no JSON object.")
     return value
-
-
-def _refused(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")

@@ -67,34 +67,40 @@ class ImageStore:
     Attributes:
         path: of the store.
         class_names: of its C classes.
+        checksum: SHA-256 of all images and labels: what targets and classifiers know the data set by.
         num_training: N, the images of the training set, those for validation among them.
         image_shape: `(ch, H, W)`.
     """
 
     def __init__(self, store: ReadOnlyStore) -> None:
         self.path = store.path
-        self.class_names: tuple[str, ...] = tuple(str(name) for name in store.attribute("class_names"))
+        self.class_names: tuple[str, ...] = tuple(store.attribute("class_names"))
+        self.checksum = store.text("checksum")
         self.num_training, height, width, channels = store.array("train/images", "uint8", 4).shape
         self.image_shape: tuple[int, int, int] = (channels, height, width)
         self._store = store
 
     @classmethod
     def open(cls, path: Path) -> "ImageStore":
-        """Opens the store and looks at its metadata; no array is read.
+        """Opens the store and looks at its metadata; arrays are read only where they have no digests, and then all are.
 
         Raises:
             InputError: it is missing, lacks an attribute, or its arrays do not have the shapes and types of images, labels
                 and a mask.
         """
         store = ReadOnlyStore(path)
-        for name in ("class_names", "checksum"):
-            store.attribute(name)
+        names = store.attribute("class_names")
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            raise store.damaged("must have the names of its classes in the attribute 'class_names'")
         train, test = (_image_shape(store, part) for part in ("train", "test"))
         if train != test:
             raise store.damaged(f"has training images of shape {train} and test images of shape {test}")
         if store.array("train/validation", "bool", 1).shape != store.array("train/labels", "int64", 1).shape:
             raise store.damaged("must have one entry of train/validation a training image")
-        return cls(store)
+        opened = cls(store)
+        if not store.has_digest("train/images"):
+            opened._verify_as_a_whole()
+        return opened
 
     @property
     def num_classes(self) -> int:
@@ -112,8 +118,20 @@ class ImageStore:
         """The training set with its validation rows, in order: what target stores have a row for."""
         return self._read("train", None)
 
+    def _verify_as_a_whole(self) -> None:
+        digest = hashlib.sha256()
+        for part in ("train", "test"):
+            digest.update(self._store.read(f"{part}/images", "uint8", 4))
+            digest.update(self._store.read(f"{part}/labels", "int64", 1))
+        if digest.hexdigest() != self.checksum:
+            raise self._store.damaged("has other images or labels than its checksum is of")
+
     def _read(self, part: str, mask: NDArray[np.bool_] | None) -> Split:
         images, labels = self._store.read(f"{part}/images", "uint8", 4), self._store.read(f"{part}/labels", "int64", 1)
+        if not np.isin(labels, np.arange(self.num_classes)).all():
+            raise self._store.damaged(
+                f"has {part}/labels outside 0 … {self.num_classes - 1}, the classes that it has names for"
+            )
         rows = np.arange(len(labels)) if mask is None else np.flatnonzero(mask)
         return Split(
             torch.from_numpy(np.ascontiguousarray(images[rows].transpose(0, 3, 1, 2))),
@@ -124,6 +142,8 @@ class ImageStore:
 
 def _image_shape(store: ReadOnlyStore, part: str) -> tuple[int, ...]:
     images, labels = store.array(f"{part}/images", "uint8", 4), store.array(f"{part}/labels", "int64", 1)
+    if 0 in images.shape or min(images.shape) < 0:
+        raise store.damaged(f"has {part}/images of shape {images.shape}")
     if labels.shape != images.shape[:1]:
         raise store.damaged(f"must have one entry of {part}/labels an image, not {labels.shape} for {images.shape}")
     return images.shape[1:]

@@ -18,7 +18,7 @@ from pag.base.files import read_json, write_json
 from pag.improved_diffusion.gaussian_diffusion import GaussianDiffusion
 from pag.improved_diffusion.unet import UNet
 from pag.machine.memory_format import placed
-from pag.networks.checkpoints import load_checkpoint
+from pag.networks.checkpoints import file_digest, load_checkpoint
 
 __all__ = ["DiffusionConfig", "DiffusionModel", "load_diffusion", "save_diffusion"]
 
@@ -42,6 +42,16 @@ class DiffusionConfig:
     schedule: str
     timesteps: int
     learned_variance: bool
+
+    def check_matches(self, folder: Path, num_classes: int, channels: int, timestep: int) -> None:
+        """Raises InputError where the model in `folder` is not of such images, or has no such timestep."""
+        here, wanted = (self.num_classes, self.image_shape[0]), (num_classes, channels)
+        if here != wanted:
+            raise InputError(f"{folder} has a diffusion model of (C, ch) = {here}, and the images have {wanted}.")
+        if not 0 <= timestep < self.timesteps:
+            raise InputError(
+                f"{folder} has a diffusion model of T = {self.timesteps}, and timestep {timestep} is asked for."
+            )
 
     def build(self) -> "DiffusionModel":
         """An untrained model; its weights come from torch's global generator."""
@@ -78,11 +88,9 @@ class DiffusionModel:
 
 def save_diffusion(folder: Path, model: DiffusionModel) -> None:
     """Writes `model.safetensors` and `config.json` into an existing folder."""
-    save_file(
-        {name: value.contiguous().cpu() for name, value in model.network.state_dict().items()},
-        folder / "model.safetensors",
-    )
-    write_json(folder / "config.json", asdict(model.config))
+    weights = folder / "model.safetensors"
+    save_file({name: value.contiguous().cpu() for name, value in model.network.state_dict().items()}, weights)
+    write_json(folder / "config.json", {**asdict(model.config), "weights_sha256": file_digest(weights)})
 
 
 def load_diffusion(folder: Path, device: torch.device) -> DiffusionModel:
@@ -91,12 +99,13 @@ def load_diffusion(folder: Path, device: torch.device) -> DiffusionModel:
     Raises:
         InputError: a file is missing, damaged, or of another architecture.
     """
-    raw = read_json(folder / "config.json")
-    weights = folder / "model.safetensors"
+    raw, weights = read_json(folder / "config.json"), folder / "model.safetensors"
+    digest = raw.pop("weights_sha256", None)
     try:
         model = DiffusionConfig(**{**raw, "image_shape": tuple(raw["image_shape"])}).build()
-    except (TypeError, KeyError) as error:
-        raise InputError(f"{folder / 'config.json'} does not describe a diffusion model ({error}).") from None
-    load_checkpoint(weights, model.network)
+    except Exception as error:  # of sizes that no layer can have torch raises what it likes
+        what = str(error).partition("\n")[0].rstrip(".")
+        raise InputError(f"{folder / 'config.json'} does not describe a diffusion model ({what}).") from None
+    load_checkpoint(weights, model.network, digest)
     placed(model.network, device).eval()
     return model

@@ -66,6 +66,7 @@ _STYLE: Any = {
     "axes.labelcolor": INK,
     "legend.frameon": False,
     "figure.facecolor": "white",
+    "text.parse_math": False,  # names of classes and methods are text, also with a $ in them
 }
 
 

@@ -10,9 +10,11 @@ from torch import nn
 from pag.base.errors import InputError
 from pag.base.files import read_json, write_json
 from pag.networks.architectures import Classifier, build
-from pag.networks.checkpoints import load_checkpoint, load_state, read_state_dict
+from pag.networks.checkpoints import file_digest, load_checkpoint, load_state, read_state_dict
 
-__all__ = ["load_classifier", "load_weights", "save_classifier"]
+__all__ = ["check_classifier", "load_classifier", "load_weights", "save_classifier"]
+
+TOLD = 60  # characters of a value in a message
 
 
 def save_classifier(folder: Path, model: nn.Module, config: Mapping[str, Any]) -> None:
@@ -22,12 +24,12 @@ def save_classifier(folder: Path, model: nn.Module, config: Mapping[str, Any]) -
         folder: where to.
         model: the trained classifier.
         config: `architecture` (options of `build`), `image_shape`, `num_classes`, and what the card states:
-            `dataset`, `class_names`, `method` (a `Method` as JSON), `lambda`, `seed`.
+            `dataset`, `class_names`, `method` (a `Method` as JSON), `lambda`, `seed`. Beside them may stand whatever
+            `check_classifier` is to compare.
     """
-    save_file(
-        {name: value.contiguous().cpu() for name, value in model.state_dict().items()}, folder / "model.safetensors"
-    )
-    write_json(folder / "config.json", config)
+    weights = folder / "model.safetensors"
+    save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, weights)
+    write_json(folder / "config.json", {**config, "weights_sha256": file_digest(weights)})
     (folder / "README.md").write_text(_card(config), encoding="utf-8")
 
 
@@ -66,6 +68,34 @@ def _options(architecture: Mapping[str, Any]) -> str:
     return "; ".join(f"{name} {value}" for name, value in (options | lists).items())
 
 
+def check_classifier(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
+    """Makes sure that a folder holds the classifier that it is taken for, by what its configuration says of it.
+
+    Args:
+        folder: of the classifier.
+        expected: values of `config.json`, by their keys; a key that the file lacks is not compared, since older ones have fewer.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        InputError: the file is missing or damaged, or a value is another; the sentence names the key and both values.
+    """
+    file = folder / "config.json"
+    config = read_json(file)
+    for key, value in expected.items():
+        if key in config and config[key] != value:
+            raise InputError(
+                f"{file} is of another classifier: its {key} is {_told(config[key])}, not {_told(value)}; train it again."
+            )
+    return config
+
+
+def _told(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= TOLD else f"{text[:TOLD]}…"
+
+
 def load_classifier(folder: Path | str) -> nn.Module:
     """Reads a classifier folder: an `nn.Module` on pixels in [0, 1], in evaluation mode, as attack libraries take it.
 
@@ -80,9 +110,10 @@ def load_classifier(folder: Path | str) -> nn.Module:
     try:
         shape = tuple(config["image_shape"])
         model = build(image_shape=shape, num_classes=config["num_classes"], **config["architecture"])
-    except (KeyError, TypeError, InputError) as error:
-        raise InputError(f"{folder / 'config.json'} does not describe a classifier ({error}).") from None
-    load_checkpoint(folder / "model.safetensors", model)
+    except Exception as error:  # of sizes that no layer can have torch raises what it likes
+        what = str(error).partition("\n")[0].rstrip(".")
+        raise InputError(f"{folder / 'config.json'} does not describe a classifier ({what}).") from None
+    load_checkpoint(folder / "model.safetensors", model, config.get("weights_sha256"))
     return model.eval()
 
 

@@ -28,15 +28,15 @@ def read_curves(path: Path) -> dict[str, list[float | None]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        return {name: [_number(row[name]) if row[name] else None for row in rows] for name in (rows[0] if rows else ())}
+        return {name: [_number(row[name]) for row in rows] for name in (rows[0] if rows else ())}
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; run the stage that makes it.") from None
-    except (ValueError, TypeError, KeyError):
-        raise InputError(f"{path} holds something else than columns of finite numbers.") from None
+    except (ValueError, TypeError, KeyError, csv.Error):
+        raise InputError(f"{path} holds something else than columns of numbers.") from None
 
 
-def _number(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError
+def _number(text: str) -> float | None:
+    value = float(text) if text else None
+    if value is not None and not math.isfinite(value):
+        raise ValueError(text)
     return value

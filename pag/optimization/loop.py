@@ -5,6 +5,7 @@ run that was interrupted and resumed ends with the same bytes as one that was no
 """
 
 import math
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -77,7 +78,9 @@ class _State:
 
     def restore(self, path: Path) -> None:
         try:
+            _check_archive(path)
             state: dict[str, Any] = torch.load(path, map_location=_device(self.model), weights_only=True)
+            self._check(state)
             self.model.load_state_dict(state["model"])
             self.optimization.optimizer.load_state_dict(state["optimizer"])
             self.optimization.schedule.load_state_dict(state["schedule"])
@@ -87,9 +90,32 @@ class _State:
             self.ema.weights = state["ema"]
         self.step, self.curves = state["step"], state["curves"]
 
+    def _check(self, state: Mapping[str, Any]) -> None:
+        """What torch does not look at itself; raises ValueError, or what comes of another structure."""
+        averaged = {} if self.ema is None else state["ema"]
+        if self.ema is not None and _shapes(averaged) != _shapes(self.ema.weights):
+            raise ValueError("another average")
+        if not all(value.isfinite().all() for value in (*state["model"].values(), *averaged.values())):
+            raise ValueError("weights that are not finite")
+        if not 0 <= state["step"] <= self.optimization.steps or len(state["curves"]) > state["step"]:
+            raise ValueError("steps of another run")
+        if not all(math.isfinite(value) for row in state["curves"] for value in row.values()):
+            raise ValueError("curves that are not finite")
+
 
 def _device(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
+
+
+def _check_archive(path: Path) -> None:
+    """Compares the file with the checksums that it carries as a ZIP archive, which torch does not; raises what zipfile raises."""
+    with zipfile.ZipFile(path) as archive:
+        if archive.testzip() is not None:
+            raise zipfile.BadZipFile(path)
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in weights.items()}
 
 
 def _loss(total: Tensor, steps: int) -> str:

@@ -12,12 +12,13 @@ import torch
 import zarr
 from numpy.typing import NDArray
 from torch import Tensor
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from pag.base.errors import InputError
 from pag.data.zarr_store import ReadOnlyStore, write_array
 from pag.machine.capacity import fits
 from pag.targets.shards import mapped_shards
-from pag.targets.store import TargetStore
+from pag.targets.store import Origin, TargetStore, attributes_of
 
 __all__ = ["Gradients", "create_gradients", "shard_rows", "write_shard"]
 
@@ -33,6 +34,7 @@ def create_gradients(
     dtype: GradientType = "float16",
     classes: NDArray[np.int64] | None = None,
     num_classes: int | None = None,
+    origin: Origin | None = None,
 ) -> None:
     """Creates an empty store of gradients, which `write_shard` fills.
 
@@ -43,16 +45,21 @@ def create_gradients(
         dtype: `"float16"`, or `"int8"`: 127ths of the largest value of each gradient, which is kept as its scale.
         classes: `(N, m)`, whose gradients an image has, ascending; None: those of all m = C classes.
         num_classes: C, where `classes` are given.
+        origin: what the gradients are taken at.
     """
-    group = zarr.create_group(path, attributes={"kind": "gradients", "num_classes": num_classes or shape[1]})
+    attributes = {"kind": "gradients", "num_classes": num_classes or shape[1], **attributes_of(origin)}
+    group = zarr.create_group(path, attributes=attributes)
     chunk, shard = (1, *shape[1:]), (shard_size, *shape[1:])
-    # What is so noisy does not shrink: without a compressor it is read twice as fast. What is missing is never taken for a value.
+    # What is so noisy does not shrink: not compressed it is read twice as fast. What is missing is never taken for a value.
     fill = float("nan") if dtype == "float16" else _MISSING
     group.create_array(
-        "gradients", shape=shape, dtype=dtype, chunks=chunk, shards=shard, fill_value=fill, compressors=None
+        "gradients", shape=shape, dtype=dtype, chunks=chunk, shards=shard, fill_value=fill, compressors=Crc32cCodec()
     )
     if dtype == "int8":
-        group.create_array("scales", shape=shape[:2], dtype="float32", chunks=shard[:2], fill_value=float("nan"))
+        checked = (ZstdCodec(), Crc32cCodec())
+        group.create_array(
+            "scales", shape=shape[:2], dtype="float32", chunks=shard[:2], fill_value=float("nan"), compressors=checked
+        )
     if classes is not None:
         write_array(group, "classes", classes)
 
@@ -99,14 +106,16 @@ class Gradients(TargetStore):
         self.path, quantized = store.path, store.has("scales")
         array = store.array("gradients", "int8" if quantized else "float16", 5)
         self.num_images, self.classes_per_image, channels, height, width = array.shape
-        self.num_classes, self.image_shape = int(store.attribute("num_classes")), (channels, height, width)
+        self.num_classes, self.image_shape = store.attribute("num_classes"), (channels, height, width)
+        if not isinstance(self.num_classes, int) or min(self.num_classes, *array.shape) < 1:
+            raise store.damaged(f"has gradients of shape {array.shape} towards {self.num_classes} classes")
         self._scales = self._table(store, "scales", "float32") if quantized else None
         self._classes = self._table(store, "classes", "int64") if store.has("classes") else None
         self._check_tables(store)
         self._shards = mapped_shards(store, array)
         self._values: Tensor | None = None
         if preload or (preload is None and fits(array.nbytes, torch.device("cpu"))):
-            values = torch.from_numpy(np.concatenate(self._shards))
+            values = torch.from_numpy(np.concatenate([shard.whole() for shard in self._shards]))
             self._values = values.to(device) if fits(array.nbytes, device) else values
         self.device = None if self._values is None else self._values.device
 
@@ -154,8 +163,8 @@ class Gradients(TargetStore):
         return gradients.index_select(0, index.to(gradients.device)).reshape(*columns.shape, *self.image_shape)
 
     def _from_disk(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[Any]:
-        g = np.empty((*columns.shape, *self.image_shape), self._shards[0].dtype)
+        g = np.empty((*columns.shape, *self.image_shape), self._shards[0].rows.dtype)
         for shard, row, taken, out in zip(*np.divmod(rows, len(self._shards[0])), columns, g, strict=True):
             # Columns are in range; to check that again numpy would copy the gradients once more.
-            np.take(self._shards[shard][row], taken, axis=0, out=out, mode="clip")
+            np.take(self._shards[shard].row(row), taken, axis=0, out=out, mode="clip")
         return g

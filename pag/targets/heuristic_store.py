@@ -19,13 +19,17 @@ from torch import Tensor
 from pag.base.vocabulary import RelativeTo
 from pag.data.image_store import pixels
 from pag.data.zarr_store import ReadOnlyStore, write_array
-from pag.targets.store import TargetStore
+from pag.targets.store import Origin, TargetStore, attributes_of
 
 __all__ = ["Nearest", "Representatives", "write_nearest", "write_representatives"]
 
 
 def write_representatives(
-    path: Path, representatives: NDArray[np.float32], relative_to: RelativeTo, labels: NDArray[np.int64]
+    path: Path,
+    representatives: NDArray[np.float32],
+    relative_to: RelativeTo,
+    labels: NDArray[np.int64],
+    origin: Origin | None = None,
 ) -> None:
     """Writes one representative a class.
 
@@ -34,8 +38,11 @@ def write_representatives(
         representatives: `(C, H, W, ch)` float32 in pixels.
         relative_to: what targets are relative to.
         labels: `(N,)`, of all rows of the training set.
+        origin: what they were chosen from.
     """
-    group = zarr.create_group(path, attributes={"kind": "representatives", "relative_to": relative_to})
+    group = zarr.create_group(
+        path, attributes={"kind": "representatives", "relative_to": relative_to, **attributes_of(origin)}
+    )
     write_array(group, "representatives", representatives)
     write_array(group, "labels", labels)
 
@@ -46,6 +53,7 @@ def write_nearest(
     nearest: NDArray[np.int32],
     relative_to: RelativeTo,
     labels: NDArray[np.int64],
+    origin: Origin | None = None,
 ) -> None:
     """Writes nearest neighbours.
 
@@ -55,8 +63,9 @@ def write_nearest(
         nearest: `(N, C)`, for each training row and class the index of its neighbour in the pool.
         relative_to: what targets are relative to.
         labels: `(N,)`, of all rows of the training set.
+        origin: what they were chosen from.
     """
-    group = zarr.create_group(path, attributes={"kind": "nearest", "relative_to": relative_to})
+    group = zarr.create_group(path, attributes={"kind": "nearest", "relative_to": relative_to, **attributes_of(origin)})
     write_array(group, "pool", pool)
     write_array(group, "nearest", nearest)
     write_array(group, "labels", labels)
@@ -135,6 +144,8 @@ class Representatives(_Heuristic):
 
     def __init__(self, store: ReadOnlyStore) -> None:
         self._representatives = _channels_first(store.read("representatives", "float32", 4))
+        if not self._representatives.isfinite().all():
+            raise store.damaged("has representatives that are not finite")
         super().__init__(store, len(self._representatives))
         self.num_images, self.image_shape = self._relative.num_rows, _shape_of(self._representatives)
 

@@ -8,7 +8,7 @@ from pag.base.errors import InputError
 from pag.data.zarr_store import ReadOnlyStore
 from pag.targets.gradient_store import Gradients
 from pag.targets.heuristic_store import Nearest, Representatives
-from pag.targets.store import TargetStore
+from pag.targets.store import Origin, TargetStore
 
 __all__ = ["open_targets"]
 
@@ -28,11 +28,25 @@ def open_targets(path: Path, preload: bool | None = None, device: torch.device =
         InputError: there is no such store, it is unfinished, or its arrays do not fit each other.
     """
     store = ReadOnlyStore(path)
+    opened: TargetStore
     match store.attribute("kind"):
         case "representatives":
-            return Representatives(store)
+            opened = Representatives(store)
         case "nearest":
-            return Nearest(store)
+            opened = Nearest(store)
         case "gradients":
-            return Gradients(store, preload, device)
-    raise InputError(f"{path} is no target store; run the stage that writes it.")
+            opened = Gradients(store, preload, device)
+        case _:
+            raise InputError(f"{path} is no target store; run the stage that writes it.")
+    opened.origin = _origin(store)
+    return opened
+
+
+def _origin(store: ReadOnlyStore) -> Origin | None:
+    if not store.has_attribute("images"):
+        return None
+    match store.text("split"):
+        case "train" | "test" as split:
+            return Origin(store.text("images"), split)
+        case other:
+            raise store.damaged(f"holds targets at {other!r} images, not at train or test images")

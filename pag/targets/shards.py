@@ -2,27 +2,70 @@
 
 Such a shard is its rows, one behind the other, and then the index of Zarr's sharding codec: where each row begins and how long it
 is, two uint64 numbers, and a checksum. Once the index has said that they lie so, a row is read as from any mapped file, and just
-those of its bytes that are wanted; a reader of Zarr takes whole chunks, one by one.
+those of its bytes that are wanted; a reader of Zarr takes whole chunks, one by one. Behind each row is its own CRC-32C, which is
+compared the first time that the row is looked at.
 """
 
 import math
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import torch
 import zarr
 from numpy.typing import NDArray
+from zarr.codecs import Crc32cCodec, ShardingCodec
 
 from pag.data.zarr_store import ReadOnlyStore
 
-__all__ = ["mapped_shards"]
+__all__ = ["Shard", "mapped_shards"]
 
 _ABSENT = 2**64 - 1
 _CHECKSUM = 4  # bytes
 
 
-def mapped_shards(store: ReadOnlyStore, array: "zarr.Array[Any]") -> list[NDArray[Any]]:
+class Shard:
+    """The rows of one shard.
+
+    Attributes:
+        rows: `(S, *)`, read-only, as they lie on the disk.
+    """
+
+    def __init__(self, store: ReadOnlyStore, name: str, raw: NDArray[np.uint8], rows: NDArray[Any]) -> None:
+        self._store, self._name, self._raw, self.rows = store, name, raw, rows
+        self._verified = np.zeros(len(rows), dtype=np.bool_)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def row(self, index: int) -> NDArray[Any]:
+        """One row, which is what was written.
+
+        Raises:
+            InputError: it differs from its checksum.
+        """
+        if not self._verified[index]:
+            self._verify(index)
+        row: NDArray[Any] = self.rows[index]
+        return row
+
+    def whole(self) -> NDArray[Any]:
+        """All rows; raises as `row` does."""
+        for index in np.flatnonzero(~self._verified):
+            self._verify(int(index))
+        return self.rows
+
+    def _verify(self, index: int) -> None:
+        row = self._raw[index]
+        if row.size > self.rows[index].nbytes:
+            stored = int(row[-_CHECKSUM:].view("<u4")[0])
+            if google_crc32c.value(row[:-_CHECKSUM]) != stored:
+                raise self._store.damaged(f"has a row of {self._name!r} that is not what was written")
+        self._verified[index] = True
+
+
+def mapped_shards(store: ReadOnlyStore, array: "zarr.Array[Any]") -> list[Shard]:
     """Maps an array's shards; what is not looked at is not read.
 
     Args:
@@ -30,7 +73,7 @@ def mapped_shards(store: ReadOnlyStore, array: "zarr.Array[Any]") -> list[NDArra
         array: `(N, *)` in shards of S rows, each row a chunk.
 
     Returns:
-        The rows of each shard, `(S, *)`, read-only; the last has those that remain.
+        The shards, of S rows each; the last has those that remain.
 
     Raises:
         InputError: a shard is missing, unfinished, or holds its rows in another way.
@@ -38,21 +81,30 @@ def mapped_shards(store: ReadOnlyStore, array: "zarr.Array[Any]") -> list[NDArra
     rows, *rest = array.shape
     per_shard = rows if array.shards is None else array.shards[0]
     shards, name = [], array.name.strip("/")
+    row_size = math.prod(rest) * array.dtype.itemsize
+    stored_size = row_size + (_CHECKSUM if _has_checksums(array) else 0)
     for number, start in enumerate(range(0, rows, per_shard)):
         path = store.path / name / array.metadata.encode_chunk_key((number, *[0] * len(rest)))
-        shape = (min(per_shard, rows - start), *rest)
-        if not _holds_rows(path, shape[0], math.prod(shape) * array.dtype.itemsize, per_shard):
+        held = min(per_shard, rows - start)
+        if not _holds_rows(path, held, held * stored_size, per_shard):
             raise store.damaged(f"is unfinished: parts of {name!r} are missing")
-        shards.append(_mapped(path, array.dtype, shape))
+        raw = _mapped(path, (held, stored_size))
+        shards.append(Shard(store, name, raw, raw[:, :row_size].view(array.dtype).reshape(held, *rest)))
     return shards
 
 
-def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """The start of a file as an array; unlike numpy's memory map it keeps no file open, of which there may be thousands."""
-    size = math.prod(shape) * dtype.itemsize
-    rows = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).numpy().view(dtype).reshape(shape)
-    rows.flags.writeable = False
-    return rows
+def _has_checksums(array: "zarr.Array[Any]") -> bool:
+    """Whether a CRC-32C stands behind each row; stores that were written before there were any have none."""
+    codec = array.metadata.codecs[0]  # type: ignore[union-attr]  # groups are opened as version 3
+    return isinstance(codec, ShardingCodec) and isinstance(codec.codecs[-1], Crc32cCodec)
+
+
+def _mapped(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """The start of a file as bytes; unlike numpy's memory map it keeps no file open, of which there may be thousands."""
+    size = math.prod(shape)
+    raw: NDArray[np.uint8] = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).numpy()
+    raw.flags.writeable = False
+    return raw.reshape(shape)
 
 
 def _holds_rows(path: Path, rows: int, size: int, per_shard: int) -> bool:

@@ -10,6 +10,7 @@ from pag.machine.capacity import require_disk
 from pag.machine.progress import progress
 from pag.targets.gradient_store import create_gradients, shard_rows, write_shard
 from pag.targets.published import read_published_targets
+from pag.targets.store import Origin
 from stages.params.reading import Params
 from stages.params.targets import TARGET, ImportedParams
 from stages.paths import DatasetPaths
@@ -38,7 +39,8 @@ def run(params: Params, dataset: str, name: str, file: Path, labels: Path) -> No
         rows = published.rows_of(training)
         require_disk({paths.targets(name): 2 * len(rows) * store.num_classes * math.prod(store.image_shape)})  # float16
         with written_whole(paths.targets(name)) as partial, progress(f"{name}.zarr", len(rows)) as meter:
-            create_gradients(partial, (len(rows), store.num_classes, *store.image_shape), target.shard_size)
+            shape, origin = (len(rows), store.num_classes, *store.image_shape), Origin(store.checksum, "train")
+            create_gradients(partial, shape, target.shard_size, origin=origin)
             for number, shard in enumerate(shard_rows(len(rows), target.shard_size)):
                 gradients = published.gradients(rows[shard.start : shard.stop])
                 write_shard(partial, number, gradients.numpy())

@@ -4,9 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from stages.params.section import Count, Fraction, Index, Section
+from stages.params.section import Count, Fraction, Section, Side
 
 __all__ = ["DATA_PARAMS", "DataParams"]
+
+SplitSeed = Annotated[int, Field(ge=0, lt=2**32)]  # scikit-learn takes no larger one
 
 
 class ImagesPerClassParams(Section):
@@ -16,7 +18,7 @@ class ImagesPerClassParams(Section):
 
 class DataSection(Section):
     validation_fraction: Fraction
-    split_seed: Index
+    split_seed: SplitSeed
     images_per_class: ImagesPerClassParams | None = None
 
 
@@ -32,7 +34,7 @@ class PublishedParams(DataSection):
 class FolderParams(DataSection):
     source: Literal["folder"]
     root: Annotated[str, Field(min_length=1)]
-    image_size: Count
+    image_size: Side
     grayscale: bool
 
 

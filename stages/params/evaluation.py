@@ -6,10 +6,14 @@ from pydantic import Field, model_validator
 
 from pag.attacks.foolbox_options import FOOLBOX, FoolboxName
 from pag.base.vocabulary import GradientOf, NormName
-from stages.params.section import Count, Fraction, Name, Positive, Section
+from stages.params.section import BatchSize, Count, Fraction, Name, Positive, Section
 from stages.params.targets import DistilledParams
 
 __all__ = ["EvaluationParams", "FoolboxAttackParams", "PGDParams", "ReferenceParams", "TargetedParams"]
+
+OTHER_MEASURES = frozenset(
+    {"clean", "alignment", "pgd", "foolbox"}
+)  # columns and arrays that stand beside the threats'
 
 
 class ReferenceParams(DistilledParams):
@@ -58,7 +62,7 @@ class FoolboxAttackParams(Section):
 class FoolboxParams(Section):
     attacks: Annotated[dict[FoolboxName, FoolboxAttackParams], Field(min_length=1)]
     examples: Count | None
-    block_size: Count
+    block_size: BatchSize
 
     @model_validator(mode="after")
     def _options_are_of_their_attack(self) -> Self:
@@ -73,12 +77,18 @@ class FoolboxParams(Section):
 class EvaluationParams(Section):
     threats: Annotated[dict[Name, ThreatParams], Field(min_length=1)]
     examples: Count | None
-    block_size: Count
+    block_size: BatchSize
     confidence: Fraction
     pgd: PGDParams | None = None
     foolbox: FoolboxParams | None = None
     alignment: ReferenceParams
     targeted: TargetedParams
+
+    @model_validator(mode="after")
+    def _threats_have_names_of_their_own(self) -> Self:
+        for name in OTHER_MEASURES & self.threats.keys():
+            raise ValueError(f"threats.{name} has the name of another measure")
+        return self
 
     @model_validator(mode="after")
     def _threats_differ(self) -> Self:

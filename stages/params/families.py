@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.params.section import Count, Decay, Section
+from stages.params.section import Decay, Section, Width
 
 __all__ = ["FAMILIES", "FamilySection"]
 
@@ -18,8 +18,8 @@ class FamilySection(Section):
 
 
 class ResNetParams(FamilySection):
-    channels: tuple[Count, ...] = Field(strict=False)
-    blocks: tuple[Count, ...] = Field(strict=False)
+    channels: tuple[Width, ...] = Field(strict=False, min_length=1)
+    blocks: tuple[Width, ...] = Field(strict=False)
     norm: Literal["none", "batch", "group"]
     activation: Literal["silu", "relu"]
 
@@ -31,11 +31,11 @@ class ResNetParams(FamilySection):
 
 
 class ViTParams(FamilySection):
-    patch_size: Count
-    width: Count
-    depth: Count
-    heads: Count
-    hidden: Count
+    patch_size: Width
+    width: Width
+    depth: Width
+    heads: Width
+    hidden: Width
     dropout: Decay = 0.0
 
 
@@ -46,17 +46,17 @@ class VGGParams(FamilySection):
 
 
 class MLPMixerParams(FamilySection):
-    patch_size: Count
-    width: Count
-    depth: Count
-    token_hidden: Count
-    channel_hidden: Count
+    patch_size: Width
+    width: Width
+    depth: Width
+    token_hidden: Width
+    channel_hidden: Width
     dropout: Decay = 0.0
 
 
 class WideResNetParams(FamilySection):
-    depth: Count
-    width: Count
+    depth: Width
+    width: Width
     dropout: Decay = 0.0
     duplicate_block: bool = False
 

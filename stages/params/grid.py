@@ -1,14 +1,16 @@
 """Sections `grid` and `lambda`: what `dvc repro` runs, and the weight of the alignment term in each classifier."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from stages.params.reading import Params
-from stages.params.section import Name, NonNegative, Section
+from stages.params.section import Name, NonNegative, Once, Section
 
 __all__ = ["GridParams", "read_grid", "read_lambda"]
+
+Names = Annotated[list[Name], Once]
 
 
 def _with_decimal_point(value: object) -> object:
@@ -21,8 +23,8 @@ def _with_decimal_point(value: object) -> object:
 class CombinedParams(Section):
     """Methods `<base>_with_<targets>`, every base with every store: `at_l2_with_score_based`."""
 
-    bases: list[Name]
-    targets: list[Name]
+    bases: Names
+    targets: Names
 
     @property
     def methods(self) -> dict[str, str]:
@@ -31,13 +33,19 @@ class CombinedParams(Section):
 
 
 class GridParams(Section):
-    datasets: list[Name]
-    architectures: list[Name]
-    baselines: list[Name]
-    heuristics: list[Name]
-    aligned: list[Name]
+    datasets: Annotated[Names, Field(min_length=1)]
+    architectures: Annotated[Names, Field(min_length=1)]
+    baselines: Names
+    heuristics: Names
+    aligned: Names
     combined: CombinedParams
-    lambdas: list[Annotated[NonNegative, BeforeValidator(_with_decimal_point)]]
+    lambdas: Annotated[list[Annotated[NonNegative, BeforeValidator(_with_decimal_point)]], Once]
+
+    @model_validator(mode="after")
+    def _something_is_trained(self) -> Self:
+        if not any(True for _ in self.methods()):
+            raise ValueError("it has no method: baselines, aligned and combined are empty")
+        return self
 
     def methods(self) -> Iterator[tuple[str, str, str | None]]:
         """Key of the grid, method, and the target store that dvc.yaml makes it depend on, for every method that is named."""

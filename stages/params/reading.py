@@ -9,15 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from pag.base.errors import InputError
+from stages.params.parsing import parse
 from stages.params.section import Seed
 
 __all__ = ["MAIN", "Params", "ParamsFile", "dataset_file", "sentence"]
 
 MAIN = "params.yaml"
+QUOTED = 120  # characters of an input in a message
 T = TypeVar("T")
 _SEED: TypeAdapter[int] = TypeAdapter(Seed)
 Mappings = Mapping[str, Any]
@@ -114,17 +115,17 @@ class Params:
         delete, key = key.startswith("~"), key.lstrip("+~")
         _, equals, value = assignment.partition("=")
         if not (equals or delete) or not all(key.split(".")):
-            raise InputError(f"--set takes key=value, not {assignment!r}.")
+            raise InputError(f"--set takes key=value, not {_told(assignment)!r}.")
         *parents, leaf = key.split(".")
         section: Any = file.content
         for parent in parents:
             section = section.setdefault(parent, {}) if isinstance(section, dict) else None
         if not isinstance(section, dict) or (delete and leaf not in section):
-            raise InputError(f"--set {assignment}: {file.name} has no such key.")
+            raise InputError(f"--set {_told(assignment)}: {file.name} has no such key.")
         if delete:
             del section[leaf]
         else:
-            section[leaf] = _value(value, assignment)
+            section[leaf] = parse(value, f"--set {_told(assignment)}: the value")
 
     def _addressed(self, key: str) -> tuple[ParamsFile, str]:
         """The file that an override speaks of, and the key in it."""
@@ -139,26 +140,22 @@ class Params:
         return self.dataset(Path(name).stem), sign + rest
 
 
+def _told(text: str) -> str:
+    """What a message quotes of an input."""
+    return text if len(text) <= QUOTED else f"{text[:QUOTED]}…"
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        text = path.read_text(encoding="utf-8")
     except OSError:
         raise InputError(f"{path} cannot be read; run the command in the repository's root or give --params.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not valid YAML: it is not encoded as UTF-8 ({error.reason}).") from None
+    raw = parse(text, str(path))
     if not isinstance(raw, dict):
         raise InputError(f"{path} holds no sections.")
     return raw
-
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def _value(text: str, assignment: str) -> Any:  # noqa: ANN401
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"--set {assignment}: the value is not valid YAML.") from None
 
 
 def sentence(error: ValidationError, raw: object, file: str, key: str = "") -> str:
@@ -174,7 +171,7 @@ def sentence(error: ValidationError, raw: object, file: str, key: str = "") -> s
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     where = ".".join(filter(None, [key, _key_path(raw, first["loc"], first["type"] == "missing")]))
     message = "Unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-    given = f" (it is {first['input']!r})" if isinstance(first["input"], int | float | str) else ""
+    given = f" (it is {_told(repr(first['input']))})" if isinstance(first["input"], int | float | str) else ""
     return f"{file}: {where + ': ' if where else ''}{message[0].lower()}{message[1:]}{given}."
 
 

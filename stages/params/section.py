@@ -1,23 +1,49 @@
-"""What all sections have in common: closed keys, numbers with their ranges, and names."""
+"""What all sections have in common: closed keys, numbers with their ranges, and names.
+
+Every number has an upper bound, far above what anybody needs: digits too many are told, and neither fill the memory nor run for
+ever.
+"""
 
 import re
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pag.base.errors import InputError
 
 __all__ = [
-    "Count", "Decay", "Finite", "Fraction", "Index", "Name", "NonNegative", "Positive", "Section", "Seed", "Threads",
+    "BatchSize",
+    "Count",
+    "Decay",
+    "Finite",
+    "Fraction",
+    "Index",
+    "Name",
+    "NonNegative",
+    "Once",
+    "Positive",
+    "Section",
+    "Seed",
+    "Side",
+    "Threads",
+    "Width",
     "require_names",
-]  # fmt: skip
+]
 
-Count = Annotated[int, Field(gt=0)]
-Index = Annotated[int, Field(ge=0)]
+T = TypeVar("T")
+LARGEST = 1e9
+
+Count = Annotated[int, Field(gt=0, le=10**9)]
+Index = Annotated[int, Field(ge=0, le=10**9)]
 Threads = Annotated[int, Field(gt=0, le=1024)]  # with many more the system ends the process
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+BatchSize = Annotated[int, Field(gt=0, le=2**20)]
+Width = Annotated[int, Field(gt=0, le=2**16)]
+"""Of a layer, or how many there are."""
+Side = Annotated[int, Field(gt=0, le=2**14)]
+"""Height or width of an image."""
+Positive = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
+Finite = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
@@ -42,6 +68,17 @@ def require_names(**names: str) -> None:
 _WITH_ARTICLE = {
     "dataset": "a data set", "architecture": "an architecture", "method": "a method", "targets": "a target store",
 }  # fmt: skip
+
+
+def _each_once(values: list[T]) -> list[T]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise ValueError(f"it has {value!r} twice")
+    return values
+
+
+Once = AfterValidator(_each_once)
+"""Of a list: nothing stands in it twice."""
 
 
 class Section(BaseModel):

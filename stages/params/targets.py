@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from pag.base.vocabulary import RelativeTo
-from stages.params.section import Count, Index, Positive, Section
+from stages.params.section import BatchSize, Count, Index, Positive, Section
 
 __all__ = [
     "TARGET",
@@ -53,14 +53,14 @@ class DistilledParams(Section):
 
 class ScoreBasedParams(DistilledParams):
     source: Literal["score_based"]
-    shard_size: Count
+    shard_size: BatchSize
 
 
 class ImportedParams(Section):
     """A store that `pag import targets` wrote."""
 
     source: Literal["imported"]
-    shard_size: Count
+    shard_size: BatchSize
 
 
 HeuristicParams = OneImageParams | ClassMeanParams | NearestNeighborParams

@@ -1,10 +1,12 @@
 """Section `toy`: the two-dimensional experiment (section 5.1, appendix G.1)."""
 
+from typing import Annotated, Literal
+
 from pydantic import Field
 
 from pag.base.vocabulary import GradientOf, NormName
 from stages.params.optimizers import OptimizerParams
-from stages.params.section import Count, NonNegative, Positive, Section
+from stages.params.section import BatchSize, Count, NonNegative, Positive, Section, Width
 
 __all__ = ["ToyParams"]
 
@@ -17,7 +19,7 @@ class ToyDataParams(Section):
 class ToyAlignmentParams(Section):
     lambda_: NonNegative = Field(alias="lambda")
     gradient: GradientOf
-    pool_per_class: Count
+    pool_per_class: Annotated[int, Field(ge=2, le=10**9)]  # a point is not its own neighbour
 
 
 class ToyAttackParams(Section):
@@ -28,11 +30,11 @@ class ToyAttackParams(Section):
 
 
 class ToyParams(Section):
-    pairs: Count
+    pairs: Annotated[int, Field(gt=0, le=1000)]
     data: ToyDataParams
-    widths: tuple[Count, Count, Count] = Field(strict=False)
+    widths: tuple[Literal[2], Width, Literal[2]] = Field(strict=False)
     epochs: Count
-    batch_size: Count
+    batch_size: BatchSize
     optimizer: OptimizerParams
     alignment: ToyAlignmentParams
     attack: ToyAttackParams

@@ -6,13 +6,13 @@ from pydantic import Field
 
 from pag.base.vocabulary import NormName, Precision
 from stages.params.optimizers import OptimizerParams
-from stages.params.section import Count, Fraction, Index, Positive, Section, Threads
+from stages.params.section import BatchSize, Count, Fraction, Positive, Section, Threads
 
 __all__ = ["TrainingOverrides", "TrainingParams", "ValidationAttackParams"]
 
 
 class AugmentationParams(Section):
-    crop_padding: Index
+    crop_padding: Annotated[int, Field(ge=0, le=2**14)]
     flip: bool
 
 
@@ -50,7 +50,7 @@ class TrainingParams(Section):
     precision: Precision = "float32"
     compiled: bool = False
     epochs: Count
-    batch_size: Count
+    batch_size: BatchSize
     optimizer: OptimizerParams
     augmentation: AugmentationParams
     batch_norm: BatchNormParams = BatchStatisticsParams(statistics="batch")
@@ -61,7 +61,7 @@ class TrainingOverrides(Section):
     """What a method or an architecture trains with instead of what the data set's `training` says; None: the same."""
 
     epochs: Count | None = None
-    batch_size: Count | None = None
+    batch_size: BatchSize | None = None
     optimizer: OptimizerParams | None = None
     batch_norm: BatchNormParams | None = None
 

@@ -29,6 +29,7 @@ __all__ = [
     "gather",
     "read_arrays",
     "read_gathered",
+    "read_shown",
 ]
 
 RESULTS = "results.json"
@@ -132,29 +133,71 @@ def aligned_sources(params: Params, dataset: str) -> dict[str, str]:
     return {method.source: method.label for method in methods if method.source is not None}
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, axes: Mapping[str, int]) -> dict[str, NDArray[Any]]:
     """The arrays of a safetensors file.
 
+    Args:
+        path: of the file.
+        axes: the names of the arrays that must be there, with their numbers of axes.
+
     Raises:
-        InputError: it is missing or damaged.
+        InputError: it is missing or damaged, lacks one of them, or holds what is no finite number.
     """
     try:
-        return load_file(path)
+        arrays: dict[str, NDArray[Any]] = load_file(path)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; run the stage that makes it.") from None
-    except SafetensorError as error:
+    except (SafetensorError, KeyError) as error:  # of a type of numbers that NumPy does not have
         raise InputError(f"{path} is damaged ({error}).") from None
+    for name, count in axes.items():
+        if name not in arrays or arrays[name].ndim != count or arrays[name].size == 0:
+            raise InputError(f"{path} has no array {name!r} with {count} axes; run the stage that makes it again.")
+        if not np.isfinite(arrays[name]).all():
+            raise InputError(f"{path} has values of {name!r} that are not finite; run the stage that makes it again.")
+    return arrays
+
+
+def read_shown(path: Path, axes: Mapping[str, int], num_classes: int) -> dict[str, NDArray[Any]]:
+    """Arrays with one entry of `images` and `labels` an image that is drawn; as `read_arrays`.
+
+    Raises:
+        InputError: as `read_arrays`, or a label has no class, or the first two have not the same length.
+    """
+    arrays = read_arrays(path, {"images": 4, "labels": 1, **axes})
+    labels = arrays["labels"]
+    if len(labels) != len(arrays["images"]) or not np.isin(labels, np.arange(num_classes)).all():
+        raise InputError(
+            f"{path} has not one label in 0 … {num_classes - 1} for each image; run the stage that makes it again."
+        )
+    return arrays
 
 
 def _cell(cell: Cell) -> CellResult:
-    probability = read_arrays(cell.evaluation / "targeted.safetensors")["probability"]
-    return CellResult(
-        name=cell.name.removeprefix(f"{cell.architecture}-"),
-        evaluation=read_metrics(cell.evaluation / "metrics.json"),
-        validation=read_json(cell.classifier / "metrics.json")["validation"],
-        target_probability=float(np.mean(probability, dtype=np.float64)),
-        curves=read_curves(cell.classifier / "curves.csv"),
-    )
+    metrics, validation = cell.evaluation / "metrics.json", cell.classifier / "metrics.json"
+    probability = read_arrays(cell.evaluation / "targeted.safetensors", {"probability": 2})["probability"]
+    evaluation = read_metrics(metrics)
+    _check_cell(metrics, evaluation, cell)
+    try:
+        return CellResult(
+            name=cell.name.removeprefix(f"{cell.architecture}-"),
+            evaluation=evaluation,
+            validation=read_json(validation).get("validation"),  # type: ignore[arg-type]  # which is validated
+            target_probability=float(np.mean(probability, dtype=np.float64)),
+            curves=read_curves(cell.classifier / "curves.csv"),
+        )
+    except ValidationError:
+        raise InputError(
+            f"{validation} does not hold what was measured on the validation split; train it again."
+        ) from None
+
+
+def _check_cell(file: Path, evaluation: Metrics, cell: Cell) -> None:
+    """Makes sure that a folder holds the evaluation of its cell; λ is in the name of a cell of the sweep alone."""
+    swept = evaluation.lambda_ if cell.lambda_ is not None else None
+    here = (evaluation.dataset, evaluation.architecture, evaluation.method.name, swept)
+    for told, wanted in zip(here, (cell.dataset, cell.architecture, cell.method, cell.lambda_), strict=True):
+        if told != wanted:
+            raise InputError(f"{file} is of another classifier, {told}, not {wanted}; run `pag evaluate` again.")
 
 
 def gather(params: Params, dataset: str, architecture: str) -> GridResults:

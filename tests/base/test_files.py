@@ -151,5 +151,5 @@ def test_numbers_that_are_none_never_reach_json(tmp_path, number):
 def test_numbers_that_are_none_are_not_read_from_json(tmp_path, constant):
     path = tmp_path / "metrics.json"
     path.write_text(f'{{"clean": {constant}}}', encoding="utf-8")
-    with pytest.raises(InputError, match=rf"metrics\.json is not valid JSON \({constant} is no number\)"):
+    with pytest.raises(InputError, match=rf"metrics\.json is not valid JSON \({constant} is no finite number\)"):
         read_json(path)

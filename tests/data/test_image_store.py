@@ -20,12 +20,14 @@ from stored import (
     damage_json,
     damage_missing,
     damage_no_group,
+    damage_text,
     dataset_of,
     digests,
     fresh,
     on_disk,
     remove_array,
     replace_array,
+    set_attribute,
 )
 
 from pag.base.errors import InputError
@@ -147,6 +149,11 @@ IMAGE_DAMAGES = {
     "fewer labels": replace_array("test/labels", np.zeros(3, np.int64)),
     "int mask": replace_array("train/validation", np.zeros(N, np.uint8)),
     "short mask": replace_array("train/validation", np.zeros(N - 1, bool)),
+    "class names as text": set_attribute("class_names", "abc"),
+    "class names as numbers": set_attribute("class_names", [1, 2, 3]),
+    "checksum as number": set_attribute("checksum", 3),
+    "no row": replace_array("test/images", np.zeros((0, H, W, CH), np.uint8)),
+    "negative shape": damage_text("train/images/zarr.json", f"{N},", f"{-N},"),
     "other test shape": replace_array("test/images", np.zeros((4, H + 1, W, CH), np.uint8)),
 }
 
@@ -157,3 +164,52 @@ def test_damaged_image_store_is_named(image_store, damage):
     with pytest.raises(InputError) as caught:
         ImageStore.open(image_store)
     assert_one_sentence(caught.value, image_store)
+
+
+def flipped(path, byte, bit):
+    data = bytearray(path.read_bytes())
+    data[byte % len(data)] ^= 1 << bit
+    path.write_bytes(data)
+
+
+@on_disk
+@given(array=st.sampled_from(["images", "labels", "validation"]), byte=st.integers(0, 10**4), bit=st.integers(0, 7))
+def test_a_flipped_bit_is_never_read(tmp_path, array, byte, bit):
+    path = fresh(tmp_path)
+    write_images(path, *dataset_of())
+    before = ImageStore.open(path).all_training()
+    flipped(next(file for file in (path / f"train/{array}/c").rglob("*") if file.is_file()), byte, bit)
+    store = ImageStore.open(path)
+    try:
+        after = store.all_training() if array != "validation" else store.split("train")
+    except InputError as error:
+        assert_one_sentence(error, path)
+    else:  # in what the compressor passes over
+        assert torch.equal(after.images[: len(before.rows)], before.images[after.rows])
+        assert torch.equal(after.labels, before.labels[after.rows])
+
+
+def test_values_are_compared_with_what_was_written_and_not_with_a_flipped_bit_alone(image_store, tmp_path):
+    write_images(tmp_path / "other.zarr", *dataset_of(seed=1))
+    for part in ("train", "test"):  # a copy that was broken off: metadata of one, values of another
+        shutil.rmtree(image_store / part / "images/c")
+        shutil.copytree(tmp_path / "other.zarr" / part / "images/c", image_store / part / "images/c")
+        with pytest.raises(InputError, match=f"has other values in '{part}/images' than were written"):
+            ImageStore.open(image_store).split(part)
+
+
+def test_labels_without_a_name_are_refused(tmp_path):
+    part = LabelledImages(np.zeros((4, H, W, CH), np.uint8), np.array([0, 1, 2, 3]))
+    write_images(tmp_path / "images.zarr", Dataset("made up", part, part, ("a", "b", "c"), ""), np.zeros(4, bool))
+    with pytest.raises(InputError, match=r"images\.zarr has test/labels outside 0 … 2"):
+        ImageStore.open(tmp_path / "images.zarr").split("test")
+
+
+def test_a_store_from_before_arrays_had_digests_is_compared_with_its_checksum(image_store):
+    for array in zarr.open_group(image_store, mode="r+").members(max_depth=None):
+        if isinstance(array[1], zarr.Array):
+            array[1].attrs.clear()
+    assert len(ImageStore.open(image_store).split("test").rows) == 4
+    replace_array("test/labels", np.ones(4, np.int64))(image_store)
+    with pytest.raises(InputError, match="has other images or labels than its checksum is of"):
+        ImageStore.open(image_store)

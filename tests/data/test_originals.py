@@ -1,6 +1,7 @@
 """Each data set is read from files laid out as the real ones are, without the network; what is missing or damaged is told."""
 
 import hashlib
+import os
 import pickle
 import shutil
 import tarfile
@@ -273,6 +274,24 @@ def test_damaged_image_is_named(tmp_path, content):
         _folder(tmp_path).read()
 
 
+@pytest.mark.parametrize("format", ["EPS", "PDF", "ICO", "TGA"])
+def test_content_of_a_format_that_is_not_taken_is_not_looked_into(tmp_path, monkeypatch, format):
+    """EPS is a program: Pillow has Ghostscript run it, whatever the file is called."""
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *arguments, **options: pytest.fail("it was run"))
+    Image.new("RGB", (8, 8)).save(tmp_path / "content", format)
+    (tmp_path / "content").rename(tmp_path / "x.png")
+    with pytest.raises(InputError, match=r"x\.png cannot be read as an image"):
+        read_image(tmp_path / "x.png", 8, grayscale=False)
+
+
+@pytest.mark.parametrize("side", [12_000, 20_000])  # where Pillow would warn, and where it refuses
+def test_image_that_unpacks_to_gigabytes_is_refused_unread(tmp_path, monkeypatch, side):
+    Image.new("1", (side, side)).save(tmp_path / "bomb.png")  # some kilobytes
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("it was read"))
+    with pytest.raises(InputError, match=r"bomb\.png claims more than 89478485 pixels"):
+        read_image(tmp_path / "bomb.png", 8, grayscale=False)
+
+
 def test_image_of_16_bits_is_refused(tmp_path):
     Image.fromarray(np.full((4, 4), 1000, np.uint16)).save(tmp_path / "deep.png")
     with pytest.raises(InputError, match=r"deep\.png has pixels of mode I;16"):
@@ -296,6 +315,18 @@ def test_folder_that_is_laid_out_otherwise(tmp_path, change, told):
     change(tmp_path / "photos")
     with pytest.raises(InputError, match=told):
         _folder(tmp_path)
+
+
+@pytest.mark.parametrize("where", [b"\xe9t\xe9", b"cat/\xe9t\xe9.png"])
+def test_names_that_are_no_text_are_told(tmp_path, where):
+    write_image_folder(tmp_path / "photos")
+    for part in ("train", "test"):
+        path = Path(os.fsdecode(os.fsencode(tmp_path / "photos" / part) + b"/" + where))
+        source = tmp_path / "photos" / part / "cat"
+        shutil.copytree(source, path) if path.suffix == "" else shutil.copy(next(source.iterdir()), path)
+    with pytest.raises(InputError, match="a name that is not UTF-8") as error:
+        _folder(tmp_path)
+    str(error.value).encode()  # can be printed
 
 
 def _small(*overrides):

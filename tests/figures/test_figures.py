@@ -47,6 +47,23 @@ def training():
     return charts.training_curves(curves, {"validation_accuracy": "accuracy", "validation_cosine": "cosine"})
 
 
+DOLLARS = ("$", "$x_{", "c$a$t")
+
+
+def test_names_are_text_whatever_is_in_them():
+    """Nothing in them is taken for a formula; matplotlib would raise where it is none."""
+    method = artifacts.METHODS["vanilla"].model_copy(update={"label": "$\\frac{", "name": "other"})
+    scatter = charts.robustness_against_alignment([method, METHODS[0]], INTERVALS[:2], {"L₂": INTERVALS[:2]})
+    numbers = {"L₂": ["0.0%", "55.4%"]}
+    tiles = RNG.random((2, 3, 1, 8, 8))
+    grid = figures.targeted_grid(tiles[0, 0], "$x", tiles, ["$a", "b$"], DOLLARS, numbers)
+    curves = charts.training_curves({method: {"a": [0.1, 0.2]}}, {"a": "accuracy"})
+    attacks = charts.attack_breakdown([method], {"AutoAttack": [{"apgd-ce": 0.5, "square": 0.4}]})
+    for figure in (scatter, grid, curves, attacks, gradients(1, DOLLARS)):
+        assert png_bytes(figure)
+    assert set(DOLLARS) <= {text.get_text() for text in grid.findobj(Text)}
+
+
 DRAWINGS = {
     "targeted, gray": lambda: targeted(1),
     "targeted, colour": lambda: targeted(3),

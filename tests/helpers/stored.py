@@ -66,6 +66,22 @@ def damage_attribute(name):
     return damage
 
 
+def set_attribute(name, value):
+    def damage(path):
+        zarr.open_group(path, mode="r+").attrs[name] = value
+
+    return damage
+
+
+def damage_text(file, old, new):
+    def damage(path):
+        text = (path / file).read_text()
+        assert old in text
+        (path / file).write_text(text.replace(old, new, 1))
+
+    return damage
+
+
 def replace_array(name, values):
     def damage(path):
         group = zarr.open_group(path, mode="r+")

@@ -44,7 +44,9 @@ class Foreign:
     """What a state dict cannot hold."""
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, Foreign(), torch.zeros(2)])
+@pytest.mark.parametrize("content", [
+    [1, 2], {"epoch": 3}, Foreign(), torch.zeros(2), {1: torch.zeros(2)}, {"a": torch.zeros(2, dtype=torch.complex64)},
+])  # fmt: skip
 def test_foreign_files_are_refused(tmp_path, content):
     path = tmp_path / "foreign.pt"
     torch.save(content, path)
@@ -54,6 +56,16 @@ def test_foreign_files_are_refused(tmp_path, content):
         path.write_text(text)
         with pytest.raises(InputError, match=r"foreign\.pt"):
             read_state_dict(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite_are_refused_and_the_network_stays(tmp_path, value):
+    path, state, before = tmp_path / "weights.pt", network().state_dict(), network()
+    state["1.bias"][1] = value
+    torch.save(state, path)
+    with pytest.raises(InputError, match=r"weights\.pt has weights that are not finite: 1\.bias\.$"):
+        load_checkpoint(path, before)
+    assert all(torch.equal(a, b) for a, b in zip(before.parameters(), network().parameters(), strict=True))
 
 
 def test_code_in_a_file_is_not_run(tmp_path):

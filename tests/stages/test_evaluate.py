@@ -16,6 +16,7 @@ from pag.evaluation.metrics import read_metrics
 from pag.networks.architectures import build
 from pag.networks.classifier import save_classifier
 from pag.targets.gradient_store import create_gradients, write_shard
+from pag.targets.store import Origin
 from stages import evaluate
 from stages.cli import app
 from stages.commands import evaluate_checkpoint
@@ -132,6 +133,53 @@ def test_a_classifier_of_an_unknown_method_is_refused(params, made):
         file.write_text(json.dumps(config | {"method": method}), encoding="utf-8")
         with pytest.raises(InputError, match=r"config\.json does not say by which method"):
             evaluate.run(params, CELL, 1)
+
+
+AT_L2 = {"name": "at_l2", "objective": "adversarial", "label": "AT L₂"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("dataset", "cifar10"), ("architecture_name", "resnet18"), ("image_shape", [3, 8, 8]), ("num_classes", 5),
+        ("class_names", ["0", "1", "3", "2"]), ("images", "of another data set"), ("method", AT_L2),
+    ],
+)  # fmt: skip
+def test_the_classifier_of_another_cell_is_refused(params, made, monkeypatch, key, value):
+    monkeypatch.setattr(evaluate, "_attacked", lambda *arguments: pytest.fail("attacks were begun"))
+    before = sorted(Path("data").rglob("*"))
+    file = CELL.classifier / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | {key: value}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"config\.json is of another classifier") as error:
+        evaluate.run(params, CELL, 1)
+    assert str(error.value).isprintable()
+    assert sorted(Path("data").rglob("*")) == before
+
+
+def test_a_cell_of_the_sweep_has_the_lambda_of_its_name(params, made):
+    swept = Cell("digits", "resnet8", "vanilla", 0.5)
+    shutil.copytree(CELL.classifier, swept.classifier)
+    with pytest.raises(InputError, match=r"config\.json is of another classifier: its lambda is None, not 0\.5"):
+        evaluate.run(params, swept, 1)
+
+
+@pytest.mark.parametrize(
+    ("origin", "shape", "told"),
+    [
+        (lambda images: Origin(images, "train"), (20, 4, 1, 8, 8), "holds targets at train images, and those at test images"),
+        (lambda images: Origin("0" * 64, "test"), (20, 4, 1, 8, 8), "was made from other images than there are now"),
+        (lambda images: None, (20, 5, 1, 8, 8), r"holds targets for .* = \(20, 5, 1, 8, 8\)"),
+        (lambda images: None, (19, 4, 1, 8, 8), r"holds targets for .* = \(19, 4, 1, 8, 8\)"),
+    ],
+)  # fmt: skip
+def test_a_reference_at_other_images_is_refused(params, made, monkeypatch, origin, shape, told):
+    monkeypatch.setattr(evaluate, "_attacked", lambda *arguments: pytest.fail("attacks were begun"))
+    shutil.rmtree(PATHS.test_targets)
+    checksum = ImageStore.open(PATHS.images).checksum
+    create_gradients(PATHS.test_targets, shape, shape[0], origin=origin(checksum))
+    write_shard(PATHS.test_targets, 0, np.ones(shape))
+    with pytest.raises(InputError, match=told):
+        evaluate.run(params, CELL, 1)
 
 
 def test_reference_that_is_missing_is_told_before_the_attacks(params, made, monkeypatch):

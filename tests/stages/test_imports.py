@@ -121,6 +121,28 @@ def test_what_does_not_fit_is_refused_and_nothing_is_lost(project):
     assert torch.equal(before.gather(rows, classes, x), after.gather(rows, classes, x))
 
 
+@pytest.mark.parametrize("damage", ["nan", "inf", "cut", "flat"])
+def test_a_model_that_cannot_be_used_does_not_replace_a_good_one(project, tmp_path, damage):
+    params, _ = project
+    section = params.dataset("digits").read("diffusion", DiffusionParams)
+    model = diffusion_config(ImageStore.open(DatasetPaths("digits").images), section).build()
+    state, file = model.network.state_dict(), tmp_path / "ema.pt"
+    torch.save(state, file)
+    import_diffusion.run(params, "digits", file)
+    folder = DatasetPaths("digits").diffusion
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    bias = state["out.2.bias"]
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:-1000])
+    else:
+        torch.save(state | {"out.2.bias": bias[:0] if damage == "flat" else bias + float(damage)}, file)
+    with pytest.raises(
+        InputError, match=r"ema\.pt (has weights that are not finite|is truncated|is of another architecture)"
+    ):
+        import_diffusion.run(params, "digits", file)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_diffusion_model_round_trips_and_others_are_refused(project, tmp_path, capsys):
     params, _ = project
     config = diffusion_config(

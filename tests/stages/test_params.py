@@ -15,7 +15,7 @@ from stages.params.grid import read_grid, read_lambda
 from stages.params.methods import describe, method_section, source_of, training_section
 from stages.params.reading import Params
 from stages.params.training import TrainingParams
-from stages.paths import Cell, grid_cells
+from stages.paths import Cell, data_root, grid_cells
 
 FILES = [Path("params.yaml"), *sorted(Path("params").glob("*.yaml"))]
 DATASETS = [path.stem for path in FILES[1:]]
@@ -39,7 +39,7 @@ MISTAKES = {
     "params/cifar100.yaml:methods.one_image.classes_scale=mean": "params/cifar100.yaml: methods.one_image.classes_scale",
     "params/digits.yaml:methods.one_image={objective: alignment, gradient: logit}": "classes_per_step: field required",
     "params/digits.yaml:methods.vanilla={objective: cross_entropie}": "params/digits.yaml: methods.vanilla",
-    "params/digits.yaml:training.optimizer.lr=.nan": "params/digits.yaml: training.optimizer.lr",
+    "params/digits.yaml:training.optimizer.lr=.nan": "training.optimizer.lr=.nan: the value is nan, which is no finite number",
     "params/digits.yaml:training.epochs=2.5": "params/digits.yaml: training.epochs",
     "params/digits.yaml:diffusion.train_at=[3]": "timestep",
     "params/digits.yaml:targets.score_based.timestep=1000": "params/digits.yaml: targets.score_based.timestep is 1000",
@@ -89,6 +89,23 @@ MISTAKES = {
     "params/digits.yaml:data.images_per_class={train: 0, test: 1}": "params/digits.yaml: data.images_per_class.train",
     "params/cifar10.yaml:data={source: cifar10, test_fraction: 0.2, validation_fraction: 0.1, split_seed: 0}": "test_fraction",
     "params/cifar10_small.yaml:data.root=": "params/cifar10_small.yaml: data.root",
+    "params/digits.yaml:data.split_seed=4294967296": "data.split_seed: input should be less than 4294967296",
+    "params/digits.yaml:diffusion.train_at=[3, 1000]": "diffusion: train_at has 1000, and timesteps are 0 … 999",
+    "params/digits.yaml:diffusion.timesteps=1": "diffusion.timesteps: input should be greater than or equal to 2",
+    "params/digits.yaml:diffusion.network.channel_mult=[]": "diffusion.network.channel_mult: ",
+    "params/digits.yaml:diffusion.network.base_channels=1000000": "diffusion.network.base_channels: ",
+    "params/digits.yaml:targets.score_based.shard_size=10000000": "targets.score_based.shard_size: input should be less than",
+    "params/digits.yaml:training.batch_size=10000000": "training.batch_size: input should be less than or equal to 1048576",
+    "params/digits.yaml:training.threads=2000": "training.threads: input should be less than or equal to 1024",
+    "params/digits.yaml:training.optimizer.lr=1e300": "training.optimizer.lr: input should be less than",
+    "params/digits.yaml:figures.timesteps=[]": "figures.timesteps: ",
+    "params/digits.yaml:evaluation.threats={clean: {norm: l2, eps: 1.0}}": "threats.clean has the name of another measure",
+    "architectures.resnet8.channels=[]": "architectures.resnet8.channels: ",
+    "grid.lambdas=[0.5, 0.5]": "grid.lambdas: it has 0.5 twice",
+    "grid.datasets=[digits, digits]": "grid.datasets: it has 'digits' twice",
+    "grid.architectures=[]": "grid.architectures: ",
+    "toy.widths=[3, 32, 2]": "toy.widths.0: input should be 2",
+    "toy.alignment.pool_per_class=1": "toy.alignment.pool_per_class: ",
     "params/stl10.yaml:diffusion.image_size=0": "params/stl10.yaml: diffusion.image_size",
 }
 READING_ANOTHER = {"objective": "alignment", "gradient": "logit", "classes_per_step": 1, "targets": "one_image"}
@@ -112,6 +129,17 @@ def test_mistake_is_one_sentence_with_its_key(override, expected):
     assert expected in sentence
     assert sentence.endswith(".")
     assert "\n" not in sentence
+
+
+def test_a_grid_trains_something():
+    with pytest.raises(InputError, match=r"params\.yaml: grid: it has no method"):
+        checked("grid.baselines=[]", "grid.aligned=[]")
+
+
+def test_a_home_that_nobody_has_is_told():
+    params = Params(overrides=["data_root=~nobody_at_all/images"])
+    with pytest.raises(InputError, match="~nobody_at_all/images is in the home of somebody"):
+        data_root(params)
 
 
 @pytest.fixture

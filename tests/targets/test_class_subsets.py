@@ -84,7 +84,7 @@ def test_score_targets_needs_room_before_it_begins(made, monkeypatch, scarce):
 
 
 def test_training_needs_room_for_the_images_before_it_begins(made, monkeypatch):
-    needed = 10 * 8 * 8  # ten images, a byte a value
+    needed = (1 + 8) * 10 * 8 * 8  # ten images, a byte a value; as a batch in float32 with its gradient eight more
     available = needed - 1
     monkeypatch.setattr("pag.machine.ranks.torch.cuda.is_available", lambda: False)
     monkeypatch.setattr(

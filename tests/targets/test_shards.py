@@ -6,6 +6,7 @@ import pytest
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from zarr.codecs import Crc32cCodec
 
 from pag.base.errors import InputError
 from pag.data.zarr_store import ReadOnlyStore
@@ -31,12 +32,15 @@ def shard(path, number):
 
 
 @settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(count=st.integers(1, 7), per_shard=st.integers(1, 9))
-def test_rows_are_what_was_written(tmp_path, count, per_shard):
-    written(tmp_path / "s", ROWS[:count], per_shard)[:] = ROWS[:count]
+@given(count=st.integers(1, 7), per_shard=st.integers(1, 9), checked=st.booleans())
+def test_rows_are_what_was_written(tmp_path, count, per_shard, checked):
+    compressors = Crc32cCodec() if checked else None
+    written(tmp_path / "s", ROWS[:count], per_shard, compressors=compressors)[:] = ROWS[:count]
     shards = mapped(tmp_path / "s")
     assert [len(rows) for rows in shards[:-1]] == [per_shard] * (len(shards) - 1)
-    np.testing.assert_array_equal(np.concatenate(shards), ROWS[:count])
+    np.testing.assert_array_equal(np.concatenate([rows.whole() for rows in shards]), ROWS[:count])
+    for number, row in enumerate(ROWS[:count]):
+        np.testing.assert_array_equal(shards[number // per_shard].row(number % per_shard), row)
 
 
 def test_no_file_is_kept_open_or_written_to(tmp_path):
@@ -45,13 +49,28 @@ def test_no_file_is_kept_open_or_written_to(tmp_path):
     shards = mapped(tmp_path / "s")
     assert psutil.Process().num_fds() == before
     with pytest.raises(ValueError, match="read-only"):
-        shards[0][0] = 1
+        shards[0].rows[0] = 1
 
 
 def test_read_only_files_are_mapped(tmp_path):
     written(tmp_path / "s")[:] = ROWS
     shard(tmp_path / "s", 0).chmod(0o444)
-    np.testing.assert_array_equal(mapped(tmp_path / "s")[0], ROWS[:3])
+    np.testing.assert_array_equal(mapped(tmp_path / "s")[0].whole(), ROWS[:3])
+
+
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(row=st.integers(0, 2), byte=st.integers(0, ROWS[0].nbytes + 3), bit=st.integers(0, 7))
+def test_a_row_that_is_not_what_was_written_is_refused_and_no_other(tmp_path, row, byte, bit):
+    written(tmp_path / "s", compressors=Crc32cCodec())[:] = ROWS
+    data = bytearray(shard(tmp_path / "s", 0).read_bytes())
+    data[row * (ROWS[0].nbytes + 4) + byte] ^= 1 << bit
+    shard(tmp_path / "s", 0).write_bytes(data)
+    rows = mapped(tmp_path / "s")[0]
+    for other in {0, 1, 2} - {row}:
+        np.testing.assert_array_equal(rows.row(other), ROWS[other])
+    for read in (lambda: rows.row(row), rows.whole):
+        with pytest.raises(InputError, match="s has a row of 'rows' that is not what was written"):
+            read()
 
 
 def _without_a_row(path):

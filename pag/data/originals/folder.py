@@ -4,6 +4,7 @@ A part takes the classes in turns, the first file of every class, the second of 
 set, of which AutoAttack takes one, holds all classes alike.
 """
 
+from collections.abc import Iterable
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pag.base.errors import InputError
+from pag.base.files import in_home
 from pag.data.datasets import Dataset, LabelledImages
 from pag.data.originals.image_files import image_files, read_images
 from pag.data.originals.original import Original, Part, Selection
@@ -33,15 +35,31 @@ def open_folder(data_root: Path, selection: Selection, *, root: str, image_size:
         grayscale: whether images have one channel, or three.
 
     Raises:
-        InputError: the folder is not laid out so, training and test set do not have the same classes, or these are fewer than two.
+        InputError: the folder is not laid out so, training and test set do not have the same classes, these are fewer than two, or
+            a name is not UTF-8.
     """
-    base = data_root / Path(root).expanduser()
+    base = data_root / in_home(Path(root))
     classes = _classes(base)
+    _require_text(base / "train" / name for name in classes)
     parts = {part: _selected(base / part, classes, part, selection) for part in ("train", "test")}
     size = image_size**2 * (1 if grayscale else 3)
     read = partial(_read, base.name, parts["train"], parts["test"], classes, image_size, grayscale)
     files = tuple(path for paths, _ in parts.values() for path in paths)
+    _require_text(files)
     return Original(read, size * len(files), files=files)
+
+
+def _printable(name: str) -> str:
+    return name.encode(errors="backslashreplace").decode()
+
+
+def _require_text(paths: Iterable[Path]) -> None:
+    """Names go into files and figures; Linux takes any bytes for one."""
+    for path in paths:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{str(path)!r} has a name that is not UTF-8; rename it.") from None
 
 
 def _classes(base: Path) -> list[str]:
@@ -57,7 +75,7 @@ def _classes(base: Path) -> list[str]:
     )
     if train != test or not train:
         alone = "; ".join(
-            f"only {part} has {', '.join(sorted(names)[:LISTED])}"
+            f"only {part} has {', '.join(map(_printable, sorted(names)[:LISTED]))}"
             for part, names in (("train", train - test), ("test", test - train))
             if names
         )

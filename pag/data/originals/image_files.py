@@ -1,5 +1,6 @@
 """Image files of any size and mode as uint8 arrays of one shape."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from pag.machine.progress import progress
 __all__ = ["image_files", "read_image", "read_images"]
 
 EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+# Whatever a file is called, Pillow would try all that it knows by its content; of EPS it would have Ghostscript run what is in it.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -33,16 +36,30 @@ def read_image(path: Path, size: int, grayscale: bool) -> NDArray[np.uint8]:
     another size; its proportions are not kept.
 
     Raises:
-        InputError: the file is no image, is damaged, or has more than 8 bits a channel.
+        InputError: the file is no image of `FORMATS`, is damaged, has more than 8 bits a channel, or so many pixels that it can
+            only be meant to fill the memory (Pillow's limit).
     """
     try:
-        with Image.open(path) as file:
-            file.load()
-            image = ImageOps.exif_transpose(file)
+        return _converted(_decoded(path), size, grayscale)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise InputError(f"{path} claims more than {Image.MAX_IMAGE_PIXELS} pixels; make it smaller.") from None
+    except InputError as error:
+        raise InputError(f"{path} {error}") from None
     except Exception as error:  # each format has exceptions of its own
         raise InputError(f"{path} cannot be read as an image ({type(error).__name__}).") from None
+
+
+def _decoded(path: Path) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path, formats=FORMATS) as file:
+            file.load()
+            return ImageOps.exif_transpose(file)
+
+
+def _converted(image: Image.Image, size: int, grayscale: bool) -> NDArray[np.uint8]:
     if image.mode.startswith(("I", "F")):
-        raise InputError(f"{path} has pixels of mode {image.mode}; save it with 8 bits a channel.")
+        raise InputError(f"has pixels of mode {image.mode}; save it with 8 bits a channel.")
     if "A" in image.getbands() or "transparency" in image.info:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)

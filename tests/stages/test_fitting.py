@@ -1,0 +1,74 @@
+"""What a stage is given must fit: params to the images, and each artifact to those that it is used with; else one sentence."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from artifacts import write_ten_images
+from typer.testing import CliRunner
+
+from pag.base.errors import InputError
+from pag.data.datasets import Dataset, LabelledImages
+from pag.data.image_store import ImageStore, write_images
+from pag.targets.kinds import open_targets
+from pag.targets.store import Origin
+from stages import heuristic_targets, train
+from stages.cli import app
+from stages.params.reading import Params
+from stages.paths import Cell, DatasetPaths
+
+PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
+PATHS = DatasetPaths("digits")
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    """An image store of ten classes, 8 × 8 pixels, in a working directory."""
+    monkeypatch.chdir(tmp_path)
+    write_ten_images(PATHS, 8)
+
+
+@pytest.mark.parametrize(
+    ("cell", "override", "told"),
+    [
+        (("vanilla",), "training.augmentation.crop_padding=8", "crop_padding is 8, and images are 8 pixels"),
+        (("class_mean",), "methods.class_mean.classes_per_step=11", "aligns 11 classes a step .*, and the images have 10"),
+        (("vanilla", 0.5), "training.epochs=1", "vanilla has no λ"),
+    ],
+)  # fmt: skip
+def test_training_refuses_what_its_images_do_not_allow(images, cell, override, told):
+    cell = Cell("digits", "resnet8", *cell)
+    with pytest.raises(InputError, match=told):
+        train.run(Params(PARAMS_FILE, [f"params/digits.yaml:{override}"]), cell)
+    assert not cell.classifier.exists()
+
+
+@pytest.mark.parametrize("source", ["class_mean", "one_image"])
+def test_targets_say_what_they_were_made_from_and_train_nothing_else(images, monkeypatch, source):
+    """The images of the data set may have been made anew since."""
+    params, cell = Params(PARAMS_FILE), Cell("digits", "resnet8", source)
+    monkeypatch.setattr(ImageStore, "split", lambda store, name: store.all_training())  # each class has one image
+    heuristic_targets.run(params, "digits", source)
+    made = open_targets(PATHS.targets(source))
+    assert made.origin == Origin(ImageStore.open(PATHS.images).checksum, "train")
+    shutil.rmtree(PATHS.images)
+    part = LabelledImages(np.ones((10, 8, 8, 1), np.uint8), np.arange(10))
+    write_images(PATHS.images, Dataset("other", part, part, tuple("0123456789"), ""), np.zeros(10, bool))
+    with pytest.raises(InputError, match=rf"{source}\.zarr was made from other images than there are now"):
+        train.run(params, cell)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e300", "x"])
+def test_lambda_of_the_command_line_is_a_number_that_a_folder_can_be_named_by(value):
+    command = [
+        "train",
+        "--dataset",
+        "digits",
+        "--architecture",
+        "resnet8",
+        "--method",
+        "score_based",
+        f"--lambda={value}",
+    ]
+    assert CliRunner().invoke(app, command).exit_code == 2
