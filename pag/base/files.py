@@ -134,13 +134,16 @@ _IN_RUST = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Where the system refuses to write (the disk is full, say), the OSError names what was to be written at `path`."""
+def naming(path: Path, written_at: Path | None = None) -> Iterator[None]:
+    """Where the system refuses to write (the disk is full, say), the OSError names what was to be written at `path`.
+
+    What is written at another place meanwhile, `written_at`, is told as if it were there already.
+    """
     try:
         yield
     except OSError as error:
-        if error.filename is None:
-            error.filename = str(path)
+        name = str(path if error.filename is None else error.filename)
+        error.filename = name if written_at is None else name.replace(str(written_at), str(path))
         raise
     except Exception as error:
         code = _refusal(error)
@@ -168,7 +171,7 @@ def written_whole(destination: Path) -> Iterator[Path]:
     partial = _beside(destination, "")
     _remove(partial)
     try:
-        with naming(destination):
+        with naming(destination, partial):
             yield partial
         replace(partial, destination)
     except BaseException:

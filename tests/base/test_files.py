@@ -111,7 +111,7 @@ def test_a_process_that_is_killed_leaves_the_old_output_or_the_new_one(disks, wa
 
     begin()
     old, new = tree(output), tree(source)
-    for number in range(faults.changes(work)):
+    for number in range(len(faults.changes(work))):
         begin()
         faults.killed_at(work, number)
         recover(output)
@@ -125,7 +125,7 @@ def test_a_folder_is_there_whole_or_not_at_all_while_it_is_discarded(tmp_path, m
     monkeypatch.chdir(tmp_path)
     folder = Path("folder")
     make(folder, True, "old")
-    count = faults.changes(lambda: discard(folder))
+    count = len(faults.changes(lambda: discard(folder)))
     for number in range(count):
         make(folder, True, "old")
         faults.killed_at(lambda: discard(folder), number)

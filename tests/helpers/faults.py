@@ -18,15 +18,16 @@ class Killed(BaseException):
 
 class _Watch:
     def __init__(self, kill_at=None, torn=False):
-        self.root, self.kill_at, self.torn, self.count, self.busy = Path.cwd(), kill_at, torn, 0, False
+        self.root, self.kill_at, self.torn, self.busy = Path.cwd(), kill_at, torn, False
+        self.paths = []
 
     def hear(self, event, arguments):
         if self.busy or not self._changes(event, arguments):
             return
-        self.count += 1
-        if self.kill_at is None or self.count <= self.kill_at:
+        self.paths.append(arguments[1] if event in ("os.rename", "os.link") else arguments[0])
+        if self.kill_at is None or len(self.paths) <= self.kill_at:
             return
-        if self.torn and event == "open" and self.count == self.kill_at + 1:
+        if self.torn and event == "open" and len(self.paths) == self.kill_at + 1:
             self.busy = True
             Path(arguments[0]).write_bytes(b"torn")
             self.busy = False
@@ -63,11 +64,11 @@ def _watching(watch):
 
 
 def changes(work):
-    """How often `work` changes anything under the working directory."""
+    """What `work` makes, removes or writes to under the working directory, in order; in a folder that goes by name alone."""
     watch = _Watch()
     with _watching(watch):
         work()
-    return watch.count
+    return watch.paths
 
 
 def killed_at(work, number, torn=False):

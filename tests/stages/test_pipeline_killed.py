@@ -1,0 +1,51 @@
+"""The pipeline under DVC, killed at random moments: what comes of it in the end is what comes of it undisturbed."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from test_pipeline import Project
+
+pytestmark = pytest.mark.slow
+
+KILLS = 4
+
+
+def _kill_midway(project, command, seconds):
+    """Starts a command in the project and kills it, with all that it has started."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "true"}
+    env.pop("PYTHONPATH", None)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=project.root, env=env, start_new_session=True, **quiet)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _outputs(lock):
+    return {name: entry.get("outs") for name, entry in lock.items()}
+
+
+@pytest.mark.parametrize("command", [("dvc", "repro"), ("dvc", "exp", "run", "--temp")], ids=" ".join)
+def test_a_pipeline_that_is_killed_ends_with_the_same_outputs(tmp_path, command):
+    project, moments = Project(tmp_path), random.Random(0)
+    started = time.monotonic()
+    project.run("dvc", "repro")
+    length, whole = time.monotonic() - started, _outputs(project.lock())
+    for name in ("data", "dvc.lock", ".checkpoints", ".dvc/cache"):
+        project.run("rm", "-rf", name)
+    project.run("git", "checkout", "--quiet", ".")
+    for _ in range(KILLS):
+        _kill_midway(project, command, moments.uniform(0.1, 0.6) * length)
+    if "--temp" in command:
+        project.run(*command, "--name", "ended")
+        project.run("dvc", "exp", "apply", "ended")
+    else:
+        project.run(*command)
+    assert _outputs(project.lock()) == whole
