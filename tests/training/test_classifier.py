@@ -163,7 +163,8 @@ def test_a_loss_that_is_not_finite_names_rows_and_remedy(data):
 
     recipe = Recipe(1, 8, ADAMW, Augmentation())
     with pytest.raises(
-        FloatingPointError, match=r"^run: .* at step 0, .* rows (\d+, ){7}\d+; .*: the target gradients of these rows"
+        FloatingPointError,
+        match=r"^run: .* in step 1 of 4, .* rows (\d+, ){7}\d+; .*: the target gradients of these rows",
     ):
         train_classifier(_model(), *data[:2], broken, None, recipe, Run(4, "run"))
 
