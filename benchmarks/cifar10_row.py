@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from measuring import ROOT, machine
-from pag.base.files import read_json, write_json
+from pag.base.files import json_text, read_json, write_json
 from pag.data.image_store import ImageStore
 from pag.networks.architectures import build
 from stages.params.architectures import read_architecture
@@ -88,7 +88,7 @@ def _run(
         classifier.mkdir()
         for kind in ("classifiers", "evaluations"):
             (shared / kind / f"{architecture}-{METHOD}").rename(classifier / kind)
-        (classifier / "times.json").write_text(json.dumps(_times(folder)), encoding="utf-8")
+        (classifier / "times.json").write_text(json_text(_times(folder)), encoding="utf-8")
     times, metrics = read_json(classifier / "times.json"), read_json(classifier / "evaluations" / "metrics.json")
     work = _work(params, ImageStore.open(shared / "images.zarr"), dataset, architecture, k)
     seconds = {stage: _of(times, stage, dataset) for stage in STAGES}

@@ -35,15 +35,17 @@ def diverged(
     gradient = _norm([p.grad for p in model.parameters() if p.grad is not None])
     told = ", ".join(f"{name} {value:g}" for name, value in parts.items() if name != "loss")
     return FloatingPointError(
-        f"{description}: the loss is {parts['loss']:g}{f' ({told})' if told else ''} at step {step}{_listed(rows)}; the weights "
-        f"have norm {weights:g} and the gradient before it {gradient:g}: {_remedy(parts, weights, optimization)}."
+        f"{description}: the loss is {parts['loss']:g}{f' ({told})' if told else ''} in step {step + 1} of {optimization.steps}"
+        f"{_listed(rows)}; the weights have norm {weights:g} and the gradient before it {gradient:g}: "
+        f"{_remedy(parts, weights, optimization)}."
     )
 
 
 def not_finite(description: str, name: str, step: int, optimization: Optimization) -> FloatingPointError:
     """The error of a run that has a weight or a running statistic, `name`, that is not finite after `step` steps."""
     remedy = _of_weight_decay(optimization) or f"lower the learning rate, {_learning_rate(optimization):g}"
-    return FloatingPointError(f"{description}: {name} of the network is not finite after {step} steps; {remedy}.")
+    done = f"{step} of {optimization.steps} steps"
+    return FloatingPointError(f"{description}: {name} of the network is not finite after {done}; {remedy}.")
 
 
 @torch.no_grad()
@@ -77,7 +79,7 @@ def _learning_rate(optimization: Optimization) -> float:
 
 def _of_weight_decay(optimization: Optimization) -> str:
     """What to do about a weight decay that cannot but diverge; empty where it is none: an update multiplies by 1 − lr · decay."""
-    decay = optimization.optimizer.param_groups[0].get("weight_decay", 0.0)
-    if _learning_rate(optimization) * decay <= 1:
+    rate, decay = _learning_rate(optimization), optimization.optimizer.param_groups[0].get("weight_decay", 0.0)
+    if rate * decay <= 1:
         return ""
-    return f"lower weight_decay, {decay:g}, whose product with the learning rate is above 1"
+    return f"lower weight_decay, {decay:g}, or the learning rate, {rate:g}, whose product is above 1"

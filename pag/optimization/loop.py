@@ -159,17 +159,18 @@ def fit(
     with progress(run.description, optimization.steps, state.step) as meter:
         while state.step < optimization.steps:
             row = _steps(state, min(report_every, optimization.steps - state.step), loss_of_step, run, meter, rows)
-            state.curves.append({"step": state.step, **row, **_measures(monitor, run, state.step)})
+            state.curves.append({"step": state.step, **row, **_measures(monitor, state, run)})
             if run.checkpoint is not None and first():
                 state.save(run.checkpoint)
     return state.curves
 
 
-def _measures(monitor: Callable[[], Mapping[str, float]] | None, run: Run, step: int) -> Mapping[str, float]:
+def _measures(monitor: Callable[[], Mapping[str, float]] | None, state: _State, run: Run) -> Mapping[str, float]:
     measures = {} if monitor is None else monitor()
     for name, value in measures.items():
         if not math.isfinite(value):
-            raise FloatingPointError(f"{run.description}: {name} is {value} after step {step}.")
+            done = f"{state.step} of {state.optimization.steps} steps"
+            raise FloatingPointError(f"{run.description}: {name} is {value} after {done}.")
     return measures
 
 

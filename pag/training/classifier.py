@@ -1,12 +1,13 @@
 """Training of a classifier on an image store, with a target store where gradients are aligned (section 3)."""
 
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from pag.alignment.gradients import cosine, input_gradients
+from pag.base.errors import InputError
 from pag.base.vocabulary import GradientOf
 from pag.data.image_store import Split, pixels
 from pag.machine.memory_format import placed
@@ -52,7 +53,8 @@ def train_classifier(
         One row an epoch: `step`, `loss` and its parts, `validation_accuracy`, and with targets `validation_cosine`.
 
     Raises:
-        InputError: passes are to be compiled, and there are several ranks.
+        InputError: passes are to be compiled, and there are several ranks; or a batch has one example, and batch norm refuses it.
+        FloatingPointError: the loss, a measure or a weight is no longer finite.
     """
     placed(model, run.device)
     batches, together = Batches(train, targets, recipe, run.seed, run.device), Together(model)
@@ -64,7 +66,8 @@ def train_classifier(
         batch, generator = batch_of(step)
         train_with_statistics(model, frozen=recipe.frozen_from is not None and batch.progress >= recipe.frozen_from)
         together.share(batches.size(step))
-        return together.weighted(objective(network, batch, generator))
+        with _told_of_single_examples(batches.size(step)):
+            return together.weighted(objective(network, batch, generator))
 
     # On one device a thread would take its time from the step that it runs beside.
     ahead = prefetched(batches, batches.steps) if batches.from_elsewhere else nullcontext(batches)
@@ -80,6 +83,19 @@ def train_classifier(
         )
     model.eval()
     return curves
+
+
+@contextmanager
+def _told_of_single_examples(size: int) -> Iterator[None]:
+    """Says what to alter where torch refuses a batch of one example, as batch norm of one value a channel."""
+    try:
+        yield
+    except ValueError as error:
+        if size > 1 or isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"training.batch_size leaves a batch of one example, which this network cannot train on ({error})."
+        ) from None
 
 
 def _monitor(

@@ -153,3 +153,9 @@ def test_numbers_that_are_none_are_not_read_from_json(tmp_path, constant):
     path.write_text(f'{{"clean": {constant}}}', encoding="utf-8")
     with pytest.raises(InputError, match=rf"metrics\.json is not valid JSON \({constant} is no finite number\)"):
         read_json(path)
+
+
+def test_json_is_written_in_one_place_alone():
+    root = Path(__file__).parents[2]
+    sources = {path for room in ("pag", "stages", "benchmarks") for path in (root / room).rglob("*.py")}
+    assert [path.name for path in sources if "json.dump" in path.read_text(encoding="utf-8")] == ["files.py"]

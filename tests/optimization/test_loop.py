@@ -86,7 +86,7 @@ def test_a_loss_that_is_not_finite_tells_its_step_rows_and_norms(monkeypatch, re
 
     told = _diverging(parts_of_loss, rows=lambda step: step + torch.arange(10))
     assert told.startswith("test: the loss is nan (cross_entropy ")
-    assert " at step 3, whose batch has the training rows 3, 4, 5, 6, 7, 8, 9, 10 and 2 more; " in told
+    assert " in step 4 of 40, whose batch has the training rows 3, 4, 5, 6, 7, 8, 9, 10 and 2 more; " in told
     assert ("the weights have norm nan" in told) != reads
     assert next(steps) == (4 if reads else 10)
 
@@ -109,7 +109,7 @@ def _overflow(loss):
         ({"lr": 1e160}, r"lower the learning rate, 1e\+160\.$"),
         (
             {"lr": 1e150, "weight_decay": 1e20},
-            r"lower weight_decay, 1e\+20, whose product with the learning rate is above 1\.$",
+            r"lower weight_decay, 1e\+20, or the learning rate, 1e\+150, whose product is above 1\.$",
         ),
         ({"parts_of_loss": _too_much_lambda}, "lower lambda or beta, by which finite parts"),
         ({"parts_of_loss": _bad_targets}, "the target gradients of these rows are not finite, or too large"),
@@ -134,10 +134,12 @@ def test_a_measure_or_a_network_that_is_not_finite_stops_the_run():
             monitor=monitor,
         )
 
-    with pytest.raises(FloatingPointError, match="test: cosine is nan after step 1"):
+    with pytest.raises(FloatingPointError, match="test: cosine is nan after 1 of 2 steps"):
         run(lambda: {"cosine": float("nan")})
     model[1].running_var.fill_(torch.nan)
-    with pytest.raises(FloatingPointError, match=r"test: 1\.running_var of the network is not finite after 1 steps"):
+    with pytest.raises(
+        FloatingPointError, match=r"test: 1\.running_var of the network is not finite after 1 of 2 steps"
+    ):
         run()
 
 

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import pag
 from pag.attacks.pgd import PGD
@@ -163,9 +164,21 @@ def test_a_loss_that_is_not_finite_names_rows_and_remedy(data):
 
     recipe = Recipe(1, 8, ADAMW, Augmentation())
     with pytest.raises(
-        FloatingPointError, match=r"^run: .* at step 0, .* rows (\d+, ){7}\d+; .*: the target gradients of these rows"
+        FloatingPointError,
+        match=r"^run: .* in step 1 of 4, .* rows (\d+, ){7}\d+; .*: the target gradients of these rows",
     ):
         train_classifier(_model(), *data[:2], broken, None, recipe, Run(4, "run"))
+
+
+@pytest.mark.parametrize("name", ["vanilla", "aligned"])
+def test_a_last_batch_of_one_example_that_batch_norm_refuses_is_told(data, name):
+    train, validation, targets = data
+    model = nn.Sequential(nn.Conv2d(1, 4, 8), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, C))
+    nine = Split(train.images[:9], train.labels[:9], train.rows[:9])
+    aligned = AlignedTargets(targets, "log_softmax", classes_per_step=2) if name == "aligned" else None
+    recipe = Recipe(1, 8, ADAMW, Augmentation())
+    with pytest.raises(InputError, match=r"training\.batch_size leaves a batch of one example.*more than 1 value"):
+        train_classifier(model, nine, validation, OBJECTIVES[name], aligned, recipe, Run(4, name))
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
