@@ -236,6 +236,17 @@ def test_a_missing_artifact_is_told_by_name(made, artifact):
     assert str(path) in sentence
 
 
+def test_the_evaluation_of_another_cell_is_not_gathered(made):
+    other = Cell("digits", "resnet8", "score_based")
+    file, content = CELL.evaluation / "metrics.json", (CELL.evaluation / "metrics.json").read_bytes()
+    file.write_bytes((other.evaluation / "metrics.json").read_bytes())
+    try:
+        _, sentence = outcome(gather, PARAMS, "digits", "resnet8")
+    finally:
+        file.write_bytes(content)
+    assert sentence == f"{file} is of another classifier, score_based, not vanilla; run `pag evaluate` again."
+
+
 def stored_values(path):
     """The places of a file's bytes that are values of tensors."""
     whole = path.read_bytes()
