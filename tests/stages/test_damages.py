@@ -222,12 +222,12 @@ def test_a_damaged_artifact_is_told_by_name_or_reads_as_before(made, artifact, s
     assert all(other.read_bytes() == content for other, content in before.items())
 
 
-@pytest.mark.parametrize("artifact", READERS)
+@pytest.mark.parametrize(
+    "artifact", [name for name in READERS if name != "checkpoint"]
+)  # without one a run begins anew
 def test_a_missing_artifact_is_told_by_name(made, artifact):
     path, read = READERS[artifact]
     aside = path.with_name("aside")
-    if artifact == "checkpoint":
-        pytest.skip("a run without one begins anew")
     path.rename(aside)
     try:
         _, sentence = outcome(read)
