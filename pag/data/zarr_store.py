@@ -18,7 +18,6 @@ __all__ = ["ReadOnlyStore", "drop_partial_chunks", "write_array"]
 
 DIGEST = "sha256"  # attribute of an array
 CHUNK_BYTES = 2**28  # of an array of more than that
-
 MOST_CHUNKS = 10**6  # of an array: far more than any has
 
 
@@ -48,15 +47,16 @@ def drop_partial_chunks(path: Path) -> None:
 
 
 class ReadOnlyStore:
-    """A Zarr group opened for reading; whatever is wrong with it is an InputError that names its path."""
+    """A Zarr group opened for reading; whatever is wrong with it is an InputError that names its path.
+
+    Of files that are missing, cut short or something else zarr-python raises exceptions of many kinds; all are taken for damage.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
             self._group = zarr.open_group(path, mode="r", zarr_format=3)
             self._attributes = dict(self._group.attrs)
-        except (
-            Exception
-        ):  # of metadata that is missing, cut short or something else zarr-python raises what it likes; so below
+        except Exception:
             raise InputError(f"{path} is no Zarr store; run the stage that writes it.") from None
         self.path = path
         self._verified: set[str] = set()

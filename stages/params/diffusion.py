@@ -23,7 +23,7 @@ class UNetParams(Section):
 
 
 class SamplesParams(Section):
-    per_class: Count
+    per_class: Annotated[int, Field(gt=0, le=1000)]
     steps: Timesteps
 
 

@@ -1,7 +1,6 @@
 """What all sections have in common: closed keys, numbers with their ranges, and names.
 
-Every number has an upper bound, far above what anybody needs: digits too many are told, and neither fill the memory nor run for
-ever.
+Every number has an upper bound, far above what anybody needs, so that a digit too many is told before anything runs.
 """
 
 import re

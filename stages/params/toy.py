@@ -10,10 +10,12 @@ from stages.params.section import BatchSize, Count, NonNegative, Positive, Secti
 
 __all__ = ["ToyParams"]
 
+Points = Annotated[int, Field(gt=0, le=10**6, multiple_of=6)]  # the same number for each mode of each class
+
 
 class ToyDataParams(Section):
-    train: Count
-    test: Count
+    train: Points
+    test: Points
 
 
 class ToyAlignmentParams(Section):

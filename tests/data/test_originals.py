@@ -1,19 +1,24 @@
 """Each data set is read from files laid out as the real ones are, without the network; what is missing or damaged is told."""
 
 import hashlib
+import io
 import os
 import pickle
 import shutil
 import tarfile
 import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from urllib.error import URLError
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from original_files import md5, write_cifar10, write_cifar100, write_image_folder, write_stl10, write_tiny_imagenet
 from PIL import Image
+from refusals import outcome
 
 from pag.base.errors import InputError
 from pag.data.image_store import ImageStore
@@ -284,7 +289,7 @@ def test_content_of_a_format_that_is_not_taken_is_not_looked_into(tmp_path, monk
         read_image(tmp_path / "x.png", 8, grayscale=False)
 
 
-@pytest.mark.parametrize("side", [12_000, 20_000])  # where Pillow would warn, and where it refuses
+@pytest.mark.parametrize("side", [9_500, 13_500])  # where Pillow would warn, and where it refuses
 def test_image_that_unpacks_to_gigabytes_is_refused_unread(tmp_path, monkeypatch, side):
     Image.new("1", (side, side)).save(tmp_path / "bomb.png")  # some kilobytes
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("it was read"))
@@ -327,6 +332,43 @@ def test_names_that_are_no_text_are_told(tmp_path, where):
     with pytest.raises(InputError, match="a name that is not UTF-8") as error:
         _folder(tmp_path)
     str(error.value).encode()  # can be printed
+
+
+def _encoded(format, mode="RGB", size=(3, 5)):
+    stream = io.BytesIO()
+    Image.new(mode, size).save(stream, format)
+    return stream.getvalue()
+
+
+FILES = [
+    *(_encoded(name) for name in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "EPS", "ICO")),
+    *(
+        _encoded("TIFF", "LAB"),
+        _encoded("PNG", "I;16"),
+        _encoded("PNG")[:40],
+        _encoded("GIF")[:20],
+        _encoded("TIFF")[:-9],
+    ),
+    *(b"", b"GIF89a", b"%!PS-Adobe", b"II*\0"),
+]
+NAMES = [b"a", b"b.png", b"$x_{$", b"-", b" ", b"a\nb", b".hidden", "é".encode(), b"\xe9", b"CON", b"~", b"%s"]
+ENDS = [b"1.png", b"2.tif", b"\xff.gif", b"3.txt"]
+places = st.tuples(st.sampled_from([b"train", b"test"]), st.sampled_from(NAMES), st.sampled_from(ENDS))
+trees = st.dictionaries(places, st.sampled_from(FILES), max_size=6)
+
+
+@settings(max_examples=60)
+@given(files=trees, both=st.booleans(), per_class=st.sampled_from([None, 1, 3]))
+def test_any_folder_is_read_or_told_in_one_sentence(files, both, per_class):
+    with TemporaryDirectory() as folder:
+        for (part, name, file), content in files.items():
+            for where in (b"train", b"test") if both else (part,):
+                path = Path(os.fsdecode(b"/".join([os.fsencode(folder), b"photos", where, name, file])))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+        dataset, sentence = outcome(lambda: _folder(Path(folder), selection=Selection(0, per_class, per_class)).read())
+        assert (dataset is None) == (sentence is not None)
+        assert dataset is None or "".join(dataset.class_names).encode()
 
 
 def _small(*overrides):

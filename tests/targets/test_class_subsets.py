@@ -71,6 +71,22 @@ def test_more_classes_an_image_than_there_are_is_an_error(made):
         _stored(_params(classes_per_image=11))
 
 
+@pytest.mark.parametrize(
+    ("shape", "classes", "timesteps", "told"),
+    [
+        ((1, 8, 8), 9, 1000, r"diffusion model of \(C, ch\) = \(9, 1\), and the images have \(10, 1\)"),
+        ((3, 8, 8), 10, 1000, r"diffusion model of \(C, ch\) = \(10, 3\), and the images have \(10, 1\)"),
+        ((1, 8, 8), 10, 400, "diffusion model of T = 400, and timestep 500 is asked for"),
+    ],
+)
+def test_the_diffusion_model_of_other_images_is_refused(made, shape, classes, timesteps, told):
+    model = DiffusionConfig(shape, classes, UNET, "cosine", timesteps, learned_variance=False).build()
+    save_diffusion(PATHS.diffusion, model)
+    with pytest.raises(InputError, match=told):
+        score_targets.run(_params(), "digits", "train")
+    assert not PATHS.targets("score_based").exists()
+
+
 @pytest.mark.parametrize("scarce", ["disk", "memory"])
 def test_score_targets_needs_room_before_it_begins(made, monkeypatch, scarce):
     free = {"disk": 10**12, "memory": 10**12, scarce: 10}
