@@ -4,7 +4,7 @@ What a stage runs is computed: its module, all modules of the project that it im
 that these name. A digest is of a normal form, the tokens without comments and docstrings: only what runs makes a difference.
 
 Left out are this module and the command line. They decide no result: the command line hands a stage its arguments, which stand in
-dvc.yaml, and checks params, whose values DVC tracks.
+dvc.yaml, and checks params, whose values DVC tracks. What it sets before a stage is imported is counted as the stage's.
 """
 
 import ast
@@ -19,6 +19,7 @@ __all__ = ["PACKAGES", "ROOT", "digest_lines", "normal_form", "of_file", "of_sta
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("pag", "stages", "extensions")
+_BEFORE_EACH = ROOT / "pag/machine/arithmetic.py"
 _LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
 _NAMED = {tokenize.NEWLINE: "NEWLINE", tokenize.INDENT: "INDENT", tokenize.DEDENT: "DEDENT"}
 _STARTS = {getattr(tokenize, name, None) for name in ("FSTRING_START", "TSTRING_START")}
@@ -31,7 +32,7 @@ def of_stage(stage: str) -> list[str]:
     Args:
         stage: a module of `stages`: `train`, or `commands/import_targets`.
     """
-    return digest_lines(sources(ROOT / "stages" / f"{stage}.py"))
+    return digest_lines(sources(ROOT / "stages" / f"{stage}.py") | sources(_BEFORE_EACH))
 
 
 def digest_lines(files: set[Path]) -> list[str]:
