@@ -80,7 +80,8 @@ def _read(folder):
 def test_every_attack_is_told_with_norm_and_eps_and_its_outcomes(params, made):
     evaluate.run(params, CELL, 1)
     metrics, outcomes = _read(CELL.evaluation)
-    keys = ["dataset", "architecture", "method", "lambda", "seed", "clean", "autoattack", "pgd", "foolbox", "alignment"]
+    keys = ["dataset", "architecture", "method", "lambda", "seed", "clean", "autoattack", "pgd", "foolbox", "alignment",
+            "sanity"]  # fmt: skip
     assert list(metrics) == keys
     assert outcomes["clean"][:5].any()
     told = {name: (of["norm"], of["eps"], of["n"]) for name, of in metrics["autoattack"].items()}
@@ -102,6 +103,28 @@ def test_attacks_that_are_not_asked_for_are_not_told(params, made):
     metrics, outcomes = _read(CELL.evaluation)
     assert not {"pgd", "foolbox"} & metrics.keys()
     assert not [name for name in outcomes if name.startswith(("pgd.", "foolbox."))]
+
+
+def test_checks_are_told_with_every_evaluation(params, made):
+    evaluate.run(params, CELL, 1)
+    basic = _read(CELL.evaluation)[0]["sanity"]
+    assert {
+        "zero_gradient",
+        "above_chance",
+        "noise.l2",
+        "noise.l2_large",
+        "one_step.linf",
+        "growing_eps.l2_large",
+    } <= basic.keys()
+    assert all(list(check) == ["value", "bar", "passed"] for check in basic.values())
+    full = Params(PARAMS_FILE, [*(f"params/digits.yaml:evaluation.{k}={v}" for k, v in BUDGET.items()),
+                                "params/digits.yaml:evaluation.sanity=full"])  # fmt: skip
+    evaluate.run(full, CELL, 1)
+    more = _read(CELL.evaluation)[0]["sanity"]
+    assert basic.items() <= more.items()
+    assert more.keys() - basic.keys() == {
+        f"other_blocks.{name}" for name in ("l2", "l2_large", "linf")
+    }  # none withstood
 
 
 def test_weights_from_anywhere_have_the_numbers_of_the_cell(params, made):
