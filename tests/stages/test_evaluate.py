@@ -18,7 +18,7 @@ from pag.networks.classifier import save_classifier
 from pag.targets.gradient_store import create_gradients, write_shard
 from stages import evaluate
 from stages.cli import app
-from stages.commands import evaluate_checkpoint
+from stages.commands import evaluate_checkpoint, evaluate_module
 from stages.params.architectures import read_architecture
 from stages.params.reading import Params
 from stages.paths import TIMES, Cell, DatasetPaths
@@ -192,8 +192,66 @@ def test_places_that_are_not_free_are_refused(params, made):
         ["--method", "vanilla", "--checkpoint", "a.pt"],
         ["--method", "vanilla", "--output", "there"],
         ["--checkpoint", "a.pt", "--lambda", "1.0"],
+        ["--module", "a:b"],
+        ["--module", "a:b", "--checkpoint", "a.pt"],
     ],
 )
 def test_a_cell_and_a_checkpoint_are_told_apart(options):
     with pytest.raises(InputError, match="evaluate takes --method"):
         app(["evaluate", "--dataset", "digits", "--architecture", "resnet8", *options], standalone_mode=False)
+
+
+FACTORIES = """
+import torch
+from torch import nn
+
+class Halves(nn.Module):
+    def __init__(self, classes=4):
+        super().__init__()
+        self.linear = nn.Linear(64, classes)
+
+    def forward(self, x):
+        return self.linear(x.flatten(1))
+
+class Sure(Halves):
+    def forward(self, x):
+        return (1e4 * super().forward(x)).softmax(1)
+
+class Random(Halves):
+    def forward(self, x):
+        return super().forward(x + torch.rand_like(x))
+
+def five():
+    return Halves(5)
+
+def number():
+    return 3
+"""
+
+
+def test_any_network_is_evaluated_with_its_checks(params, made, monkeypatch):
+    (made / "own_networks.py").write_text(FACTORIES, encoding="utf-8")
+    monkeypatch.syspath_prepend(made)
+    evaluate_module.run(params, "own_networks:Halves", "digits", None, 1)
+    metrics, _ = _read(Path("Halves-evaluation"))
+    assert (metrics["architecture"], metrics["method"]["name"]) == ("own_networks:Halves", "module")
+    assert metrics["sanity"]["zero_gradient"]["passed"]
+    evaluate_module.run(params, "own_networks:Sure", "digits", made / "sure", 1)
+    sure, _ = _read(made / "sure")
+    assert sure["clean"] == metrics["clean"]
+    assert not sure["sanity"]["zero_gradient"]["passed"]
+    assert not sure["sanity"]["probabilities"]["passed"]
+
+
+@pytest.mark.parametrize(("factory", "sentence"), [
+    ("Random", "Two forward passes of the classifier differ"),
+    ("five", r"gives outputs \(2, 5\), not \(2, 4\)"),
+    ("number", "makes a int, not a torch.nn.Module"),
+    ("nothing", "does not exist"),
+])  # fmt: skip
+def test_networks_that_cannot_be_evaluated_are_told(factory, sentence, params, made, monkeypatch):
+    (made / "own_networks.py").write_text(FACTORIES, encoding="utf-8")
+    monkeypatch.syspath_prepend(made)
+    with pytest.raises(InputError, match=sentence):
+        evaluate_module.run(params, f"own_networks:{factory}", "digits", None, 1)
+    assert not list(made.glob("*-evaluation"))
