@@ -72,11 +72,6 @@ class Metrics(BaseModel):
         """The failed checks that spoil a measure, by its dotted name."""
         return [name for name in failed(self.sanity) if spoils(name, measure)]
 
-    @property
-    def believed(self) -> bool:
-        """Whether no check failed that spoils an accuracy; so it is, too, where nothing was checked."""
-        return not failed(self.sanity)
-
 
 def write_metrics(path: Path, metrics: Metrics) -> None:
     """Writes `metrics.json`, whole; kinds of attacks that were not run are left out, and so are checks."""

@@ -1,5 +1,7 @@
 """Laws of the checks: each masked network raises its flag, an honest one none, and further attacks find what was hidden."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -227,3 +229,8 @@ def test_more_steps_may_change_less_than_the_interval():
     assert checks["more_steps.linf"].bar == 1 - interval[0]
     assert not checks["more_steps.linf"].passed
     assert after["linf"].accuracy.value == 0
+
+
+def test_the_page_on_checks_has_each():
+    page = (Path(__file__).parents[2] / "docs" / "sanity.md").read_text(encoding="utf-8")
+    assert all(f"| `{name}` |" in page or f"| `{name}.*` |" in page for name in CHECKS)
