@@ -95,6 +95,8 @@ def test_every_attack_is_told_with_norm_and_eps_and_its_outcomes(params, made):
             assert of["value"] == pytest.approx(robust.double().mean().item())
             assert not (robust & ~outcomes["clean"][: of["n"]]).any()
     assert {f"{name}.square" for name in metrics["autoattack"]} <= outcomes.keys()
+    assert {"zero_gradient", "above_chance", "noise.l2_large"} <= metrics["sanity"].keys()
+    assert not any(name.startswith("other_blocks") for name in metrics["sanity"])
 
 
 def test_attacks_that_are_not_asked_for_are_not_told(params, made):
@@ -105,26 +107,14 @@ def test_attacks_that_are_not_asked_for_are_not_told(params, made):
     assert not [name for name in outcomes if name.startswith(("pgd.", "foolbox."))]
 
 
-def test_checks_are_told_with_every_evaluation(params, made):
-    evaluate.run(params, CELL, 1)
-    basic = _read(CELL.evaluation)[0]["sanity"]
-    assert {
-        "zero_gradient",
-        "above_chance",
-        "noise.l2",
-        "noise.l2_large",
-        "one_step.linf",
-        "growing_eps.l2_large",
-    } <= basic.keys()
-    assert all(list(check) == ["value", "bar", "passed"] for check in basic.values())
-    full = Params(PARAMS_FILE, [*(f"params/digits.yaml:evaluation.{k}={v}" for k, v in BUDGET.items()),
-                                "params/digits.yaml:evaluation.sanity=full"])  # fmt: skip
-    evaluate.run(full, CELL, 1)
-    more = _read(CELL.evaluation)[0]["sanity"]
-    assert basic.items() <= more.items()
-    assert more.keys() - basic.keys() == {
-        f"other_blocks.{name}" for name in ("l2", "l2_large", "linf")
-    }  # none withstood
+def test_all_checks_are_told_where_they_are_asked_for(params, made):
+    overrides = [f"params/digits.yaml:evaluation.{key}={value}" for key, value in (BUDGET | {"sanity": "full"}).items()]
+    evaluate.run(Params(PARAMS_FILE, overrides), CELL, 1)
+    checks = _read(CELL.evaluation)[0]["sanity"]
+    assert {"zero_gradient", "above_chance", "noise.l2_large", "one_step.linf", "growing_eps.l2_large"} <= checks.keys()
+    assert {f"other_blocks.{name}" for name in ("l2", "l2_large", "linf")} <= checks.keys()
+    assert not any(name.startswith("transfer") for name in checks)  # nobody withstood
+    assert all(list(check) == ["value", "bar", "passed"] for check in checks.values())
 
 
 def test_weights_from_anywhere_have_the_numbers_of_the_cell(params, made):
