@@ -108,8 +108,8 @@ def write_evaluation(
     aligned_with = None if reference is None else open_targets(reference)  # a missing store fails before the attacks
     load = attackable(subject.load, x)
     model = load()
-    require_deterministic(Probe(model, x, test.labels, blocks.size))
     predicted = predictions(model, x, BATCH)
+    require_deterministic(Probe(model, x, test.labels, blocks.size))
     attacked, sanity = _checked(
         _attacked(load, x, test.labels, evaluation, blocks), load, x, test.labels, predicted, evaluation, blocks
     )

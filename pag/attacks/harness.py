@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pag.base.errors import InputError
 
-__all__ = ["Ball", "BlockAttack", "Outcome", "Perturb", "attack_block", "margin"]
+__all__ = ["Ball", "BlockAttack", "Outcome", "Perturb", "attack_block"]
 
 ROUNDING = 1e-4  # of logits and sizes, relative; float32 in batches of other sizes
 
@@ -152,12 +152,12 @@ def _check_outcome(
     if not (x_adv.min() >= 0 and x_adv.max() <= 1):
         raise RuntimeError(f"{attack.title} left the pixels' range [0, 1].")
     logits = model(x_adv)
-    holds = torch.where(robust, margin(logits, labels), -margin(logits, labels))
-    if not (holds >= -ROUNDING * logits.abs().amax(dim=1)).all():
+    margin = torch.where(robust, _margin(logits, labels), -_margin(logits, labels))
+    if not (margin >= -ROUNDING * logits.abs().amax(dim=1)).all():
         raise RuntimeError(f"The model's predictions on the adversarial examples contradict {attack.title}'s flags.")
 
 
-def margin(logits: Tensor, labels: Tensor) -> Tensor:
+def _margin(logits: Tensor, labels: Tensor) -> Tensor:
     """By how much the true class's logit exceeds the largest other one, `(B,)`."""
     own = labels.unsqueeze(1)
     return (logits.gather(1, own) - logits.scatter(1, own, -torch.inf)).amin(dim=1)

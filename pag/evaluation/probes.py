@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from pag.attacks.harness import margin
+from pag.attacks.margins import margins
 from pag.attacks.pgd import PGD
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
@@ -93,8 +93,8 @@ class Probe:
         for x, labels in zip(self.x.split(self.batch), self.labels.split(self.batch), strict=True):
             with torch.enable_grad():
                 x = x.detach().requires_grad_()
-                margins = margin(self.model(x), labels)
-                slopes.append(torch.autograd.grad(margins.sum(), x)[0].flatten(1).double().abs().sum(dim=1))
+                loss = margins(self.model(x), labels).sum()
+                slopes.append(torch.autograd.grad(loss, x)[0].flatten(1).double().abs().sum(dim=1))
         return torch.cat(slopes) <= EPSILON * self.logits.double().abs().amax(dim=1)
 
     def _withstands_anything(self) -> Tensor:

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from pag.attacks.harness import ROUNDING, Ball, Outcome, margin
+from pag.attacks.harness import ROUNDING, Ball, Outcome
+from pag.attacks.margins import margins
 
 __all__ = ["holds"]
 
@@ -27,6 +28,6 @@ def holds(ball: Ball, model: nn.Module, x: Tensor, labels: Tensor, outcome: Outc
     inside = ball.size(exact - x.double()) <= ball.eps * (1 + ROUNDING)
     in_range = ((exact >= 0) & (exact <= 1)).flatten(1).all(dim=1)
     logits = model(outcome.x_adv).double()
-    fooled = margin(logits, labels) <= ROUNDING * logits.abs().amax(dim=1)
+    fooled = margins(logits, labels) >= -ROUNDING * logits.abs().amax(dim=1)
     as_told: Tensor = inside & in_range & fooled
     return as_told | withstood | ~outcome.clean

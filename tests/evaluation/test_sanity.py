@@ -234,3 +234,18 @@ def test_more_steps_may_change_less_than_the_interval():
 def test_the_page_on_checks_has_each():
     page = (Path(__file__).parents[2] / "docs" / "sanity.md").read_text(encoding="utf-8")
     assert all(f"| `{name}` |" in page or f"| `{name}.*` |" in page for name in CHECKS)
+
+
+def test_constant_logits_are_withstood_by_further_attacks():
+    """No attack alters a tie, which goes to the first class."""
+
+    class Tie(nn.Module):
+        def forward(self, x):
+            return 0 * x.flatten(1)[:, :CLASSES]
+
+    first = torch.zeros(N, dtype=torch.int64)
+    subject = Examined(lambda: Tie().eval(), images(), first, BLOCKS, 0.95)
+    before = {"linf": robustness([1] * N)}
+    after, checks = further(subject, THREATS, before, ["linf"], lambda threat: Unmasking(threat, 2, 1, 1, 5))
+    assert after["linf"].accuracy.value == 1
+    assert failed(checks) == []
