@@ -38,7 +38,7 @@ def run(params: Params, module: str, dataset: str, output: Path | None, workers:
     Raises:
         InputError: what the factory makes is no network for these images, or the folder is in `data/` or holds other files.
     """
-    folder = Path(f"{module.rpartition(':')[2]}-evaluation") if output is None else output
+    folder = (Path(f"{module.rpartition(':')[2]}-evaluation") if output is None else output).resolve()
     check_output(folder)
     paths, evaluation = DatasetPaths(dataset), params.dataset(dataset).read("evaluation", EvaluationParams)
     store, load = ImageStore.open(paths.images), partial(_load, module)
