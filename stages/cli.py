@@ -80,6 +80,7 @@ SHARED = (
     "train",
     "evaluate",
     "commands.evaluate_checkpoint",
+    "commands.evaluate_module",
 )  # by ranks
 EXACT = ("code", "originals", "plots_page")  # whose results have no floating-point number
 LOWER = {
@@ -257,7 +258,9 @@ def train(
 @app.command()
 def evaluate(
     dataset: Dataset,
-    architecture: Architecture,
+    architecture: Annotated[
+        str | None, typer.Option(help="A section of [bold]architectures[/bold] in params.yaml; none for a module.")
+    ] = None,
     method: Method = None,
     base: Base = None,
     targets: Targets = None,
@@ -266,8 +269,19 @@ def evaluate(
         Path | None,
         typer.Option(help="Weights from anywhere (safetensors or a torch state dict), in place of a method."),
     ] = None,
+    module: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PACKAGE.MODULE:FACTORY",
+            help="Any torch.nn.Module on pixels in [0, 1], which the factory makes; its code is run.",
+        ),
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Where a checkpoint's results go; default: <stem>-evaluation beside it.")
+        Path | None,
+        typer.Option(
+            help="Where the results of a checkpoint or a module go; default: <stem>-evaluation beside the checkpoint, "
+            "<factory>-evaluation here."
+        ),
     ] = None,
     workers: Workers = None,
     set_: Overrides = None,
@@ -278,15 +292,19 @@ def evaluate(
 
     processes = workers or max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     method = _combined(method, base, targets)
-    if method is not None and checkpoint is None and output is None:
+    given = [name for name, value in (("method", method), ("checkpoint", checkpoint), ("module", module)) if value]
+    if given == ["method"] and architecture and method and output is None:
         names = {"dataset": dataset, "architecture": architecture, "method": method}
         _run("evaluate", params, set_, Cell(**names, lambda_=lambda_), processes, **names)
-    elif checkpoint is not None and method is None and lambda_ is None:
+    elif given == ["checkpoint"] and architecture and lambda_ is None:
         arguments = (checkpoint, dataset, architecture, output, processes)
         _run("commands.evaluate_checkpoint", params, set_, *arguments, dataset=dataset, architecture=architecture)
+    elif given == ["module"] and not architecture and lambda_ is None:
+        _run("commands.evaluate_module", params, set_, module, dataset, output, processes, dataset=dataset)
     else:
         raise InputError(
-            "evaluate takes --method, with --lambda or without, or --checkpoint, with --output or without."
+            "evaluate takes --method with --architecture (and --lambda), or --checkpoint with --architecture (and --output), or "
+            "--module alone (and --output)."
         )
 
 

@@ -23,8 +23,12 @@ from pag.base.vocabulary import Method
 from pag.data.image_store import ImageStore, Split, pixels
 from pag.evaluation.accuracy import Robustness, evaluate, predictions
 from pag.evaluation.blocks import Blocks
+from pag.evaluation.checking import Examined, basic_checks, further, require_deterministic, suspected
 from pag.evaluation.intervals import mean_estimate, proportion
 from pag.evaluation.metrics import Metrics, write_metrics
+from pag.evaluation.network import attackable
+from pag.evaluation.probes import Probe
+from pag.evaluation.sanity import Check
 from pag.machine.capacity import require_memory
 from pag.machine.ranks import first, from_first, local_size
 from pag.networks.classifier import check_classifier, load_classifier
@@ -110,24 +114,30 @@ def write_evaluation(
         blocks: how examples are attacked; Foolbox's attacks have a block size of their own.
 
     Raises:
-        InputError: a store is missing or damaged, or an attack does not fit the data.
+        InputError: a store is missing or damaged, an attack does not fit the data, or the classifier is random.
     """
-    model, store = subject.load(), ImageStore.open(DatasetPaths(subject.dataset).images)
+    store = ImageStore.open(DatasetPaths(subject.dataset).images)
     test = store.split("test")
     from_first(lambda: require_memory(COPIES * 4 * test.images.nbytes * local_size()))
     x = pixels(test.images)
     aligned_with = (
         None if reference is None else _reference(reference, store, len(x))
     )  # one that is missing fails at once
-    attacked = _attacked(subject.load, x, test.labels, evaluation, blocks)
+    load = attackable(subject.load, x)
+    model = load()
+    predicted = predictions(model, x, BATCH)
+    require_deterministic(Probe(model, x, test.labels, blocks.size))
+    attacked, sanity = _checked(
+        _attacked(load, x, test.labels, evaluation, blocks), load, x, test.labels, predicted, evaluation, blocks
+    )
     if not first():
         return
-    correct = predictions(model, x, BATCH) == test.labels
+    correct = predicted == test.labels
     cosines = None if aligned_with is None else _cosines(model, x, aligned_with, evaluation)
     with written_whole(folder) as partial_folder:
         partial_folder.mkdir()
         metrics_file, outcomes_file, targeted_file = (partial_folder / name for name in FILES)
-        write_metrics(metrics_file, _metrics(subject, evaluation, blocks.seed, attacked, correct, cosines))
+        write_metrics(metrics_file, _metrics(subject, evaluation, blocks.seed, attacked, correct, cosines, sanity))
         save_file(_outcomes(correct, cosines, attacked), outcomes_file)
         save_file(_targeted(model, test, evaluation.targeted, blocks.seed), targeted_file)
 
@@ -148,6 +158,11 @@ class _Attacked:
     pgd: Mapping[str, Robustness]
     foolbox: Mapping[str, Robustness]
 
+    @property
+    def others(self) -> Mapping[str, Mapping[str, Robustness]]:
+        """Those beside AutoAttack's, by kind."""
+        return {"pgd": self.pgd, "foolbox": self.foolbox}
+
 
 def _attacked(
     load: Callable[[], nn.Module], x: Tensor, labels: Tensor, evaluation: EvaluationParams, blocks: Blocks
@@ -161,7 +176,7 @@ def _attacked(
             load, x[few], labels[few], attacks, how, confidence=evaluation.confidence, description=description
         )
 
-    threats = {name: Threat(threat.norm, threat.eps) for name, threat in evaluation.threats.items()}
+    threats = _threats(evaluation)
     few, size, pgd, foolbox = evaluation.examples, evaluation.block_size, evaluation.pgd, evaluation.foolbox
     suites = {name: AutoAttack(threat) for name, threat in threats.items()}
     restarted = {name: _restarted(threat, pgd) for name, threat in threats.items() if pgd}
@@ -170,6 +185,32 @@ def _attacked(
         pgd=under(restarted, few, size, "PGD") if pgd else {},
         foolbox=under(_foolbox(foolbox), foolbox.examples, foolbox.block_size, "Foolbox") if foolbox else {},
     )
+
+
+def _threats(evaluation: EvaluationParams) -> dict[str, Threat]:
+    return {name: Threat(threat.norm, threat.eps) for name, threat in evaluation.threats.items()}
+
+
+def _checked(
+    attacked: _Attacked,
+    load: Callable[[], nn.Module],
+    x: Tensor,
+    labels: Tensor,
+    predicted: Tensor,
+    evaluation: EvaluationParams,
+    blocks: Blocks,
+) -> tuple[_Attacked, dict[str, Check]]:
+    """The outcomes with what the checks found; where gradients may be masked, or all is asked for, after further attacks."""
+    few, threats = slice(evaluation.examples), _threats(evaluation)
+    examined = Examined(load, x[few], labels[few], blocks, evaluation.confidence)
+    others = {f"{kind}.{name}": of for kind, by in attacked.others.items() for name, of in by.items()}
+    checks = from_first(lambda: basic_checks(examined, predicted, labels, threats, attacked.autoattack, others))
+    full = evaluation.sanity == "full"
+    if full:
+        checks |= from_first(lambda: examined.probe().full_checks(threats))
+    again = list(threats) if full else suspected(checks, threats)
+    autoattack, found = further(examined, threats, attacked.autoattack, again)
+    return replace(attacked, autoattack=autoattack), checks | found
 
 
 def _restarted(threat: Threat, pgd: PGDParams) -> RestartedPGD:
@@ -201,6 +242,7 @@ def _metrics(
     attacked: _Attacked,
     correct: Tensor,
     cosines: Tensor | None,
+    sanity: dict[str, Check],
 ) -> Metrics:
     return Metrics(
         dataset=subject.dataset,
@@ -213,6 +255,7 @@ def _metrics(
         pgd={name: outcome.measured() for name, outcome in attacked.pgd.items()},
         foolbox={name: outcome.measured() for name, outcome in attacked.foolbox.items()},
         alignment=None if cosines is None else mean_estimate(cosines, evaluation.confidence),
+        sanity=sanity,
     )
 
 
@@ -221,7 +264,7 @@ def _outcomes(correct: Tensor, cosines: Tensor | None, attacked: _Attacked) -> d
     outcomes = {"clean": correct} | ({} if cosines is None else {"alignment": cosines})
     for name, outcome in attacked.autoattack.items():
         outcomes |= {f"{name}.{attack}": torch.from_numpy(robust) for attack, robust in outcome.robust.items()}
-    for kind, of in (("pgd", attacked.pgd), ("foolbox", attacked.foolbox)):
+    for kind, of in attacked.others.items():
         outcomes |= {f"{kind}.{name}": torch.from_numpy(outcome.withstood) for name, outcome in of.items()}
     return {name: value.contiguous() for name, value in outcomes.items()}
 

@@ -4,15 +4,18 @@ Robust accuracy is measured block by block (`pag.evaluation.blocks`), under any 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pag.attacks.harness import BlockAttack, check_finite
+from pag.attacks.harness import Ball, BlockAttack, check_finite
 from pag.evaluation.blocks import Blocks, attack_in_blocks
 from pag.evaluation.intervals import Estimate, Flags, normal_quantile, proportion
 from pag.evaluation.metrics import Attacked, AutoAttacked
+from pag.evaluation.network import device_of
 
 __all__ = ["Robustness", "evaluate", "predictions"]
 
@@ -23,7 +26,7 @@ def predictions(model: nn.Module, images: Tensor, batch_size: int = 256) -> Tens
     Raises:
         FloatingPointError: the logits of an example are not finite.
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
     parts = []
     with torch.no_grad():
         for numbers, x in zip(torch.arange(len(images)).split(batch_size), images.split(batch_size), strict=True):
@@ -43,6 +46,8 @@ class Robustness:
         clean: `(N,)` bool, right without an attack.
         robust: for each part of the attack, in order, `(N,)` bool: still right after it and those before it.
         confidence: of the interval.
+        holds: `(N,)` bool, whether the adversarial example, where one was found, is one when it is read again
+            (`pag.evaluation.rereading`); None where that was not looked at.
     """
 
     norm: str
@@ -50,6 +55,7 @@ class Robustness:
     clean: Flags
     robust: Mapping[str, Flags]
     confidence: float = 0.95
+    holds: Flags | None = None
 
     @property
     def withstood(self) -> Flags:
@@ -60,6 +66,17 @@ class Robustness:
     def accuracy(self) -> Estimate:
         """The robust accuracy: the share that withstood the attack."""
         return proportion(self.withstood, self.confidence)
+
+    def followed_by(self, further: "Robustness", rows: NDArray[np.int64]) -> "Robustness":
+        """The outcome with the parts of further attacks, which were run on the examples `rows` alone."""
+        robust = dict(self.robust)
+        for name, flags in further.robust.items():
+            robust[name] = self.withstood.copy()
+            robust[name][rows] &= flags
+        held = None if self.holds is None else self.holds.copy()
+        if held is not None and further.holds is not None:
+            held[rows] &= further.holds
+        return replace(self, robust=robust, holds=held)
 
     def measured(self) -> Attacked:
         """The form it has in `metrics.json`."""
@@ -93,7 +110,9 @@ def evaluate(
     normal_quantile(confidence)  # fails before the work where it is out of range
     outcomes = attack_in_blocks(model_loader, images, labels, attacks, blocks, description)
     threats = {name: attack.threat for name, attack in attacks.items()}
-    return {
-        name: Robustness(threats[name].norm, threats[name].eps, flags.pop("clean"), flags, confidence)
-        for name, flags in outcomes.items()
-    }
+    return {name: _robustness(threats[name], flags, confidence) for name, flags in outcomes.items()}
+
+
+def _robustness(ball: Ball, flags: dict[str, Flags], confidence: float) -> Robustness:
+    clean, held = flags.pop("clean"), flags.pop("holds")
+    return Robustness(ball.norm, ball.eps, clean, flags, confidence, held)

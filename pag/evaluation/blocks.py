@@ -20,6 +20,8 @@ from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.base.randomness import numpy_stream
 from pag.evaluation.intervals import Flags
+from pag.evaluation.network import device_of
+from pag.evaluation.rereading import holds
 from pag.machine.processes import run_tasks
 from pag.machine.progress import progress
 from pag.machine.ranks import barrier, deal, gather
@@ -108,12 +110,13 @@ class _BlockWorker:
 
     def __call__(self) -> Callable[[_Task], Mapping[str, Flags]]:
         model = self.model_loader()
-        device = next(model.parameters()).device
+        device = device_of(model)
 
         def attack(task: _Task) -> Mapping[str, Flags]:
             x, labels = torch.from_numpy(task.images).to(device), torch.from_numpy(task.labels).to(device)
             outcome = attack_block(task.attack, model, x, labels, task.seed, task.first)
-            flags = {"clean": outcome.clean, **outcome.robust}
+            held = holds(task.attack.threat, model, x, labels, outcome)
+            flags = {"clean": outcome.clean, "holds": held, **outcome.robust}
             return {name: values.cpu().numpy() for name, values in flags.items()}
 
         return attack
@@ -138,7 +141,8 @@ def attack_in_blocks(
         description: what the progress shows.
 
     Returns:
-        For each attack, in the order of `attacks`, flags over all examples, `(N,)`: `clean`, and one for each of its parts by name.
+        For each attack, in the order of `attacks`, flags over all examples, `(N,)`: `clean`, `holds`
+        (`pag.evaluation.rereading`), and one for each of its parts by name.
 
     Raises:
         InputError: there is no attack or no example, or an attack does not fit the data.

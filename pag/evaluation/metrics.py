@@ -10,6 +10,7 @@ from pag.base.errors import InputError
 from pag.base.files import read_json, write_json
 from pag.base.vocabulary import Method
 from pag.evaluation.intervals import Estimate
+from pag.evaluation.sanity import Check, failed, spoils
 
 __all__ = ["Attacked", "AutoAttacked", "Estimate", "Metrics", "read_metrics", "write_metrics"]
 
@@ -22,7 +23,7 @@ class Attacked(Estimate):
 
 
 class AutoAttacked(Attacked):
-    """Accuracy under AutoAttack, and what was left after each of its attacks, in the order of the run."""
+    """Accuracy under AutoAttack, and what was left after each of its attacks and of further ones, in the order of the run."""
 
     attacks: dict[str, float]
 
@@ -39,6 +40,7 @@ class Metrics(BaseModel):
         autoattack, pgd: robust accuracy by the threat's name; empty where the attack was not run.
         foolbox: robust accuracy by the attack's name.
         alignment: mean cosine with score-based gradients; None where the data set has none at its test images.
+        sanity: what the checks of the evaluation found, by their names (`pag.evaluation.sanity`); empty where it was not checked.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -53,6 +55,7 @@ class Metrics(BaseModel):
     pgd: dict[str, Attacked] = Field(default_factory=dict)
     foolbox: dict[str, Attacked] = Field(default_factory=dict)
     alignment: Estimate | None
+    sanity: dict[str, Check] = Field(default_factory=dict)
 
     @property
     def measures(self) -> dict[str, Estimate]:
@@ -65,11 +68,15 @@ class Metrics(BaseModel):
         attacked = {f"{kind}.{name}": value for kind, of in kinds.items() for name, value in of.items()}
         return {"clean": self.clean, **attacked, **({"alignment": self.alignment} if self.alignment else {})}
 
+    def doubts(self, measure: str) -> list[str]:
+        """The failed checks that spoil a measure, by its dotted name."""
+        return [name for name in failed(self.sanity) if spoils(name, measure)]
+
 
 def write_metrics(path: Path, metrics: Metrics) -> None:
-    """Writes `metrics.json`, whole; kinds of attacks that were not run are left out."""
+    """Writes `metrics.json`, whole; kinds of attacks that were not run are left out, and so are checks."""
     fields: dict[str, Any] = metrics.model_dump(mode="json", by_alias=True)
-    optional = ("pgd", "foolbox")
+    optional = ("pgd", "foolbox", "sanity")
     write_json(path, {name: value for name, value in fields.items() if value or name not in optional})
 
 

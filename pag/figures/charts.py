@@ -269,16 +269,16 @@ def toy_seeds(robust: Mapping[str, Sequence[float]], paper: Mapping[str, float])
 
 @styled
 def attack_breakdown(methods: Sequence[Method], attacks: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
-    """Accuracy that is left after each attack of AutoAttack, a group of bars for each method.
+    """Accuracy that is left after each attack of AutoAttack, and of further ones where there were such; bars grouped by method.
 
     Args:
         methods: a group of bars each.
         attacks: for each panel, by its title, and each method: accuracy in [0, 1] after each attack, in the order of the run.
     """
     figure, axes = _panels(len(attacks), 0.6 + len(attacks) * (0.7 + 0.44 * len(methods)), sharex=True)
+    names = list(dict.fromkeys(name for values in attacks.values() for of_method in values for name in of_method))
+    thick = 0.8 / max(len(names), 1)
     for ax, (title, values) in zip(axes, attacks.items(), strict=True):
-        names = list(dict.fromkeys(name for of_method in values for name in of_method))
-        thick = 0.8 / max(len(names), 1)
         for i, name in enumerate(names):
             y = np.arange(len(methods)) + (i - (len(names) - 1) / 2) * thick
             shade = 0.75 - 0.75 * i / max(len(names) - 1, 1)

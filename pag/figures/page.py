@@ -33,11 +33,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of a table: the number and, in smaller type, its interval; the best of a column is bold."""
+    """An entry of a table: the number and, in smaller type, its interval; the best of a column is bold.
+
+    Attributes:
+        doubt: why the number is not to be believed; the page shows both in red.
+    """
 
     text: str
     detail: str = ""
     bold: bool = False
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,8 @@ def _markdown_item(item: Item) -> str:
 
 def _markdown_entry(entry: Entry) -> str:
     text = f"**{_escaped(entry.text)}**" if entry.bold else _escaped(entry.text)
-    return f"{text} {_escaped(entry.detail)}" if entry.detail else text
+    details = (entry.detail, f"✗ {entry.doubt}" if entry.doubt else "")
+    return " ".join([text, *(_escaped(detail) for detail in details if detail)])
 
 
 def _line(entries: list[str]) -> str:

@@ -9,10 +9,11 @@ import importlib
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 from pag.base.errors import InputError
 
-__all__ = ["OWN_FAMILY", "built_in", "family_class", "family_module"]
+__all__ = ["OWN_FAMILY", "built_in", "family_class", "family_module", "network_factory"]
 
 OWN_FAMILY = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 ARCHITECTURES = "pag.networks.architectures"
@@ -49,12 +50,34 @@ def family_class(family: str) -> Callable[..., object]:
         InputError: it is neither, the module cannot be imported, or it has no such class.
     """
     module_name = family_module(family)
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise InputError(f"The architecture family {family!r} cannot be imported ({error}).") from error
+    module = _imported(module_name, f"The architecture family {family!r}")
     class_name = family.partition(":")[2] or module.__all__[0]
     found = getattr(module, class_name, None)
     if not isinstance(found, type):
         raise InputError(f"The architecture family {family!r} does not exist: {module_name} has no class {class_name}.")
     return found
+
+
+def network_factory(name: str) -> Callable[[], object]:
+    """A function or class that makes a whole network without arguments, from its module, which is imported.
+
+    Args:
+        name: `package.module:factory`, of a module on Python's path.
+
+    Raises:
+        InputError: it is not of this form, the module cannot be imported, or it has no such callable.
+    """
+    if not re.fullmatch(OWN_FAMILY, name):
+        raise InputError(f"A network's factory is named as package.module:factory, not {name!r}.")
+    module_name, _, function = name.partition(":")
+    found = getattr(_imported(module_name, f"The factory {name!r}"), function, None)
+    if not callable(found):
+        raise InputError(f"The factory {name!r} does not exist: {module_name} has no function or class {function}.")
+    return found  # type: ignore[no-any-return]
+
+
+def _imported(module_name: str, what: str) -> ModuleType:
+    try:
+        return importlib.import_module(module_name)
+    except Exception as error:
+        raise InputError(f"{what} cannot be imported ({error}).") from error

@@ -21,7 +21,7 @@ from stages.params.reading import Params
 from stages.paths import DATA, DatasetPaths
 from stages.run import stage_run
 
-__all__ = ["run"]
+__all__ = ["check_output", "run"]
 
 METHOD = Method(name="checkpoint", objective="unknown", label="checkpoint")
 
@@ -43,7 +43,7 @@ def run(params: Params, checkpoint: Path, dataset: str, architecture: str, outpu
         InputError: a file is missing or does not fit, or the folder is in `data/` or holds anything but an earlier evaluation.
     """
     folder = (checkpoint.with_name(f"{checkpoint.stem}-evaluation") if output is None else output).resolve()
-    _check_output(folder)
+    check_output(folder)
     paths, evaluation = DatasetPaths(dataset), params.dataset(dataset).read("evaluation", EvaluationParams)
     options = read_architecture(params, architecture).options
     store = ImageStore.open(paths.images)
@@ -60,8 +60,8 @@ def run(params: Params, checkpoint: Path, dataset: str, architecture: str, outpu
         write_evaluation(folder, subject, evaluation, reference, blocks)
 
 
-def _check_output(folder: Path) -> None:
-    """The folder is written anew as a whole, so it must hold nothing but an earlier evaluation."""
+def check_output(folder: Path) -> None:
+    """The folder is written anew as a whole: raises InputError where it is in `data/` or holds more than an earlier evaluation."""
     if folder.resolve().is_relative_to(DATA.resolve()):
         raise InputError(f"{folder} is in {DATA}/, which belongs to the pipeline; give another folder by --output.")
     for path in sorted(folder.iterdir()) if folder.is_dir() else [folder] if folder.exists() else []:

@@ -1,6 +1,6 @@
 """Section `evaluation` of a data set: what is measured on the test set (section 5)."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -83,6 +83,7 @@ class EvaluationParams(Section):
     foolbox: FoolboxParams | None = None
     alignment: ReferenceParams
     targeted: TargetedParams
+    sanity: Literal["basic", "full"] = "basic"
 
     @model_validator(mode="after")
     def _threats_have_names_of_their_own(self) -> Self:

@@ -6,6 +6,7 @@ from itertools import combinations, pairwise
 from pag.base.vocabulary import Family
 from pag.evaluation.metrics import Estimate
 from pag.figures.names import eps_text, norm_name, percent
+from stages.reporting.credibility import cost, counted, discounted
 from stages.reporting.results import CellResult, GridResults
 
 __all__ = ["findings"]
@@ -14,16 +15,19 @@ __all__ = ["findings"]
 def findings(results: GridResults) -> list[str]:
     """The answer for one data set and architecture, in the order of the page.
 
-    The verdict; the paper's order under each threat; what stands outside that order (own-class heuristics, imported targets); λ;
-    adversarial training; and alignment against robustness over all networks.
+    The verdict; who does not count; the paper's order under each threat; what stands outside that order (own-class heuristics,
+    imported targets); λ; adversarial training; and alignment against robustness over all networks.
     """
-    sentences = [_verdict(results)]
+    sentences = [_verdict(results), *discounted(results)]
+    everyone, results = results, counted(results)
+    if not results.cells:
+        return [sentence for sentence in sentences if sentence]
     sentences += [_order(results, threat) for threat in results.threats]
     sentences += [_own_class(results, own) for own in _of(results, "own-class heuristic")]
     sentences += [_imported(results, imported) for imported in _of(results, "imported")]
     sentences += [_monotone(results)]
     sentences += [_adversarial(results, at) for at in _of(results, "adversarial")]
-    sentences += [_pairs(results)]
+    sentences += [_pairs(results, "all" if results.cells == everyone.cells else "the")]
     return [sentence for sentence in sentences if sentence] or ["The grid holds nothing to compare."]
 
 
@@ -46,20 +50,25 @@ def _of(results: GridResults, *families: Family) -> list[CellResult]:
 def _verdict(results: GridResults) -> str:
     """Whether the networks that were trained for aligned gradients, never on perturbed images, are the more robust.
 
-    Of several ε of a norm the smallest counts: at a large one all networks may have nothing left (section 5.3).
+    Of several ε of a norm the smallest counts: at a large one all networks may have nothing left (section 5.3). What was paid in
+    clean accuracy is told where it is more than a little.
     """
-    vanilla, aligned = results.vanilla, _of(results, "heuristic", "own-class heuristic", "score-based", "imported")
+    families: tuple[Family, ...] = ("heuristic", "own-class heuristic", "score-based", "imported")
+    sound, aligned = counted(results), _of(results, *families)
+    vanilla = sound.vanilla
     if vanilla is None or not aligned:
         return ""
     main = results.main_threats
-    above = [c for c in aligned if all(_robust(c, t).value > _robust(vanilla, t).value for t in main)]
+    above = [c for c in _of(sound, *families) if all(_robust(c, t).value > _robust(vanilla, t).value for t in main)]
     apart = [c for c in above if all(_robust(c, t).interval[0] > _robust(vanilla, t).interval[1] for t in main)]
     word = "Yes" if len(above) == len(aligned) else "In part" if above else "No"
     every = len(main) == len(results.threats) > 1
     under = "under every threat" if every else f"in {_joined(list(main.values()))}"
+    paid = [f"{c.label} ({price})" for c in above if (price := cost(c, vanilla))]
+    price = f"; clean accuracy was paid for it by {_joined(paid)}" if paid else ""
     return (
         f"{word}: {len(above)} of {len(aligned)} networks trained for aligned gradients, without one perturbed image, are more "
-        f"robust than vanilla {under}, {len(apart)} of them by more than the confidence intervals."
+        f"robust than vanilla {under}, {len(apart)} of them by more than the confidence intervals{price}."
     )
 
 
@@ -161,7 +170,8 @@ def _compared(results: GridResults, a: CellResult, b: CellResult) -> str:
         for word, group in (("more", more), ("not more", rest))
         if group
     ]
-    return " but ".join(parts)
+    price = cost(a, b) if more else ""
+    return " but ".join(parts) + (f", at the price of {price}" if price else "")
 
 
 def _under_each(results: GridResults, a: CellResult, b: CellResult) -> str:
@@ -172,7 +182,7 @@ def _against(a: CellResult, b: CellResult, threat: str, name: str) -> str:
     return f"{name} ({percent(_robust(a, threat).value)} against {percent(_robust(b, threat).value)})"
 
 
-def _pairs(results: GridResults) -> str:
+def _pairs(results: GridResults, all_or_some: str) -> str:
     """In how many pairs of networks the one with better aligned gradients is the more robust."""
     pairs = list(combinations(results.cells, 2))
     if not pairs:
@@ -181,7 +191,7 @@ def _pairs(results: GridResults) -> str:
         f"{sum(_agree(a, b, threat) for a, b in pairs)} of {len(pairs)} pairs in {name}"
         for threat, name in results.threat_names.items()
     ]
-    return f"Among all {len(results.cells)} networks the better aligned one is the more robust in {_joined(counts)}."
+    return f"Among {all_or_some} {len(results.cells)} networks the better aligned one is the more robust in {_joined(counts)}."
 
 
 def _agree(a: CellResult, b: CellResult, threat: str) -> bool:

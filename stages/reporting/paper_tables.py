@@ -70,7 +70,7 @@ def _kept_table(source: Source, cells: Sequence[Metrics]) -> Table:
         Column("Method"),
         *(Column(measure_name(name), _conditions(measure)) for name, measure in measured.items()),
     ]
-    rows = [(_kept_label(cell), *(_kept_entry(name, cell.measures.get(name)) for name in measured)) for cell in cells]
+    rows = [(_kept_label(cell), *(_kept_entry(name, cell) for name in measured)) for cell in cells]
     place = f"{cells[0].dataset}, {cells[0].architecture}"
     return Table(f"“{source.name}”: {place}; measured on {source.provenance}.", tuple(heads), tuple(rows))
 
@@ -84,14 +84,15 @@ def _kept_label(cell: Metrics) -> Entry:
     return Entry(cell.method.label, "" if cell.lambda_ is None else f"λ = {cell.lambda_:g}")
 
 
-def _kept_entry(name: str, measure: Estimate | None) -> Entry:
+def _kept_entry(name: str, cell: Metrics) -> Entry:
+    measure = cell.measures.get(name)
     if measure is None:
         return NONE
     if name == "alignment":  # all but the cosine are accuracies
         value, low, high = (f"{number:.3f}" for number in measure.triple)
     else:
         value, low, high = (percent(number) for number in measure.triple)
-    return Entry(value, f"[{low}, {high}]".replace("%", ""))
+    return Entry(value, f"[{low}, {high}]".replace("%", ""), doubt=", ".join(cell.doubts(name)))
 
 
 def _item(paper: Paper, entry: PaperEntry) -> Item:
@@ -214,10 +215,14 @@ def _triple(entry: PaperEntry, block: Block, row: Row, cell: Metrics | None, mea
     own_eps = eps is not None and _common_eps(entry, measure) is None
     paper = Entry(f"{100 * printed:.2f}%", f"ε = {eps_text(eps)}" if eps is not None and own_eps else "")
     ours = cell.measures.get(measure) if cell is not None else None
-    if ours is None:
+    if ours is None or cell is None:
         return (NONE, paper, NONE)
     same = agree(_eps(ours), eps)
-    return (_ours(ours, same), paper, Entry(_points(ours.value - printed)) if same else NONE)
+    return (
+        _ours(ours, same, ", ".join(cell.doubts(measure))),
+        paper,
+        Entry(_points(ours.value - printed)) if same else NONE,
+    )
 
 
 def agree(ours: float | None, paper: float | None) -> bool:
@@ -231,11 +236,11 @@ def _eps(measure: Estimate) -> float | None:
     return measure.eps if isinstance(measure, Attacked) else None
 
 
-def _ours(measure: Estimate, same_eps: bool) -> Entry:
+def _ours(measure: Estimate, same_eps: bool, doubt: str) -> Entry:
     low, high = (percent(end).removesuffix("%") for end in measure.interval)
     eps = _eps(measure)
     other = "" if same_eps or eps is None else f"\nε = {eps_text(eps)}"
-    return Entry(percent(measure.value), f"[{low}, {high}]\nn = {measure.n}{other}")
+    return Entry(percent(measure.value), f"[{low}, {high}]\nn = {measure.n}{other}", doubt=doubt)
 
 
 def _points(difference: float) -> str:

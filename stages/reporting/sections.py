@@ -6,6 +6,7 @@ from pathlib import Path
 from pag.attacks.autoattack_parts import SUBSTITUTES
 from pag.base.errors import InputError
 from pag.evaluation.metrics import Attacked, Estimate
+from pag.evaluation.sanity import kind_of
 from pag.figures.names import attack_name, eps_text, norm_name, percent
 from pag.figures.page import Column, Entry, FigureEntry, Section, Table
 from stages.params.evaluation import EvaluationParams, ReferenceParams
@@ -32,7 +33,11 @@ def grid_sections(params: Params, results: GridResults) -> list[Section]:
     robustness = Section(
         f"Robustness{where}",
         (_alignment_note(evaluation.alignment),),
-        (robustness_table(results, evaluation.confidence), *other_attacks_tables(results, evaluation)),
+        (
+            robustness_table(results, evaluation.confidence),
+            *other_attacks_tables(results, evaluation),
+            *checks_tables((*results.cells, *results.sweep)),
+        ),
         (gallery.robustness_alignment(),),
         (gallery.attacks(),),
     )
@@ -58,16 +63,18 @@ def _alignment_note(reference: ReferenceParams) -> str:
     )
 
 
-def _columns(results: GridResults) -> list[tuple[Column, Measured, Written]]:
-    """Clean, AutoAttack by threat, alignment: the heads, what they measure and how it is written."""
+def _columns(results: GridResults) -> dict[str, tuple[Column, Measured, Written]]:
+    """Clean, AutoAttack by threat, alignment, by their dotted names: the heads, what they measure and how it is written."""
     first = results.cells[0]
-    attacked = [
-        (Column(f"AA {norm_name(a.norm)}", f"ε = {eps_text(a.eps)}\nn = {a.n}"), _under(threat), percent)
+    attacked = {
+        f"autoattack.{threat}": (
+            Column(f"AA {norm_name(a.norm)}", f"ε = {eps_text(a.eps)}\nn = {a.n}"), _under(threat), percent,
+        )
         for threat, a in results.threats.items()
-    ]
+    }  # fmt: skip
     clean = (Column("Clean", f"n = {first.evaluation.clean.n}"), lambda cell: cell.evaluation.clean, percent)
     alignment = (Column("Alignment", f"cosine\nn = {first.alignment.n}"), lambda cell: cell.alignment, _cosine)
-    return [clean, *attacked, alignment]
+    return {"clean": clean, **attacked, "alignment": alignment}
 
 
 def _under(threat: str) -> Measured:
@@ -82,17 +89,27 @@ def _measured(
     results: GridResults, head: str, names: Sequence[str], cells: Sequence[CellResult], caption: str
 ) -> Table:
     columns = _columns(results)
-    best = [max(measure(cell).value for cell in cells) for _, measure, _ in columns]
-    rows = [
-        (Entry(name), *(_entry(m(cell), written, top) for (_, m, written), top in zip(columns, best, strict=True)))
-        for name, cell in zip(names, cells, strict=True)
+    by_column = [
+        _entries(measured, cells, [measure(cell) for cell in cells], written)
+        for measured, (_, measure, written) in columns.items()
     ]
-    return Table(caption, (Column(head), *(column for column, _, _ in columns)), tuple(rows))
+    rows = [(Entry(name), *entries) for name, *entries in zip(names, *by_column, strict=True)]
+    return Table(caption, (Column(head), *(column for column, _, _ in columns.values())), tuple(rows))
 
 
-def _entry(measure: Estimate, written: Written, best: float) -> Entry:
+def _entries(name: str, cells: Sequence[CellResult], measures: Sequence[Estimate], written: Written) -> list[Entry]:
+    """A measure of each cell; what a failed check spoils is marked, and is not the best."""
+    doubts = [", ".join(cell.evaluation.doubts(name)) for cell in cells]
+    best = max((m.value for m, doubt in zip(measures, doubts, strict=True) if not doubt), default=None)
+    return [
+        Entry(written(m.value), _interval(m, written), not doubt and m.value == best, doubt)
+        for m, doubt in zip(measures, doubts, strict=True)
+    ]
+
+
+def _interval(measure: Estimate, written: Written) -> str:
     low, high = measure.interval
-    return Entry(written(measure.value), f"[{written(low)}, {written(high)}]".replace("%", ""), measure.value == best)
+    return f"[{written(low)}, {written(high)}]".replace("%", "")
 
 
 def robustness_table(results: GridResults, confidence: float) -> Table:
@@ -123,8 +140,9 @@ def other_attacks_tables(results: GridResults, evaluation: EvaluationParams) -> 
     """The paper's Table 6, and PGD with restarts; none where neither was asked for."""
     evaluations, pgd = [cell.evaluation for cell in results.cells], evaluation.pgd
     starts = f"PGD, {pgd.steps} steps, {pgd.restarts} starts" if pgd else ""
-    rows = [_attack_row(starts, [e.pgd[threat] for e in evaluations]) for threat in evaluations[0].pgd]
-    rows += [_attack_row(attack_name(a), [e.foolbox[a] for e in evaluations]) for a in evaluations[0].foolbox]
+    of_pgd = {f"pgd.{threat}": starts for threat in evaluations[0].pgd}
+    names = of_pgd | {f"foolbox.{attack}": attack_name(attack) for attack in evaluations[0].foolbox}
+    rows = [_attack_row(name, words, results.cells) for name, words in names.items()]
     if not rows:
         return []
     heads = (Column("Attack"), *(Column(cell.label) for cell in results.cells))
@@ -136,10 +154,34 @@ def other_attacks_tables(results: GridResults, evaluation: EvaluationParams) -> 
     return [Table(caption, heads, tuple(rows))]
 
 
-def _attack_row(name: str, measures: Sequence[Attacked]) -> tuple[Entry, ...]:
-    first, best = measures[0], max(measure.value for measure in measures)
-    head = Entry(name, f"{norm_name(first.norm)}, ε = {eps_text(first.eps)}, n = {first.n}")
-    return (head, *(_entry(measure, percent, best) for measure in measures))
+def _attack_row(name: str, words: str, cells: Sequence[CellResult]) -> tuple[Entry, ...]:
+    measures = [cell.evaluation.measures[name] for cell in cells]
+    first = measures[0]
+    assert isinstance(first, Attacked)
+    head = Entry(words, f"{norm_name(first.norm)}, ε = {eps_text(first.eps)}, n = {first.n}")
+    return (head, *_entries(name, cells, measures, percent))
+
+
+def checks_tables(cells: Sequence[CellResult]) -> list[Table]:
+    """The checks that failed, with what they mean; none where all passed, or none was made."""
+    rows = [
+        (
+            Entry(cell.label),
+            Entry(name),
+            Entry(kind_of(name).meaning),
+            Entry(f"{check.value:.3g}"),
+            Entry(f"{check.bar:.3g}"),
+        )
+        for cell in cells
+        for name, check in cell.evaluation.sanity.items()
+        if not check.passed
+    ]
+    heads = ("Method", "Check", "What is measured", "Value", "Bar")
+    caption = (
+        "Checks of the evaluations that failed (docs/sanity.md). The numbers that they spoil are marked ✗ and, on the page, red; "
+        "findings do not count those networks."
+    )
+    return [Table(caption, tuple(map(Column, heads)), tuple(rows))] if rows else []
 
 
 def lambda_table(results: GridResults) -> Table:

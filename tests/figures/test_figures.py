@@ -144,3 +144,10 @@ def test_names():
     assert [attack_name(a) for a in ("l0_fmn", "gaussian_blur", "new")] == ["L₀-FMN", "Gaussian blur", "new"]
     threats = {"a": ("l2", 0.5), "b": ("l2", 1.0), "c": ("linf", 8 / 255)}
     assert threat_names(threats) == {"a": "L₂ ε = 0.5", "b": "L₂ ε = 1", "c": "L∞"}
+
+
+def test_further_attacks_of_one_network_are_in_the_legend():
+    standard, more = {"apgd-ce": 0.3, "square": 0.2}, {"apgd-ce": 0.9, "square": 0.8, "substitute": 0.1}
+    rest = [standard] * (len(METHODS) - 1)
+    figure = charts.attack_breakdown(METHODS, {"L₂": [standard, *rest], "L∞": [more, *rest]})
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["APGD-CE", "+ Square", "+ Substitute"]

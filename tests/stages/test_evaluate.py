@@ -19,7 +19,7 @@ from pag.targets.gradient_store import create_gradients, write_shard
 from pag.targets.store import Origin
 from stages import evaluate
 from stages.cli import app
-from stages.commands import evaluate_checkpoint
+from stages.commands import evaluate_checkpoint, evaluate_module
 from stages.params.architectures import read_architecture
 from stages.params.reading import Params
 from stages.paths import TIMES, Cell, DatasetPaths
@@ -81,7 +81,8 @@ def _read(folder):
 def test_every_attack_is_told_with_norm_and_eps_and_its_outcomes(params, made):
     evaluate.run(params, CELL, 1)
     metrics, outcomes = _read(CELL.evaluation)
-    keys = ["dataset", "architecture", "method", "lambda", "seed", "clean", "autoattack", "pgd", "foolbox", "alignment"]
+    keys = ["dataset", "architecture", "method", "lambda", "seed", "clean", "autoattack", "pgd", "foolbox", "alignment",
+            "sanity"]  # fmt: skip
     assert list(metrics) == keys
     assert outcomes["clean"][:5].any()
     told = {name: (of["norm"], of["eps"], of["n"]) for name, of in metrics["autoattack"].items()}
@@ -95,6 +96,8 @@ def test_every_attack_is_told_with_norm_and_eps_and_its_outcomes(params, made):
             assert of["value"] == pytest.approx(robust.double().mean().item())
             assert not (robust & ~outcomes["clean"][: of["n"]]).any()
     assert {f"{name}.square" for name in metrics["autoattack"]} <= outcomes.keys()
+    assert {"zero_gradient", "above_chance", "noise.l2_large"} <= metrics["sanity"].keys()
+    assert not any(name.startswith("other_blocks") for name in metrics["sanity"])
 
 
 def test_attacks_that_are_not_asked_for_are_not_told(params, made):
@@ -103,6 +106,16 @@ def test_attacks_that_are_not_asked_for_are_not_told(params, made):
     metrics, outcomes = _read(CELL.evaluation)
     assert not {"pgd", "foolbox"} & metrics.keys()
     assert not [name for name in outcomes if name.startswith(("pgd.", "foolbox."))]
+
+
+def test_all_checks_are_told_where_they_are_asked_for(params, made):
+    overrides = [f"params/digits.yaml:evaluation.{key}={value}" for key, value in (BUDGET | {"sanity": "full"}).items()]
+    evaluate.run(Params(PARAMS_FILE, overrides), CELL, 1)
+    checks = _read(CELL.evaluation)[0]["sanity"]
+    assert {"zero_gradient", "above_chance", "noise.l2_large", "one_step.linf", "growing_eps.l2_large"} <= checks.keys()
+    assert {f"other_blocks.{name}" for name in ("l2", "l2_large", "linf")} <= checks.keys()
+    assert not any(name.startswith("transfer") for name in checks)  # nobody withstood
+    assert all(list(check) == ["value", "bar", "passed"] for check in checks.values())
 
 
 def test_weights_from_anywhere_have_the_numbers_of_the_cell(params, made):
@@ -225,8 +238,65 @@ def test_places_that_are_not_free_are_refused(params, made):
         ["--method", "vanilla", "--checkpoint", "a.pt"],
         ["--method", "vanilla", "--output", "there"],
         ["--checkpoint", "a.pt", "--lambda", "1.0"],
+        ["--module", "a:b"],
+        ["--module", "a:b", "--checkpoint", "a.pt"],
     ],
 )
 def test_a_cell_and_a_checkpoint_are_told_apart(options):
     with pytest.raises(InputError, match="evaluate takes --method"):
         app(["evaluate", "--dataset", "digits", "--architecture", "resnet8", *options], standalone_mode=False)
+
+
+FACTORIES = """
+import torch
+from torch import nn
+
+class Linear(nn.Module):
+    def __init__(self, classes=4):
+        super().__init__()
+        self.linear = nn.Linear(64, classes)
+
+    def forward(self, x):
+        return self.linear(x.flatten(1))
+
+class Sure(Linear):
+    def forward(self, x):
+        return (1e4 * super().forward(x)).softmax(1)
+
+class Random(Linear):
+    def forward(self, x):
+        return super().forward(x + torch.rand_like(x))
+
+def five():
+    return Linear(5)
+
+def number():
+    return 3
+"""
+
+
+def test_any_network_is_evaluated_with_its_checks(params, made, monkeypatch):
+    (made / "own_networks.py").write_text(FACTORIES, encoding="utf-8")
+    monkeypatch.syspath_prepend(made)
+    one = Params(PARAMS_FILE, [*(f"params/digits.yaml:evaluation.{key}={value}" for key, value in BUDGET.items()),
+                               "params/digits.yaml:evaluation.threats={linf: {norm: linf, eps: 1.0}}"])  # fmt: skip
+    evaluate_module.run(one, "own_networks:Sure", "digits", None, 1)
+    metrics, _ = _read(Path("Sure-evaluation"))
+    assert (metrics["architecture"], metrics["method"]["name"]) == ("own_networks:Sure", "module")
+    failed = {name for name, check in metrics["sanity"].items() if not check["passed"]}
+    assert {"zero_gradient", "probabilities"} <= failed
+    assert metrics["autoattack"]["linf"]["value"] == min(metrics["autoattack"]["linf"]["attacks"].values())
+
+
+@pytest.mark.parametrize(("factory", "sentence"), [
+    ("Random", "Two forward passes of the classifier differ"),
+    ("five", r"gives outputs \(2, 5\), not \(2, 4\)"),
+    ("number", "makes a int, not a torch.nn.Module"),
+    ("nothing", "does not exist"),
+])  # fmt: skip
+def test_networks_that_cannot_be_evaluated_are_told(factory, sentence, params, made, monkeypatch):
+    (made / "own_networks.py").write_text(FACTORIES, encoding="utf-8")
+    monkeypatch.syspath_prepend(made)
+    with pytest.raises(InputError, match=sentence):
+        evaluate_module.run(params, f"own_networks:{factory}", "digits", None, 1)
+    assert not list(made.glob("*-evaluation"))

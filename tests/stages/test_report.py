@@ -15,7 +15,9 @@ import yaml
 from dvc_render.html import HTML
 
 from pag.base.errors import InputError
+from pag.evaluation.intervals import Estimate
 from pag.evaluation.metrics import Metrics
+from pag.evaluation.sanity import Check
 from pag.figures.grids import enlarged
 from pag.figures.page import Column, Entry, FigureEntry, Report, Section, Table, render_html, render_markdown
 from pag.figures.style import png_bytes
@@ -404,3 +406,91 @@ def test_pairs_count_what_agrees():
 
 def test_nothing_to_compare():
     assert findings(results_of({"vanilla": 0.1})) == ["The grid holds nothing to compare."]
+
+
+DEAD = {"above_chance": Check(value=0.08, bar=0.1, passed=False)}
+
+
+def altered(results, method, **changes):
+    """The results with another evaluation of a method."""
+
+    def changed(cell):
+        evaluation = cell.evaluation.model_copy(update=changes)
+        return cell.model_copy(update={"evaluation": evaluation}) if cell.method.name == method else cell
+
+    return results.model_copy(update={"cells": tuple(map(changed, results.cells))})
+
+
+def clean(value):
+    return Estimate(value=value, interval=(value - 0.03, value + 0.03), n=360)
+
+
+@pytest.mark.parametrize("checks", [DEAD, {}])
+def test_a_dead_network_is_not_called_robust(checks):
+    """One that always says the same class has its share of it right, which no attack alters: more than vanilla may have left."""
+    results = altered(
+        results_of({"vanilla": 0.02, "score_based": 0.125}), "score_based", clean=clean(0.103), sanity=checks
+    )
+    verdict, *rest = findings(results)
+    assert verdict.startswith("No: 0 of 1 networks")
+    assert len(rest) == 1
+    assert rest[0].startswith("SBG does not count: ")
+    assert (
+        "failed a check (above_chance)" if checks else "hardly knows the classes (clean 10.3% against 95.0%)"
+    ) in rest[0]
+
+
+def test_a_network_whose_checks_failed_is_in_no_finding():
+    hidden = {
+        "zero_gradient": Check(value=1.0, bar=0.01, passed=False),
+        "noise.l2": Check(value=0.1, bar=0.2, passed=True),
+    }
+    text = " ".join(findings(altered(results_of(ORDERED), "class_mean", sanity=hidden)))
+    assert text.startswith("In part: 2 of 3 networks")
+    assert "CM does not count: its evaluation failed a check (zero_gradient)." in text
+    assert "(10.0% < 20.0% < 50.0%)." in text  # the heuristics without CM
+    assert "Among the 3 networks" in text
+
+
+def test_nothing_is_found_where_nothing_counts():
+    results = altered(results_of({"vanilla": 0.1}), "vanilla", sanity=DEAD)
+    assert findings(results) == ["Vanilla does not count: its evaluation failed a check (above_chance)."]
+
+
+def test_what_robustness_cost_is_told():
+    text = " ".join(findings(altered(results_of(ORDERED), "score_based", clean=clean(0.8))))
+    assert text.startswith("Yes: 3 of 3")
+    assert "clean accuracy was paid for it by SBG (clean 80.0% against 95.0%)." in text
+    assert "paid" not in told(ORDERED)
+    costly = altered(results_of(ORDERED | {"at_l2": 0.7}), "at_l2", clean=clean(0.8))
+    assert "at the price of clean 80.0% against 95.0%" in " ".join(findings(costly))
+
+
+def test_a_failed_check_is_shown_beside_the_number_that_it_spoils(params, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = ["grid.aligned=[score_based]", "grid.heuristics=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]"]
+    few = Params(PARAMS_FILE, [*FOR_TESTS, *small])
+
+    def with_checks(metrics):
+        passed = metrics["method"]["name"] == "vanilla"
+        return {
+            **metrics,
+            "sanity": {"black_box.linf": {"value": 0.0 if passed else 0.7, "bar": 0.01, "passed": passed}},
+        }
+
+    artifacts.write_all(few, *GRID, extended=with_checks)
+    visualize.run(few, *GRID)
+    report.run(few)
+    text, page = ((REPORT / name).read_text(encoding="utf-8") for name in ("tables.md", "index.html"))
+    robustness = next(line for line in text.splitlines() if line.startswith("| SBG | **95.0%**"))
+    assert "| 12.0% \\[7.0, 17.0\\] ✗ black\\_box.linf |" in robustness
+    assert robustness.count("✗") == 1
+    assert (
+        "| Vanilla | **95.0%** \\[93.0, 97.0\\] | 5.0% \\[0.0, 10.0\\] | **2.0%**" in text
+    )  # the best that is not in doubt
+    assert (
+        "| SBG | black\\_box.linf | share of examples that withstand the gradient attacks and fall to Square | 0.7 | 0.01 |"
+        in text
+    )
+    assert "SBG does not count" in text
+    assert '<td class="doubt">12.0%<small>[7.0, 17.0]</small><small>✗ black_box.linf</small></td>' in page

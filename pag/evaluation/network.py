@@ -1,0 +1,59 @@
+"""The network under test, in the form that attacks need: on its device, with outputs whose input gradient can be asked for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Connected", "attackable", "device_of"]
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a network's parameters or buffers are; the CPU where it has neither."""
+    tensor = next(chain(model.parameters(), model.buffers()), None)
+    return torch.device("cpu") if tensor is None else tensor.device
+
+
+class Connected(nn.Module):
+    """A network with the same outputs, which autograd sees to depend on the input: by a gradient of zero, where by no other.
+
+    Args:
+        network: `(B, *)` to logits `(B, C)`.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs: Tensor = self.network(x)
+        return outputs + 0 * x.flatten(1).sum(dim=1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class _Connected:
+    """Loads a network and connects it; picklable where the loader is."""
+
+    load: Callable[[], nn.Module]
+
+    def __call__(self) -> nn.Module:
+        return Connected(self.load()).eval()
+
+
+def attackable(load: Callable[[], nn.Module], x: Tensor) -> Callable[[], nn.Module]:
+    """A loader of a network whose input gradients can be asked for: `load` itself, unless its outputs are cut off from the input.
+
+    Attacks would end in an error of autograd there, though the zero gradient that they find instead is what they should report.
+
+    Args:
+        load: gives the network.
+        x: an image or more to try it on, `(B, ch, H, W)`.
+    """
+    model = load()
+    with torch.enable_grad():
+        x = x[:1].to(device_of(model)).requires_grad_()
+        outputs = model(x).sum()
+        reached = outputs.requires_grad and torch.autograd.grad(outputs, x, allow_unused=True)[0] is not None
+    return load if reached else _Connected(load)
