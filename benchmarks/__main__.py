@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from measuring import Row, machine, shown
-from pag.base.files import write_json
+from pag.base.json_files import write_json
 
 NAMES = (
     "startup", "repeated_batch", "one_class", "classes_per_step", "compiled_step", "peak_memory", "distillation",

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from measuring import ROOT, machine
-from pag.base.files import json_text, read_json, write_json
+from pag.base.json_files import json_text, read_json, write_json
 from pag.data.image_store import ImageStore
 from pag.networks.architectures import build
 from stages.params.architectures import read_architecture

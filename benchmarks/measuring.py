@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pag.base.files import write_json
+from pag.base.json_files import write_json
 from pag.machine.progress import progress
 
 __all__ = [

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from measuring import ratios, spread, timed
-from pag.base.files import write_json
+from pag.base.json_files import write_json
 from pag.training.objectives import Objective
 from steps import adversarial, aligned, plain, training_step
 

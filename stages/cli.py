@@ -89,6 +89,7 @@ LOWER = {
     "train": "a lower training.batch_size",
     "evaluate": "a lower evaluation.block_size, or --workers,",
     "commands.evaluate_checkpoint": "a lower evaluation.block_size, or --workers,",
+    "commands.evaluate_module": "a lower evaluation.block_size, or --workers,",
     "train_toy": "a lower toy.batch_size",
 }  # what most of a stage's memory grows with
 LAUNCHED = "PAG_LAUNCHED"  # in the environment of what the launcher starts

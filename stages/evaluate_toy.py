@@ -7,7 +7,8 @@ from torch import Tensor
 from pag.attacks.pgd import PGD
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
-from pag.base.files import write_json, written_whole
+from pag.base.files import written_whole
+from pag.base.json_files import write_json
 from pag.base.randomness import torch_stream
 from pag.toy.data import sample_points
 from pag.toy.networks import MLPEnsemble

@@ -11,7 +11,8 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from pag.base.errors import InputError
-from pag.base.files import json_text, read_json, written_whole
+from pag.base.files import written_whole
+from pag.base.json_files import json_text, read_json
 from pag.figures.charts import toy_boundaries, toy_seeds
 from pag.figures.names import percent
 from pag.figures.page import FigureEntry, Report, Section, render_html, render_markdown

@@ -17,7 +17,8 @@ import torch
 from pydantic import BaseModel
 
 from pag.base.errors import InputError
-from pag.base.files import discard, json_text, recover
+from pag.base.files import discard, recover
+from pag.base.json_files import json_text
 from pag.base.vocabulary import Precision
 from pag.machine.locks import locked
 from pag.machine.precision import computing_in

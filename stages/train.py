@@ -13,7 +13,8 @@ from torch import nn
 from pag.attacks.pgd import PGD, Loss, step_size
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
-from pag.base.files import write_json, written_whole
+from pag.base.files import written_whole
+from pag.base.json_files import write_json
 from pag.base.randomness import torch_stream
 from pag.data.image_store import ImageStore, Split, pixels
 from pag.machine.capacity import require_memory

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torchvision.utils import save_image
 
-from pag.base.files import write_json, written_whole
+from pag.base.files import written_whole
+from pag.base.json_files import write_json
 from pag.base.randomness import torch_stream
 from pag.data.image_store import ImageStore, pixels
 from pag.data.resizing import resize

@@ -9,7 +9,8 @@ import torch
 from matplotlib.figure import Figure
 
 from pag.base.errors import InputError
-from pag.base.files import write_json, written_whole
+from pag.base.files import written_whole
+from pag.base.json_files import write_json
 from pag.data.image_store import ImageStore, pixels
 from pag.figures.charts import (
     Interval,

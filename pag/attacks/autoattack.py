@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from pag.attacks.autoattack_parts import STANDARD, fitting
 from pag.attacks.harness import Perturb
 from pag.attacks.margins import margins
+from pag.attacks.square import counting_ties
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
 
@@ -46,30 +47,13 @@ def _apgd_margin(suite: pyautoattack.AutoAttack) -> Any:  # noqa: ANN401
     return attack
 
 
-def _square(suite: pyautoattack.AutoAttack) -> Any:  # noqa: ANN401
-    """Square, for which a tie between the true class and another is a success, from its first query on.
-
-    The package's counts one so in its loop but not before it, and fails there once ties are all that is left, as for constant
-    logits. No other margin is altered.
-    """
-    attack = suite.square
-    margin_and_loss, below_zero = attack.margin_and_loss, -torch.finfo(torch.float32).tiny
-
-    def ties_lost(x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        least, loss = margin_and_loss(x, labels)
-        return torch.where(least == 0, below_zero, least), loss
-
-    attack.margin_and_loss = ties_lost
-    return attack
-
-
 _ATTACKS: Mapping[str, Callable[[pyautoattack.AutoAttack], Any]] = {
     "apgd-ce": lambda suite: suite.apgd,
     "apgd-t": lambda suite: suite.apgd_targeted,
     "apgd-dlr": _apgd_dlr,
     "apgd-margin": _apgd_margin,
     "fab-t": lambda suite: suite.fab,
-    "square": _square,
+    "square": lambda suite: counting_ties(suite.square),
 }
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pag.attacks.harness import Perturb
 from pag.attacks.pgd import PGD, step_size
 from pag.attacks.restarted_pgd import RestartedPGD
+from pag.attacks.square import counting_ties
 from pag.attacks.substitute import SubstituteTransfer
 from pag.attacks.threats import Threat
 
@@ -62,18 +63,12 @@ class Unmasking:
         return parts | {"square-more": lambda images, labels: self._square(model, images, labels, seed)}
 
     def _square(self, model: nn.Module, x: Tensor, labels: Tensor, seed: int) -> Tensor:
-        attack = SquareAttack(
-            model, norm=self.threat.norm.capitalize(), n_queries=self.queries, eps=self.threat.eps, p_init=0.8, n_restarts=1,
-            seed=seed, verbose=False, device=x.device, resc_schedule=False,
+        attack = counting_ties(
+            SquareAttack(
+                model, norm=self.threat.norm.capitalize(), n_queries=self.queries, eps=self.threat.eps, p_init=0.8, n_restarts=1,
+                seed=seed, verbose=False, device=x.device, resc_schedule=False,
+            )
         )  # fmt: skip
-        margin_and_loss, below_zero = attack.margin_and_loss, -torch.finfo(torch.float32).tiny
-
-        def ties_lost(images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-            # A tie is a success in the package's loop, but not before it, where it fails once ties are all that is left.
-            least, loss = margin_and_loss(images, classes)
-            return torch.where(least == 0, below_zero, least), loss
-
-        attack.margin_and_loss = ties_lost
         with torch.no_grad():
             found: Tensor = attack.perturb(x, labels)
         return found

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pag.base.errors import InputError
-from pag.base.files import read_json, write_json
+from pag.base.json_files import read_json, write_json
 from pag.improved_diffusion.gaussian_diffusion import GaussianDiffusion
 from pag.improved_diffusion.unet import UNet
 from pag.machine.memory_format import placed

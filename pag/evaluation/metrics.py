@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pag.base.errors import InputError
-from pag.base.files import read_json, write_json
+from pag.base.json_files import read_json, write_json
 from pag.base.vocabulary import Method
 from pag.evaluation.intervals import Estimate
 from pag.evaluation.sanity import Check, failed, spoils

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from pag.base.errors import InputError
-from pag.base.files import read_json, write_json
+from pag.base.json_files import read_json, write_json
 from pag.networks.architectures import Classifier, build
 from pag.networks.checkpoints import file_digest, load_checkpoint, load_state, read_state_dict
 

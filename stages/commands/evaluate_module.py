@@ -44,7 +44,7 @@ def run(params: Params, module: str, dataset: str, output: Path | None, workers:
     store, load = ImageStore.open(paths.images), partial(_load, module)
     _check_outputs(module, load(), pixels(store.split("train").images[:2]), store.num_classes)
     reference = paths.test_targets if paths.test_targets.exists() else None
-    with stage_run("commands/evaluate_module", f"{dataset}-{folder.name}", timed=False):
+    with stage_run("commands/evaluate_module", f"{dataset}-{folder.name}", outputs=[folder], timed=False):
         blocks = Blocks(evaluation.block_size, params.seed, workers)
         write_evaluation(folder, Subject(dataset, module, METHOD, None, load), evaluation, reference, blocks)
 

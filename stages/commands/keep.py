@@ -5,7 +5,7 @@ import subprocess
 from itertools import chain
 
 from pag.base.errors import InputError
-from pag.base.files import write_json
+from pag.base.json_files import write_json
 from pag.evaluation.metrics import read_metrics
 from pag.machine.locks import locked
 from stages.params.grid import read_grid

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from pag.base.errors import InputError
-from pag.base.files import read_json
+from pag.base.json_files import read_json
 from pag.base.vocabulary import Method
 from pag.evaluation.metrics import AutoAttacked, Estimate, Metrics, read_metrics
 from pag.figures.names import threat_names

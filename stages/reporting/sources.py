@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field, ValidationError, model_validator
 
 from pag.base.errors import InputError
-from pag.base.files import read_json
+from pag.base.json_files import read_json
 from pag.evaluation.metrics import Metrics
 from stages.params.section import NonNegative, Section
 from stages.reporting.results import GridResults

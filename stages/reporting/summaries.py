@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from pag.base.errors import InputError
-from pag.base.files import read_json
+from pag.base.json_files import read_json
 from pag.base.vocabulary import Method
 from pag.figures.names import percent
 from pag.figures.page import Column, Entry, Table

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 import cifar10_row
-from pag.base.files import read_json, write_json
+from pag.base.json_files import read_json, write_json
 from pag.data.datasets import Dataset, LabelledImages
 from pag.data.image_store import write_images
 from stages.cli import app

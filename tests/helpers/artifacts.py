@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from pag.base.files import write_json
+from pag.base.json_files import write_json
 from pag.base.vocabulary import Method
 from pag.data.datasets import Dataset, LabelledImages
 from pag.data.image_store import write_images

@@ -15,7 +15,7 @@ from refusals import outcome
 from safetensors.torch import save_file
 from torch import nn
 
-from pag.base.files import read_json
+from pag.base.json_files import read_json
 from pag.data.image_store import ImageStore
 from pag.diffusion.model import DiffusionConfig, load_diffusion, save_diffusion
 from pag.networks.architectures import build

@@ -8,7 +8,7 @@ import artifacts
 import pytest
 
 from pag.base.errors import InputError
-from pag.base.files import write_json
+from pag.base.json_files import write_json
 from pag.evaluation.metrics import Attacked, AutoAttacked, Estimate, Metrics
 from pag.figures.page import Item, Report, Section, render_html, render_markdown
 from stages.commands import keep

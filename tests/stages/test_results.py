@@ -6,7 +6,7 @@ import artifacts
 import pytest
 
 from pag.base.errors import InputError
-from pag.base.files import write_json
+from pag.base.json_files import write_json
 from stages.commands.results import PAGES, with_tables, write_results
 from stages.reporting.summaries import read_summary, summary_table
 
