@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from test_pipeline import Project
 
 pytestmark = pytest.mark.slow
@@ -47,7 +48,10 @@ def test_a_pipeline_that_is_killed_ends_with_the_same_outputs(tmp_path, command)
         _kill_midway(project, (*command, *TARGETS), moments.uniform(0.1, 0.6) * length)
     if "--temp" in command:
         project.run(*command, "--name", "ended", *TARGETS)
-        project.run("dvc", "exp", "apply", "ended")
+        references = project.run("git", "for-each-ref", "--format", "%(refname)", "refs/exps").split()
+        ended = next(name for name in references if name.endswith("/ended"))
+        lock = yaml.safe_load(project.run("git", "show", f"{ended}:dvc.lock"))["stages"]
     else:
         project.run(*command, *TARGETS)
-    assert _outputs(project.lock()) == whole
+        lock = project.lock()
+    assert _outputs(lock) == whole
