@@ -131,8 +131,10 @@ def test_a_full_disk_is_told_with_the_output_and_outputs_stay(here, full_disk, s
     ],
     ids=["train_diffusion", "score_targets"],
 )
-def test_what_no_memory_holds_is_told_before_the_work(here, stage, key):
-    absurd = Params(PARAMS_FILE, [*TINY, f"params/digits.yaml:{key}={10**14}"])
+def test_what_no_memory_holds_is_told_before_the_work(here, monkeypatch, stage, key):
+    memory = type("Memory", (), {"available": 10**7})
+    monkeypatch.setattr("pag.machine.capacity.psutil.virtual_memory", lambda: memory)
+    absurd = Params(PARAMS_FILE, [*TINY, f"params/digits.yaml:{key}={2**20}"])
     with pytest.raises(InputError, match=f"of memory are needed, .* lower {key}"):
         stage(absurd)
     assert not any(CHECKPOINTS.iterdir())
