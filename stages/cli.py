@@ -5,7 +5,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, metadata
@@ -126,10 +126,8 @@ def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments:
     elif _one_of_many() and os.environ["RANK"] != "0":
         return
     run: Callable[..., None] = import_module(f"stages.{stage}").run
-    from pag.machine.ranks import joined
-
     try:
-        with joined() if stage in SHARED else nullcontext():
+        with _ranks() if stage in SHARED else nullcontext():
             run(params, *arguments)
     except KeyboardInterrupt:
         if _reports_failure():
@@ -140,6 +138,13 @@ def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments:
         if told is None:
             raise
         raise told from error
+
+
+def _ranks() -> AbstractContextManager[None]:
+    """What joins this process with the other ranks, if there are any; it needs torch, as what is shared does."""
+    from pag.machine.ranks import joined
+
+    return joined()
 
 
 def _out_of_memory(error: Exception, stage: str) -> InputError | None:

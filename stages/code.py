@@ -12,7 +12,7 @@ from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.machine.locks import locked
 from pag.networks.families import family_module
-from stages.digests import ROOT, digest_lines, of_file, of_stage, sources
+from stages.digests import digest_lines, file_of_module, of_file, of_stage, sources
 from stages.params.architectures import ArchitectureParams
 from stages.params.reading import Params
 from stages.paths import CODE
@@ -57,11 +57,16 @@ def _write(path: Path, lines: list[str]) -> None:
 def _of_family(name: str, family: str) -> list[str]:
     """The module of a network's class with what it imports; outside the project, the module alone."""
     module = family_module(family)
+    own = file_of_module(module)
+    return digest_lines(sources(own)) if own else [f"{of_file(_outside(name, module))} {module}"]
+
+
+def _outside(name: str, module: str) -> Path:
+    """The file of a module that is not the project's."""
     try:
         spec = find_spec(module)
     except ImportError:
         spec = None
     if spec is None or spec.origin is None:
         raise InputError(f"params.yaml: architectures.{name}.family: there is no module {module}.")
-    path = Path(spec.origin).resolve()
-    return digest_lines(sources(path)) if path.is_relative_to(ROOT) else [f"{of_file(path)} {module}"]
+    return Path(spec.origin)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-__all__ = ["PACKAGES", "ROOT", "digest_lines", "normal_form", "of_file", "of_stage", "sources"]
+__all__ = ["PACKAGES", "ROOT", "digest_lines", "file_of_module", "normal_form", "of_file", "of_stage", "sources"]
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("pag", "stages", "extensions")
@@ -101,7 +101,7 @@ def sources(module: Path) -> set[Path]:
 def _reached(path: Path) -> tuple[Path, ...]:
     """The files that a module imports or names itself, the packages above them included."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    files = [file for name in _imports(tree) if (file := _file_of(name)) is not None]
+    files = [file for name in _imports(tree) if (file := file_of_module(name)) is not None]
     packages = [parent / "__init__.py" for file in files for parent in file.parents if ROOT in parent.parents]
     return (*files, *packages, *_data_files(tree, path.parent))
 
@@ -123,7 +123,8 @@ def _runs(statement: ast.stmt) -> bool:
     return not (isinstance(statement, ast.FunctionDef) and statement.name == "__getattr__")
 
 
-def _file_of(name: str) -> Path | None:
+def file_of_module(name: str) -> Path | None:
+    """The file of a module of the project, by its dotted name; None where there is none."""
     path = ROOT.joinpath(*name.split("."))
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()), None)
 
