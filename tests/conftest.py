@@ -11,11 +11,6 @@ settings.register_profile("pag", deadline=None)
 settings.load_profile("pag")
 
 
-def pytest_xdist_auto_num_workers():
-    """One more than there are cores: some tests wait for processes that they start."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items):
     """The longest file first: no worker is left with it alone at the end."""
     items.sort(key=lambda item: "pipeline" not in item.keywords)
