@@ -52,7 +52,7 @@ def _dataset():
     params["evaluation"] |= {
         # so large that the first attack fools every example: the later ones cost nothing
         "threats": {"l2": {"norm": "l2", "eps": 8.0}, "linf": {"norm": "linf", "eps": 1.0}},
-        "examples": 12, "block_size": 6, "pgd": {"steps": 1, "restarts": 1, "relative_step": 1.0},
+        "examples": 12, "block_size": 6, "pgd": None,
         "foolbox": {"attacks": {"gaussian_blur": {"eps": 2.0, "steps": 2}}, "examples": 4, "block_size": 4},
     }  # fmt: skip
     params["evaluation"]["alignment"]["draws"] = 1
