@@ -101,7 +101,7 @@ def test_an_error_surfaces_though_tasks_fill_the_pipe():
 
 
 SCRIPT = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from pag.machine.processes import run_tasks
 
@@ -113,6 +113,7 @@ def prepare():
     return work
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has tests in the background ignore it
     try:
         run_tasks(prepare, range(4), 2, lambda index, result: None)
     except KeyboardInterrupt:
