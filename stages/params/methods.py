@@ -44,9 +44,13 @@ class RampParams(Section):
 
 
 class AlignmentOptions(Section):
-    """How gradients are aligned; without `targets` the store is the one of the method's own name."""
+    """How gradients are aligned; without `targets` the store is the one of the method's own name.
+
+    With `relative_to` a store of scores is read relative to the own class, `pag.targets.relative.OwnClass`: it serves both forms.
+    """
 
     targets: Name | None = None
+    relative_to: Literal["own_class"] | None = None
     gradient: GradientOf
     classes_per_step: Count
     classes_scale: ClassesScale = "expectation"
@@ -145,7 +149,8 @@ def describe(params: Params, dataset: str, name: str) -> Method:
 def as_value(name: str, method: MethodSections, target: Target | None) -> Method:
     """The value of the method `name`, which reads targets that are made as `target` says; None without alignment."""
     kind = None if target is None else target.source
-    relative_to = target.relative_to if isinstance(target, HeuristicParams) else None
+    read = None if method.alignment is None else method.alignment.relative_to
+    relative_to = target.relative_to if isinstance(target, HeuristicParams) else read
     source = source_of(name, method)
     label = method.label or _label(method, kind, relative_to)
     return Method(name=name, objective=method.objective, source=source, kind=kind, relative_to=relative_to, label=label)

@@ -20,6 +20,7 @@ __all__ = [
     "Target",
     "TargetParams",
     "TeacherParams",
+    "teacher_targets",
 ]
 
 RepresentativesRelativeTo = Literal["image", "own_class"]
@@ -95,3 +96,8 @@ HeuristicParams = OneImageParams | ClassMeanParams | NearestNeighborParams | Ker
 Target = HeuristicParams | ScoreBasedParams | TeacherParams | ImportedParams
 TargetParams = Annotated[Target, Field(discriminator="source")]
 TARGET: TypeAdapter[Target] = TypeAdapter(TargetParams)
+
+
+def teacher_targets(method: str) -> str:
+    """The target store of the classifier that a method trained, as the teacher."""
+    return f"teacher_{method}"

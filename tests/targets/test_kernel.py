@@ -1,4 +1,4 @@
-"""Kernel targets against their definition: posterior means of a noised training set; their limits are the heuristics of section 4.1."""
+"""Kernel targets against their definition: posterior means of a noised training set, and the heuristics that are its limits."""
 
 import math
 
