@@ -91,6 +91,7 @@ SHARED = (
     "train_diffusion",
     "score_targets",
     "heuristic_targets",
+    "teacher_targets",
     "train",
     "evaluate",
     "commands.evaluate_checkpoint",
@@ -271,8 +272,25 @@ def heuristic_targets(
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Write class representatives: one image, class mean, nearest neighbour (section 4.1)."""
+    """Write targets that need no network: class representatives (section 4.1), kernel densities."""
     _run("heuristic_targets", params, set_, dataset, source, _of_targets(targets_seed), dataset=dataset, targets=source)
+
+
+@app.command()
+def teacher_targets(
+    dataset: Dataset,
+    architecture: Architecture,
+    method: Annotated[str, typer.Option(help="How the teacher was trained, a section of [bold]methods[/bold].")],
+    targets_seed: TargetsSeed = None,
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Write a trained classifier's margin gradients as targets, the store teacher_METHOD; of a seed, the teacher of that seed."""
+    from stages.params.targets import teacher_targets
+
+    names = {"dataset": dataset, "architecture": architecture, "method": method}
+    seed = _of_targets(targets_seed)
+    _run("teacher_targets", params, set_, *names.values(), seed, **names, targets=teacher_targets(method))
 
 
 @app.command()

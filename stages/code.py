@@ -25,6 +25,7 @@ STAGES = (
     "train_diffusion",
     "score_targets",
     "heuristic_targets",
+    "teacher_targets",
     "train",
     "evaluate",
     "train_toy",

@@ -24,6 +24,7 @@ from pag.networks.classifier import save_classifier
 from pag.optimization.curves import write_curves
 from pag.optimization.loop import Run
 from pag.targets.kinds import open_targets
+from pag.targets.relative import OwnClass
 from pag.targets.store import Origin
 from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
@@ -187,6 +188,8 @@ def _targets(path: Path, store: ImageStore, alignment: AlignmentOptions) -> Alig
     targets = open_targets(path, device=device())
     origin = Origin(store.checksum, "train")
     targets.check_matches(store.num_training, store.num_classes, store.image_shape, origin)
+    if alignment.relative_to is not None:
+        targets = OwnClass(targets, store.all_training().labels)
     return AlignedTargets(targets, alignment.gradient, alignment.classes_per_step, alignment.classes_shared)
 
 

@@ -22,7 +22,7 @@ from stages.params.grid import GridParams
 from stages.params.methods import MethodParams, source_of
 from stages.params.reading import Params, ParamsFile, dataset_file, sentence
 from stages.params.section import Name, NonNegative, Section, Seed, require_names
-from stages.params.targets import ScoreBasedParams, TargetParams
+from stages.params.targets import ImportedParams, ScoreBasedParams, TargetParams, teacher_targets
 from stages.params.toy import ToyParams
 from stages.params.training import TrainingParams
 
@@ -62,6 +62,20 @@ class DatasetParams(Section):
             source = source_of(name, method)
             if source is not None and source not in self.targets:
                 raise ValueError(f"methods.{name} reads the targets {source!r}, which targets does not define")
+        return self
+
+    @model_validator(mode="after")
+    def _targets_are_read_relative_to_what_they_can_be(self) -> Self:
+        for name, method in self.methods.items():
+            target = self.targets.get(source_of(name, method) or "")
+            if target is None or method.alignment is None or method.alignment.relative_to is None:
+                continue
+            if not isinstance(target, ScoreBasedParams | ImportedParams):
+                raise ValueError(
+                    f"methods.{name}.relative_to is for scores; those targets are made relative to what they are"
+                )
+            if isinstance(target, ScoreBasedParams) and target.classes_per_image is not None:
+                raise ValueError(f"methods.{name}.relative_to needs targets of all classes: classes_per_image null")
         return self
 
     @model_validator(mode="after")
@@ -176,8 +190,23 @@ def _check_grid(file: str, main: MainParams, name: str, dataset: DatasetParams) 
             _check_lambda(file, main, name, method)
     for source in main.grid.heuristics:
         _require(source, dataset.targets, f"{file}: grid.heuristics", f"targets of {where}")
+    _check_teachers(file, main.grid, where, dataset)
     if main.grid.lambdas:
         _require("score_based", dataset.methods, f"{file}: grid.lambdas", f"methods of {where}")
+
+
+def _check_teachers(file: str, grid: GridParams, where: str, dataset: DatasetParams) -> None:
+    """The grid trains every teacher with each seed of targets, and the data set says how its targets are kept."""
+    baselines = dict.fromkeys(grid.baselines)
+    if grid.teachers.methods:
+        alone = next((seed for seed in grid.targets_seeds if seed not in grid.seeds), None)
+        if alone is not None:
+            raise InputError(f"{file}: grid.targets_seeds has {alone}, with which no teacher is trained (grid.seeds).")
+        architectures = dict.fromkeys(grid.architectures)
+        _require(grid.teachers.architecture, architectures, f"{file}: grid.teachers.architecture", "grid.architectures")
+    for method in grid.teachers.methods:
+        _require(method, baselines, f"{file}: grid.teachers.methods", "grid.baselines")
+        _require(teacher_targets(method), dataset.targets, f"{file}: grid.teachers.methods", f"targets of {where}")
 
 
 def _check_named(file: str, main: MainParams, dataset: DatasetParams, named: Named) -> None:

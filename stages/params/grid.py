@@ -33,6 +33,13 @@ class CombinedParams(Section):
         return {f"{base}_with_{targets}": targets for base in self.bases for targets in self.targets}
 
 
+class TeachersParams(Section):
+    """Classifiers whose margin gradients are kept as targets `teacher_<method>`."""
+
+    architecture: Name
+    methods: Names
+
+
 class GridParams(Section):
     """What is run.
 
@@ -48,6 +55,7 @@ class GridParams(Section):
     architectures: Annotated[Names, Field(min_length=1)]
     baselines: Names
     heuristics: Names
+    teachers: TeachersParams
     aligned: Names
     combined: CombinedParams
     lambdas: Annotated[list[Annotated[NonNegative, BeforeValidator(_with_decimal_point)]], Once]

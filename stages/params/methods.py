@@ -30,9 +30,12 @@ KIND_LABELS: Mapping[SourceKind, str] = {
     "one_image": "OI",
     "class_mean": "CM",
     "nearest_neighbor": "NN",
+    "kernel": "Kernel",
     "score_based": "SBG",
+    "teacher": "Teacher",
     "imported": "imported",
 }
+USUAL_FORMS: Mapping[SourceKind, RelativeTo] = {"kernel": "own_class"}  # what a label need not say; else the paper's
 NORM_LABELS: Mapping[NormName, str] = {"l2": "L₂", "linf": "L∞"}
 
 
@@ -42,9 +45,13 @@ class RampParams(Section):
 
 
 class AlignmentOptions(Section):
-    """How gradients are aligned; without `targets` the store is the one of the method's own name."""
+    """How gradients are aligned; without `targets` the store is the one of the method's own name.
+
+    With `relative_to` a store of scores is read relative to the own class, `pag.targets.relative.OwnClass`: it serves both forms.
+    """
 
     targets: Name | None = None
+    relative_to: Literal["own_class"] | None = None
     gradient: GradientOf
     classes_per_step: Count
     classes_scale: ClassesScale = "expectation"
@@ -149,7 +156,8 @@ def describe(params: Params, dataset: str, name: str) -> Method:
 def as_value(name: str, method: MethodSections, target: Target | None) -> Method:
     """The value of the method `name`, which reads targets that are made as `target` says; None without alignment."""
     kind = None if target is None else target.source
-    relative_to = target.relative_to if isinstance(target, HeuristicParams) else None
+    read = None if method.alignment is None else method.alignment.relative_to
+    relative_to = target.relative_to if isinstance(target, HeuristicParams) else read
     source = source_of(name, method)
     label = method.label or _label(method, kind, relative_to)
     return Method(name=name, objective=method.objective, source=source, kind=kind, relative_to=relative_to, label=label)
@@ -163,5 +171,6 @@ def _label(method: MethodSections, kind: SourceKind | None, relative_to: Relativ
     elif isinstance(method, TradesParams):
         parts.append("TRADES")
     if kind is not None:
-        parts.append(KIND_LABELS[kind] + (" (own class)" if relative_to == "own_class" else ""))
+        told = relative_to not in (None, USUAL_FORMS.get(kind, "image"))
+        parts.append(KIND_LABELS[kind] + (f" ({relative_to.replace('_', ' ')})" if relative_to and told else ""))
     return " + ".join(parts) or "Vanilla"

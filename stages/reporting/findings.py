@@ -23,7 +23,7 @@ def findings(results: GridResults) -> list[str]:
     if not results.cells:
         return [sentence for sentence in sentences if sentence]
     sentences += [_order(results, threat) for threat in results.threats]
-    sentences += [_own_class(results, own) for own in _of(results, "own-class heuristic")]
+    sentences += [_own_class(results, own) for own in _of(results, "own-class heuristic", "kernel")]
     sentences += [_imported(results, imported) for imported in _of(results, "imported")]
     sentences += [_monotone(results)]
     sentences += [_adversarial(results, at) for at in _of(results, "adversarial")]
@@ -53,7 +53,7 @@ def _verdict(results: GridResults) -> str:
     Of several ε of a norm the smallest counts: at a large one all networks may have nothing left (section 5.3). What was paid in
     clean accuracy is told where it is more than a little.
     """
-    families: tuple[Family, ...] = ("heuristic", "own-class heuristic", "score-based", "imported")
+    families: tuple[Family, ...] = ("heuristic", "own-class heuristic", "kernel", "score-based", "imported")
     sound, aligned = counted(results), _of(results, *families)
     vanilla = sound.vanilla
     if vanilla is None or not aligned:
@@ -94,7 +94,7 @@ def _order(results: GridResults, threat: str) -> str:
 
 
 def _own_class(results: GridResults, own: CellResult) -> str:
-    """How a heuristic relative to the image's own class, which is not in the paper, stands to SBG and to the paper's form of it."""
+    """How a source that is not the paper's and needs no network stands to SBG, and to the paper's form of it, if there is one."""
     papers = (cell for cell in _of(results, "heuristic") if cell.method.kind == own.method.kind)
     others = [cell for cell in (results.score_based, next(papers, None)) if cell is not None]
     if not others:

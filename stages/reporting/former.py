@@ -8,7 +8,7 @@ from pag.base.files import replace
 from stages.params.grid import read_grid
 from stages.params.methods import method_section, source_of
 from stages.params.reading import Params
-from stages.params.targets import TARGET, ImportedParams
+from stages.params.targets import TARGET, ImportedParams, teacher_targets
 from stages.paths import DatasetPaths, grid_cells, sweep_cells
 
 __all__ = ["set_aside"]
@@ -30,10 +30,11 @@ def _strangers(params: Params, dataset: str) -> Iterator[Path]:
     paths, grid = DatasetPaths(dataset), read_grid(params)
     walks = ((walk, architecture) for walk in (grid_cells, sweep_cells) for architecture in grid.architectures)
     cells = list(chain.from_iterable(walk(params, dataset, architecture) for walk, architecture in walks))
-    sources = {source_of(method, method_section(params, dataset, method)) for _, method, _ in grid.methods()}
+    sources = {source_of(cell.method, method_section(params, dataset, cell.method)) for cell in cells}
+    teachers = map(teacher_targets, grid.teachers.methods)
     stores = {
         paths.targets(source, grid.targets_seeds[0])
-        for source in (*sources, *grid.heuristics, "score_based", *_imported(params, dataset))
+        for source in (*sources, *grid.heuristics, *teachers, "score_based", *_imported(params, dataset))
         if source
     }
     known = stores | {cell.classifier for cell in cells} | {cell.evaluation for cell in cells}

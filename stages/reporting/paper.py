@@ -170,6 +170,7 @@ class Paper(Section):
         return {
             "baselines": [name for name, method in used if method.grid == "baselines"],
             "heuristics": [name for name, method in used if method.grid == "heuristics"],
+            "teachers.methods": [],
             "aligned": [name for name, method in used if method.grid in ("heuristics", "aligned")],
             "combined.bases": [str(method.base) for method in combined],
             "combined.targets": list(dict.fromkeys(str(method.targets) for method in combined)),

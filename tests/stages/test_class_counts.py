@@ -18,6 +18,7 @@ from stages.paths import REPORT, Cell
 ROOT = Path(__file__).parents[2]
 GRID = {
     "datasets": ["few"], "architectures": ["resnet8"], "baselines": [], "heuristics": [],
+    "teachers": {"architecture": "resnet8", "methods": []},
     "aligned": ["score_based"], "combined": {"bases": [], "targets": []}, "lambdas": [],
 }  # fmt: skip
 SECOND = {2: "apgd-margin", 3: "apgd-dlr", 200: "apgd-t"}  # of the attacks

@@ -17,6 +17,7 @@ COMMANDS = {
     "train-diffusion": ["--dataset"],
     "score-targets": ["--dataset", "--split"],
     "heuristic-targets": ["--dataset", "--source"],
+    "teacher-targets": ["--dataset", "--architecture", "--method"],
     "train": ["--dataset", "--architecture", "--method", "--lambda"],
     "evaluate": ["--dataset", "--architecture", "--method", "--lambda", "--workers", "--checkpoint", "--output"],
     "visualize": ["--dataset", "--architecture"],

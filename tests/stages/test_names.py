@@ -19,6 +19,7 @@ COMMANDS = {
     ("train-diffusion",): {"--dataset": "digits"},
     ("score-targets",): {"--dataset": "digits"},
     ("heuristic-targets",): {"--dataset": "digits", "--source": "one_image"},
+    ("teacher-targets",): CELL | {"--method": "at_l2"},
     ("train",): CELL,
     ("evaluate",): CELL,
     ("evaluate", "--checkpoint", "a.pt"): PLACE,

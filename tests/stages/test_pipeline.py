@@ -25,6 +25,7 @@ HELPERS = Path(__file__).parents[1] / "helpers"
 COPIED = ("pag", "stages", "extensions", "results", "downloads", "params", "dvc.yaml", ".dvcignore", ".gitignore")
 GRID = {
     "datasets": ["tiny"], "architectures": ["resnet8"], "baselines": ["vanilla"], "heuristics": ["class_mean"],
+    "teachers": {"architecture": "resnet8", "methods": []},
     "aligned": ["score_based"], "combined": {"bases": ["at_l2"], "targets": ["class_mean"]}, "lambdas": [0.5],
     "seeds": [3407], "targets_seeds": [3407],
 }  # fmt: skip
