@@ -36,6 +36,7 @@ class Metrics(BaseModel):
         method: how the classifier was trained.
         lambda_: weight of the alignment term; None without alignment.
         seed: of the evaluation.
+        training_forwards: what training cost, in forward passes of one image; None where it is not known.
         clean: accuracy without an attack.
         autoattack, pgd: robust accuracy by the threat's name; empty where the attack was not run.
         foolbox: robust accuracy by the attack's name.
@@ -50,6 +51,7 @@ class Metrics(BaseModel):
     method: Method
     lambda_: float | None = Field(validation_alias="lambda", serialization_alias="lambda")
     seed: int
+    training_forwards: float | None = None
     clean: Estimate
     autoattack: dict[str, AutoAttacked]
     pgd: dict[str, Attacked] = Field(default_factory=dict)

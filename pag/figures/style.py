@@ -34,6 +34,8 @@ FAMILY_MARKERS: dict[Family, str] = {
     "own-class heuristic": "s",
     "score-based": "D",
     "imported": "P",
+    "aligned-margin": "v",
+    "gradient-norm": "h",
     "adversarial": "^",
     "unknown": "*",
 }
