@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -45,6 +46,7 @@ __all__ = ["FILES", "Subject", "run", "write_evaluation"]
 BATCH = 256
 COPIES = 2  # of the test images in float32 in memory at once, at least: whole, and in blocks
 LAMBDA: TypeAdapter[float | None] = TypeAdapter(NonNegative | None)
+COST: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, float])
 CLASSIFIER = ("model.safetensors", "config.json")
 FILES = ("metrics.json", "outcomes.safetensors", "targeted.safetensors")
 
@@ -59,6 +61,7 @@ class Subject:
         lambda_: weight of the alignment term; None without alignment.
         seed, targets_seed: of its training and of its targets; None where they are not known, or it read none.
         load: gives it, in evaluation mode; picklable.
+        training_forwards: what training cost, in forward passes of one image; None where it is not known.
     """
 
     dataset: str
@@ -68,6 +71,7 @@ class Subject:
     load: Callable[[], nn.Module]
     seed: int | None = None
     targets_seed: int | None = None
+    training_forwards: float | None = None
 
 
 def run(params: Params, cell: Cell, workers: int) -> None:
@@ -99,7 +103,16 @@ def _subject(cell: Cell, images: ImageStore) -> Subject:
         raise InputError(f"{file} does not say by which method and lambda the classifier was trained.") from None
     if method.name != cell.method:
         raise InputError(f"{file} is of another classifier: it was trained by {method.name}, not by {cell.method}.")
-    return Subject(cell.dataset, cell.architecture, method, lambda_, partial(load_classifier, cell.classifier), **seeds)
+    load, forwards = partial(load_classifier, cell.classifier), _forwards(config, file)
+    return Subject(cell.dataset, cell.architecture, method, lambda_, load, **seeds, training_forwards=forwards)
+
+
+def _forwards(config: Mapping[str, Any], file: Path) -> float | None:
+    """What training cost, as the configuration of a classifier says; None where it does not."""
+    try:
+        return COST.validate_python(config.get("cost", {})).get("forwards")
+    except ValidationError:
+        raise InputError(f"{file} does not say what training cost as a number of forward passes.") from None
 
 
 def write_evaluation(
@@ -256,6 +269,7 @@ def _metrics(
         seed=seed,
         training_seed=subject.seed,
         targets_seed=subject.targets_seed,
+        training_forwards=subject.training_forwards,
         clean=proportion(correct, evaluation.confidence),
         autoattack={name: outcome.measured_by_part() for name, outcome in attacked.autoattack.items()},
         pgd={name: outcome.measured() for name, outcome in attacked.pgd.items()},

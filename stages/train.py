@@ -10,12 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from pag.attacks.pgd import PGD, Loss, step_size
+from pag.attacks.pgd import PGD, step_size
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.base.json_files import write_json
-from pag.base.randomness import torch_stream
 from pag.data.image_store import ImageStore, Split, pixels
 from pag.machine.capacity import require_memory
 from pag.machine.ranks import first, from_first, local_size
@@ -28,13 +27,25 @@ from pag.targets.relative import OwnClass
 from pag.targets.store import Origin
 from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
-from pag.training.objectives import AdversarialTraining, Alignment, BaseObjective, CrossEntropy, Objective, Ramp, Trades
+from pag.training.objectives import (
+    AdversarialTraining,
+    AlignedMargin,
+    Alignment,
+    BaseObjective,
+    CrossEntropy,
+    GradientNorm,
+    Ramp,
+    Trades,
+)
 from pag.training.recipe import AlignedTargets, Recipe
+from pag.training.validation import robust_under_apgd_t, robust_under_pgd
 from stages.params.architectures import read_architecture
 from stages.params.grid import read_lambda
 from stages.params.methods import (
     AdversarialParams,
+    AlignedMarginParams,
     AlignmentOptions,
+    GradientNormParams,
     MethodSections,
     TradesParams,
     describe,
@@ -48,9 +59,9 @@ from stages.run import device, stage_run
 
 __all__ = ["run"]
 
-LOSSES: tuple[Loss, ...] = ("cross_entropy", "margin")
+CountedObjective = BaseObjective | Alignment | AlignedMargin
 COLUMNS = ("epoch", "loss", "cross_entropy", "cosine", "validation_accuracy", "validation_cosine")
-OWN_COLUMNS = ("kl",)  # of one objective alone
+OWN_COLUMNS = ("kl", "margin", "gradient_norm")  # of one objective alone
 
 
 def run(params: Params, cell: Cell) -> None:
@@ -76,14 +87,14 @@ def run(params: Params, cell: Cell) -> None:
         store = ImageStore.open(paths.images)
         _require_fitting(params.dataset(cell.dataset).name, cell.method, training, alignment, store)
         from_first(lambda: _require_room(store, training.batch_size, device()))
-        targets = None if target_store is None or alignment is None else _targets(target_store, store, alignment)
+        targets = None if target_store is None else _targets(target_store, store, cell.method, method)
         torch.manual_seed(cell.seed)
         options = architecture.options
         model = build(image_shape=store.image_shape, num_classes=store.num_classes, **options)
         train, validation = store.split("train"), store.split("validation")
-        objective = _objective(method, store.num_classes, lambda_)
+        objective, recipe = _objective(method, store.num_classes, lambda_), _recipe(training)
         training_run = Run(cell.seed, cell.name, device(), checkpoints / "state.pt")
-        curves = train_classifier(model, train, validation, objective, targets, _recipe(training), training_run)
+        curves = train_classifier(model, train, validation, objective, targets, recipe, training_run)
         if first():
             attack, shape = (
                 training.validation_attack,
@@ -98,6 +109,7 @@ def run(params: Params, cell: Cell) -> None:
                 "lambda": lambda_,
                 "seed": cell.seed,
                 "targets_seed": cell.targets_seed,
+                "cost": _cost(objective, targets, recipe, train),
             }
             config = {"architecture": options, **shape, "class_names": store.class_names, **own}
             _write(cell.classifier, model, config, curves, robust)
@@ -123,22 +135,19 @@ def _write(
 def _validation_robustness(
     model: nn.Module, validation: Split, attack: ValidationAttackParams, seed: int
 ) -> dict[str, float]:
-    """Accuracy under PGD on the validation part: hyperparameters are chosen by it, never on the test set.
-
-    An example counts as robust if neither PGD on the cross-entropy nor PGD on the margin fools the model.
-    """
+    """Accuracy under attack on the validation part."""
     x, labels = pixels(validation.images).to(device()), validation.labels.to(device())
-    accuracies = {}
-    for norm, eps in attack.threats.items():
-        robust = torch.ones_like(labels, dtype=torch.bool)
-        for loss in LOSSES:
-            step = step_size(2.5, eps, attack.steps)
-            pgd = PGD(Threat(norm, eps), attack.steps, step, random_start=True, loss=loss)
-            x_adv = pgd(model, x, labels, torch_stream(seed, f"validation {norm} {loss}"))
-            with torch.no_grad():
-                robust &= model(x_adv).argmax(1) == labels
-        accuracies[f"pgd_{norm}"] = float(robust.double().mean())
-    return accuracies
+    threats, apgd_t = attack.threats, attack.apgd_t
+    return {
+        **robust_under_pgd(model, x, labels, threats, attack.steps, seed),
+        **robust_under_apgd_t(model, x, labels, threats, apgd_t.iterations, apgd_t.targets, seed),
+    }
+
+
+def _cost(objective: CountedObjective, targets: AlignedTargets | None, recipe: Recipe, images: Split) -> dict[str, int]:
+    """What the run costs, counted in forward passes of one image."""
+    per_step = objective.forwards_per_step(0 if targets is None else targets.classes_per_step)
+    return {"forwards": per_step * recipe.epochs * len(images.labels)}
 
 
 def _target_store(paths: DatasetPaths, cell: Cell, source: str | None) -> Path | None:
@@ -184,13 +193,21 @@ def _require_room(store: ImageStore, batch_size: int, device: torch.device) -> N
     require_memory(size if device.type == "cuda" else size * local_size(), device, "training.batch_size")
 
 
-def _targets(path: Path, store: ImageStore, alignment: AlignmentOptions) -> AlignedTargets:
+def _targets(path: Path, store: ImageStore, name: str, method: MethodSections) -> AlignedTargets:
+    alignment = method.alignment
+    assert alignment is not None
     targets = open_targets(path, device=device())
     origin = Origin(store.checksum, "train")
     targets.check_matches(store.num_training, store.num_classes, store.image_shape, origin)
     if alignment.relative_to is not None:
         targets = OwnClass(targets, store.all_training().labels)
-    return AlignedTargets(targets, alignment.gradient, alignment.classes_per_step, alignment.classes_shared)
+    k, by_prediction = alignment.classes_per_step, isinstance(method, AlignedMarginParams)
+    if by_prediction and k >= targets.classes_per_image:
+        raise InputError(
+            f"methods.{name} draws {k} classes other than an image's own a step (classes_per_step), and {path} has targets of "
+            f"{targets.classes_per_image} classes an image, its own perhaps among them."
+        )
+    return AlignedTargets(targets, alignment.gradient, k, alignment.classes_shared, by_prediction)
 
 
 def _recipe(training: TrainingParams) -> Recipe:
@@ -199,11 +216,14 @@ def _recipe(training: TrainingParams) -> Recipe:
     return Recipe(training.epochs, training.batch_size, optimizer, augmentation, frozen_from, training.compiled)
 
 
-def _objective(method: MethodSections, num_classes: int, lambda_: float | None) -> Objective:
+def _objective(method: MethodSections, num_classes: int, lambda_: float | None) -> CountedObjective:
     alignment = method.alignment
     if alignment is None:
         return _base(method)
     assert lambda_ is not None
+    if isinstance(method, AlignedMarginParams):
+        threat = Threat(method.norm, method.eps)
+        return AlignedMargin(threat, lambda_, num_classes, method.margin, method.path, method.temperature)
     ramp, scale = _ramp(alignment), alignment.classes_scale
     return Alignment(lambda_, num_classes, alignment.gradient, _base(method), ramp, scale)
 
@@ -216,6 +236,8 @@ def _base(method: MethodSections) -> BaseObjective:
         threat, start_std = Threat(method.norm, method.eps), method.start_std
         attack = PGD(threat, method.steps, _step(method), random_start=True, loss="kl", start_std=start_std)
         return Trades(attack, method.beta)
+    if isinstance(method, GradientNormParams):
+        return GradientNorm(method.norm, method.weight)
     return CrossEntropy()
 
 

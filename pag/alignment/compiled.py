@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pag.alignment.differentiable import differentiable_gradients
+from pag.alignment.differentiable import differentiable_gradients, differentiable_margins
 from pag.base.errors import InputError
 from pag.base.vocabulary import GradientOf
 from pag.machine.ranks import size
@@ -48,10 +48,10 @@ class CompiledPasses:
         if size() > 1:
             raise InputError("training.compiled is for a single process, not for several ranks.")
         self._module = module
-        forward, of_inputs = self._operation(_forward), self._operation(_input_gradients)
-        # Two functions, for there is a limit to how often one is compiled.
-        self._forward = torch.compile(lambda *given: forward(*given), **HOW)
-        self._input_gradients = torch.compile(lambda *given: of_inputs(*given), **HOW)
+        # A function each, for there is a limit to how often one is compiled.
+        self._forward = self._compiled(_forward)
+        self._input_gradients = self._compiled(_input_gradients)
+        self._margin_gradients = self._compiled(_margin_gradients)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Logits `(B, C)` of inputs `(B, *)`; compiled with the weights' gradients, so not for attacks, which need none."""
@@ -61,6 +61,13 @@ class CompiledPasses:
         """Gradients `(B, k, *)` and logits `(B, C)` of `pag.alignment.differentiable`."""
         return self._input_gradients(self._state(), self._modes(), x, classes, of)  # type: ignore[no-any-return]
 
+    def margin_gradients(
+        self, x: Tensor, labels: Tensor, noise: Tensor, temperature: float, k: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients `(B, k, *)`, logits `(B, C)` and rivals `(B, k)` of `pag.alignment.differentiable`."""
+        given = (x, labels, noise, temperature, k)
+        return self._margin_gradients(self._state(), self._modes(), *given)  # type: ignore[no-any-return]
+
     def _state(self) -> dict[str, Tensor]:
         return {**dict(self._module.named_parameters()), **dict(self._module.named_buffers())}
 
@@ -68,13 +75,14 @@ class CompiledPasses:
         """What is recorded holds for these alone; as an argument they are compared each time."""
         return tuple(module.training for module in self._module.modules())
 
-    def _operation(self, computed: Callable[..., Any]) -> Callable[..., Any]:
-        """`computed(network, state, *arguments)` as the compiler takes it: a single operation on state, modes and arguments."""
+    def _compiled(self, computed: Callable[..., Any]) -> Callable[..., Any]:
+        """`computed(network, state, *arguments)`, for the compiler a single operation on state, modes and arguments."""
 
         def operation(state: dict[str, Tensor], modes: tuple[bool, ...], *arguments: Any) -> Any:  # noqa: ANN401
             return computed(lambda x: functional_call(self._module, state, (x,)), state, *arguments)
 
-        return torch.compiler.nonstrict_trace(operation)
+        traced = torch.compiler.nonstrict_trace(operation)
+        return torch.compile(lambda *given: traced(*given), **HOW)
 
 
 def _forward(network: Callable[[Tensor], Tensor], state: dict[str, Tensor], x: Tensor) -> Tensor:
@@ -85,3 +93,15 @@ def _input_gradients(
     network: Callable[[Tensor], Tensor], state: dict[str, Tensor], x: Tensor, classes: Tensor, of: GradientOf
 ) -> tuple[Tensor, Tensor]:
     return differentiable_gradients(network, x, classes, of, state.values())
+
+
+def _margin_gradients(
+    network: Callable[[Tensor], Tensor],
+    state: dict[str, Tensor],
+    x: Tensor,
+    labels: Tensor,
+    noise: Tensor,
+    temperature: float,
+    k: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    return differentiable_margins(network, x, labels, noise, temperature, k, state.values())

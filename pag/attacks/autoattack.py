@@ -20,6 +20,7 @@ from typing import Any
 
 import pyautoattack
 import torch
+from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
 from torch import Tensor, nn
 
 from pag.attacks.autoattack_parts import STANDARD, fitting
@@ -30,8 +31,6 @@ from pag.attacks.threats import Threat
 from pag.base.errors import InputError
 
 __all__ = ["AutoAttack"]
-
-_MAX_TARGETS = 9  # of the standard version
 
 
 def _apgd_dlr(suite: pyautoattack.AutoAttack) -> Any:  # noqa: ANN401
@@ -64,13 +63,17 @@ class AutoAttack:
     Attributes:
         threat: the ball.
         attacks: those of `STANDARD`, `apgd-dlr` and `apgd-margin`, in the order to run.
+        iterations: of APGD, at least 1; the default is the standard version's.
+        targets: of `apgd-t` and `fab-t`, at least 1, likewise; with C classes there are C − 1 at most.
 
     Raises:
-        InputError: an attack is unknown, or none is given.
+        InputError: an attack is unknown, or none is given, or one would do nothing.
     """
 
     threat: Threat
     attacks: tuple[str, ...] = STANDARD
+    iterations: int = 100
+    targets: int = 9
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.attacks if name not in _ATTACKS]
@@ -78,6 +81,8 @@ class AutoAttack:
             raise InputError(
                 f"Unknown attacks {', '.join(unknown) or '(none given)'}; known are {', '.join(_ATTACKS)}."
             )
+        if min(self.iterations, self.targets) < 1:
+            raise InputError(f"APGD needs at least one iteration and target, not {self.iterations} and {self.targets}.")
 
     @property
     def title(self) -> str:
@@ -95,26 +100,28 @@ class AutoAttack:
         """
         self._check_fits(x, num_classes)
         with _quiet():
-            suite = _suite(model, self.threat, seed, num_classes, x.device)
+            suite = self._suite(model, seed, num_classes, x.device)
         names = [fitting(name, num_classes) for name in self.attacks]
         return {name: _perturb(_ATTACKS[name](suite)) for name in names}
+
+    def _suite(self, model: nn.Module, seed: int, num_classes: int, device: torch.device) -> pyautoattack.AutoAttack:
+        """The package's attacks, all seeded alike."""
+        norm, eps = self.threat.norm.capitalize(), self.threat.eps  # the package writes `L2` and `Linf`
+        suite = pyautoattack.AutoAttack(model, norm=norm, eps=eps, seed=seed, device=device, version="standard")
+        suite.fab.targeted = True
+        suite.fab.n_target_classes = min(self.targets, num_classes - 1)
+        options = {"n_iter": self.iterations, "norm": norm, "eps": eps, "seed": seed, "device": device}
+        suite.apgd = APGDAttack(model, n_restarts=1, logger=suite.logger, **options)
+        suite.apgd_targeted = APGDAttack_targeted(
+            model, n_target_classes=suite.fab.n_target_classes, logger=suite.logger, **options
+        )
+        return suite
 
     def _check_fits(self, x: Tensor, num_classes: int) -> None:
         if num_classes < 2:
             raise InputError("AutoAttack needs a model of at least 2 classes, and this one has a single logit.")
         if "square" in self.attacks and self.threat.norm == "l2" and min(x.shape[2:]) < 5:
             raise InputError("AutoAttack's L2 square attack needs images of at least 5 by 5 pixels.")
-
-
-def _suite(
-    model: nn.Module, threat: Threat, seed: int, num_classes: int, device: torch.device
-) -> pyautoattack.AutoAttack:
-    """The standard version's attacks, all seeded alike; fewer than 10 classes have fewer than 9 targets."""
-    norm = threat.norm.capitalize()  # the package writes `L2` and `Linf`
-    suite = pyautoattack.AutoAttack(model, norm=norm, eps=threat.eps, seed=seed, device=device, version="standard")
-    suite.fab.targeted = True
-    suite.fab.n_target_classes = suite.apgd_targeted.n_target_classes = min(_MAX_TARGETS, num_classes - 1)
-    return suite
 
 
 def _perturb(attack: Any) -> Perturb:  # noqa: ANN401

@@ -104,6 +104,13 @@ class PGD:
             x_adv = self._nearest_allowed(x, x_adv + step - x)
         return x_adv
 
+    @property
+    def forwards(self) -> int:
+        """The work for one example, in forward passes of it: a step is one with a backward pass to the input; the divergence needs
+        the prediction at the example itself, too.
+        """
+        return 2 * self.steps + (self.loss == "kl")
+
     def draw_start(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The random start of examples like `x`, `(B, *)`, as a perturbation: only the shape, type and device of `x` count."""
         if self.start_std is None:

@@ -1,7 +1,8 @@
 """Threat models `Δ = {δ : ‖δ‖ ≤ ε}`: balls of the L2 and the L∞ norm around each example (section 2.1).
 
-Besides sizes a norm knows three things: how to draw from its ball, its steepest direction `argmax_{‖d‖ ≤ 1} ⟨g, d⟩`,
-and its projection `Proj_ε` (eq. 1). Norms differ by these methods; new ones enter `NORMS`.
+Besides sizes a norm knows how to draw from its ball, its steepest direction `argmax_{‖d‖ ≤ 1} ⟨g, d⟩`, the dual norm, which is
+that maximum, its projection `Proj_ε` (eq. 1), and what it wants of a target gradient. Norms differ by these methods; new ones
+enter `NORMS`.
 """
 
 import math
@@ -16,6 +17,8 @@ from pag.base.errors import InputError
 from pag.base.vocabulary import NormName
 
 __all__ = ["L2", "NORMS", "Linf", "Norm", "Threat"]
+
+_TINY = 1e-12  # under the root, where its derivative would be infinite
 
 
 def _draw_like(x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, torch.device]:
@@ -45,6 +48,14 @@ class Norm(ABC):
         """The step of norm 1 (0 where the gradient is 0) along which the loss grows fastest."""
 
     @abstractmethod
+    def dual_size(self, gradient: Tensor) -> Tensor:
+        """`max_{‖d‖ ≤ 1} ⟨gradient, d⟩` of each example, `(B,)`; its derivatives are finite everywhere."""
+
+    @abstractmethod
+    def emphasised(self, gradient: Tensor) -> Tensor:
+        """A target gradient as a network that is to be robust in this norm should have it."""
+
+    @abstractmethod
     def project(self, delta: Tensor, eps: float) -> Tensor:
         """The point of the ball of radius `eps` that is nearest to `delta` in the Euclidean sense."""
 
@@ -68,6 +79,12 @@ class L2(Norm):
         scaled = gradient / torch.where(largest > 0, largest, 1)
         return scaled / _per_example(self.size(scaled).clamp_min(1), gradient)
 
+    def dual_size(self, gradient: Tensor) -> Tensor:
+        return gradient.flatten(1).square().sum(dim=1).clamp_min(_TINY**2).sqrt()
+
+    def emphasised(self, gradient: Tensor) -> Tensor:
+        return gradient
+
     def project(self, delta: Tensor, eps: float) -> Tensor:
         size = _per_example(self.size(delta), delta)
         return torch.where(size > eps, delta * (eps / size.clamp_min(eps)), delta)
@@ -85,6 +102,14 @@ class Linf(Norm):
 
     def steepest(self, gradient: Tensor) -> Tensor:
         return gradient.sign()
+
+    def dual_size(self, gradient: Tensor) -> Tensor:
+        return gradient.flatten(1).abs().sum(dim=1)
+
+    def emphasised(self, gradient: Tensor) -> Tensor:
+        """Its large entries alone, nearly: what an L∞ attack gains is the L1 norm, which for the same effect is small if few pixels
+        matter."""
+        return gradient * gradient.abs()
 
     def project(self, delta: Tensor, eps: float) -> Tensor:
         return delta.clamp(-eps, eps)
@@ -125,6 +150,14 @@ class Threat:
     def steepest(self, gradient: Tensor) -> Tensor:
         """The unit step along which a loss with this `gradient`, `(B, *)`, grows fastest; 0 where the gradient is 0."""
         return NORMS[self.norm].steepest(gradient)
+
+    def dual_size(self, gradient: Tensor) -> Tensor:
+        """How much a loss with this `gradient`, `(B, *)`, grows along that step; shape `(B,)`."""
+        return NORMS[self.norm].dual_size(gradient)
+
+    def emphasised(self, gradient: Tensor) -> Tensor:
+        """Target gradients `(B, *)` as a network that is to be robust in this norm should have them."""
+        return NORMS[self.norm].emphasised(gradient)
 
     def project(self, delta: Tensor) -> Tensor:
         """`Proj_ε` of eq. (1) on each perturbation of `delta`, `(B, *)`."""

@@ -9,6 +9,7 @@ __all__ = [
     "ClassesScale",
     "Family",
     "GradientOf",
+    "MarginPath",
     "Method",
     "NormName",
     "ObjectiveName",
@@ -40,20 +41,18 @@ SourceKind = Literal["one_image", "class_mean", "nearest_neighbor", "kernel", "s
 paper's; `imported` ones were computed by somebody else.
 """
 
-ObjectiveName = Literal["cross_entropy", "adversarial", "trades", "alignment", "unknown"]
+ObjectiveName = Literal[
+    "cross_entropy", "adversarial", "trades", "gradient_norm", "alignment", "aligned_margin", "unknown"
+]
 """What training minimised beside any alignment; `alignment` is eq. (4), `unknown` is for weights from elsewhere."""
 
+MarginPath = Literal["stored", "random", "none"]
+"""Along which direction the aligned margin moves an image: a target gradient's, one that is drawn, or not at all."""
+
 Family = Literal[
-    "vanilla",
-    "heuristic",
-    "own-class heuristic",
-    "kernel",
-    "score-based",
-    "teacher",
-    "imported",
-    "adversarial",
-    "unknown",
-]
+    "vanilla", "heuristic", "own-class heuristic", "kernel", "score-based", "teacher", "imported", "aligned-margin",
+    "gradient-norm", "adversarial", "unknown",
+]  # fmt: skip
 """The kind of training that a method belongs to, by which figures and findings group methods."""
 
 
@@ -80,11 +79,16 @@ class Method(BaseModel):
 
     @property
     def family(self) -> Family:
-        """With adversarial examples a method is adversarial, whatever is aligned beside."""
-        if self.objective in ("adversarial", "trades"):
-            return "adversarial"
-        if self.objective == "unknown":
-            return "unknown"
+        """By the objective where it is another than eq. (4), whatever is aligned beside; else by the targets."""
+        match self.objective:
+            case "adversarial" | "trades":
+                return "adversarial"
+            case "aligned_margin":
+                return "aligned-margin"
+            case "gradient_norm":
+                return "gradient-norm"
+            case "unknown":
+                return "unknown"
         match self.kind:
             case None:
                 return "vanilla"

@@ -33,6 +33,8 @@ LINE_STYLES: Mapping[Family, Any] = {
     "score-based": "-",
     "teacher": "--",
     "imported": (0, (5, 1)),
+    "aligned-margin": (0, (3, 1, 1, 1)),
+    "gradient-norm": (0, (2, 2)),
     "adversarial": "--",
     "unknown": (0, (1, 3)),
 }

@@ -36,6 +36,8 @@ FAMILY_MARKERS: dict[Family, str] = {
     "score-based": "D",
     "teacher": "h",
     "imported": "P",
+    "aligned-margin": "v",
+    "gradient-norm": "h",
     "adversarial": "^",
     "unknown": "*",
 }

@@ -1,5 +1,7 @@
 """The batches that a classifier learns from: each a function of its step alone."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -8,7 +10,7 @@ from torch import Tensor
 from pag.base.randomness import torch_stream
 from pag.data.image_store import Split, pixels
 from pag.machine.ranks import Share, share
-from pag.training.objectives import Batch, draw_classes
+from pag.training.objectives import Batch, StoredTargets, draw_classes
 from pag.training.recipe import AlignedTargets, Recipe
 
 __all__ = ["Batches"]
@@ -60,14 +62,37 @@ class Batches:
         generator, part = torch_stream(self._seed, "step", step), share(size)
         own = index[part.rows]
         x, y = pixels(self._images[own.to(self._device)]), self._labels[own.to(self._device)]
-        classes = g = None
-        if self._targets is not None:
-            classes, g = _aligned(self._targets, self._rows[own], x, part, generator)
-        views = self._recipe.augmentation.draw(size, generator)
-        if views is not None:
-            views = views.of(part.rows)
-            x, g = views(x), None if g is None else views(g)
-        return Batch(x, y, classes, g, progress=step / self.steps), generator
+        classes = self._drawn_classes(self._rows[own], part, generator)
+        drawn = self._recipe.augmentation.draw(size, generator)
+        views = _unchanged if drawn is None else drawn.of(part.rows)
+        batch = Batch(views(x), y, progress=step / self.steps)
+        return self._with_targets(batch, self._rows[own], x, classes, views), generator
+
+    def _drawn_classes(self, rows: Tensor, part: Share, generator: torch.Generator) -> Tensor | None:
+        """The classes `(b, k)` that images of these rows are aligned in, if they are drawn before the step."""
+        targets = self._targets
+        if targets is None or targets.by_prediction:
+            return None
+        store, k = targets.store, targets.classes_per_step
+        drawn = draw_classes(part.total, store.classes_per_image, k, generator, targets.classes_shared)
+        return store.stored_classes(rows).gather(1, drawn[part.rows])
+
+    def _with_targets(
+        self, batch: Batch, rows: Tensor, x: Tensor, classes: Tensor | None, views: Callable[[Tensor], Tensor]
+    ) -> Batch:
+        """The batch with target gradients of its images, which are `x` `(b, *)` before their views."""
+        targets = self._targets
+        if targets is None:
+            return batch
+
+        def gather(classes: Tensor) -> Tensor:
+            return views(targets.store.gather(rows, classes, x))
+
+        if classes is None:
+            available = targets.store.stored_classes(rows).to(x.device)
+            return replace(batch, stored=StoredTargets(available, targets.classes_per_step, gather))
+        classes = classes.to(x.device)
+        return replace(batch, classes=classes, targets=gather(classes))
 
     def _index(self, step: int) -> Tensor:
         position = self._position(step)
@@ -80,11 +105,5 @@ class Batches:
         return torch.randperm(len(self._labels), generator=torch_stream(self._seed, "order", epoch))
 
 
-def _aligned(
-    targets: AlignedTargets, rows: Tensor, x: Tensor, part: Share, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """The classes `(b, k)` that images `x` `(b, *)` of these rows are aligned in, and their target gradients `(b, k, *)`."""
-    store, k = targets.store, targets.classes_per_step
-    drawn = draw_classes(part.total, store.classes_per_image, k, generator, targets.classes_shared)
-    classes = store.stored_classes(rows).gather(1, drawn[part.rows])
-    return classes.to(x.device), store.gather(rows, classes, x)
+def _unchanged(x: Tensor) -> Tensor:
+    return x

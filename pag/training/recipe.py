@@ -41,9 +41,11 @@ class AlignedTargets:
         gradient: which gradient is aligned, for the monitor.
         classes_per_step: k of the classes that an image has targets of, drawn per image and step.
         classes_shared: whether the k classes are drawn once for a whole batch.
+        by_prediction: whether the objective draws the classes, by what the network predicts; else they are uniform.
     """
 
     store: TargetStore
     gradient: GradientOf
     classes_per_step: int
     classes_shared: bool = False
+    by_prediction: bool = False

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from pag.base.vocabulary import ClassesScale, GradientOf, Method, NormName, RelativeTo, SourceKind
+from pag.base.vocabulary import ClassesScale, GradientOf, MarginPath, Method, NormName, RelativeTo, SourceKind
 from stages.params.architectures import read_architecture
 from stages.params.reading import Params
 from stages.params.section import Count, Fraction, Name, NonNegative, Positive, Section
@@ -14,7 +14,9 @@ from stages.params.training import TrainingOverrides, TrainingParams
 
 __all__ = [
     "AdversarialParams",
+    "AlignedMarginParams",
     "AlignmentOptions",
+    "GradientNormParams",
     "MethodParams",
     "MethodSections",
     "TradesParams",
@@ -99,6 +101,15 @@ class TradesParams(PGDMethodParams):
     start_std: Positive = 1e-3
 
 
+class GradientNormParams(MethodSection):
+    """The gradient of the cross-entropy is kept small in the norm that is dual to `norm`."""
+
+    objective: Literal["gradient_norm"]
+    norm: NormName
+    weight: NonNegative
+    alignment: AlignmentOptions | None = None
+
+
 class AlignmentParams(AlignmentOptions, MethodSection):
     """Cross-entropy with alignment, eq. (4)."""
 
@@ -109,7 +120,28 @@ class AlignmentParams(AlignmentOptions, MethodSection):
         return self
 
 
-MethodSections = CrossEntropyParams | AdversarialParams | TradesParams | AlignmentParams
+class AlignedMarginParams(MethodSection):
+    """The aligned margin: λ is of `lambda`, as for alignment; `margin` weighs its third term."""
+
+    objective: Literal["aligned_margin"]
+    norm: NormName
+    eps: Positive
+    path: MarginPath = "stored"
+    margin: NonNegative = 1.0
+    temperature: Positive = 2.0
+    targets: Name | None = None
+    classes_per_step: Count
+
+    @property
+    def alignment(self) -> AlignmentOptions:
+        """With what the cosine on the validation split is measured by, as for other methods."""
+        k = self.classes_per_step
+        return AlignmentOptions(targets=self.targets, gradient="log_softmax", classes_per_step=k)
+
+
+MethodSections = (
+    CrossEntropyParams | AdversarialParams | TradesParams | GradientNormParams | AlignmentParams | AlignedMarginParams
+)
 MethodParams = Annotated[MethodSections, Field(discriminator="objective")]
 METHOD: TypeAdapter[MethodSections] = TypeAdapter(MethodParams)
 
@@ -164,12 +196,16 @@ def as_value(name: str, method: MethodSections, target: Target | None) -> Method
 
 
 def _label(method: MethodSections, kind: SourceKind | None, relative_to: RelativeTo | None) -> str:
-    """In the paper's words: `AT L₂ + SBG`, `NN (own class)`, `Vanilla`."""
+    """In the paper's words where it has some: `AT L₂ + SBG`, `NN (own class)`, `Vanilla`, `aligned margin L₂ + SBG`."""
     parts = []
     if isinstance(method, AdversarialParams):
         parts.append(f"AT {NORM_LABELS[method.norm]}")
     elif isinstance(method, TradesParams):
         parts.append("TRADES")
+    elif isinstance(method, GradientNormParams):
+        parts.append(f"gradient norm {NORM_LABELS[method.norm]}")
+    elif isinstance(method, AlignedMarginParams):
+        parts.append(f"aligned margin {NORM_LABELS[method.norm]}")
     if kind is not None:
         told = relative_to not in (None, USUAL_FORMS.get(kind, "image"))
         parts.append(KIND_LABELS[kind] + (f" ({relative_to.replace('_', ' ')})" if relative_to and told else ""))

@@ -16,9 +16,17 @@ class AugmentationParams(Section):
     flip: bool
 
 
+class ApgdTParams(Section):
+    iterations: Count
+    targets: Count
+
+
 class ValidationAttackParams(Section):
+    """PGD of so many steps and APGD-T of so many iterations towards so many classes, each within these ε."""
+
     steps: Count
     threats: dict[NormName, Positive]
+    apgd_t: ApgdTParams
 
 
 class BatchStatisticsParams(Section):

@@ -250,7 +250,8 @@ def test_ramp_takes_its_factor_of_lambda_up_to_its_point(network, data):
 def test_shared_classes_are_one_uniform_draw_for_the_batch():
     generator = _stream()
     draws = [draw_classes(7, 5, 2, generator, shared=True) for _ in range(2000)]
-    assert all((classes == classes[0]).all() and classes.shape == (7, 2) for classes in draws)
+    subsets = [classes.sort(dim=1).values for classes in draws]
+    assert all((subset == subset[0]).all() and subset.shape == (7, 2) for subset in subsets)
     first = torch.stack([classes[0] for classes in draws])
     assert (first[:, 0] != first[:, 1]).all()
     frequency = torch.bincount(first.flatten(), minlength=5) / first.numel()
@@ -262,4 +263,12 @@ def test_drawn_classes_are_distinct_and_uniform():
     assert (classes[:, 0] != classes[:, 1]).all()
     frequency = torch.bincount(classes.flatten(), minlength=5) / classes.numel()
     torch.testing.assert_close(frequency, torch.full((5,), 0.2), atol=0.02, rtol=0)
-    assert draw_classes(2, 5, 5, torch.Generator()).tolist() == [[0, 1, 2, 3, 4]] * 2
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("k", [5, 7])
+def test_all_classes_come_in_an_order_of_each_images_own(k, shared):
+    classes = draw_classes(6000, 5, k, torch.Generator().manual_seed(0), shared)
+    assert torch.equal(classes.sort(dim=1).values, torch.arange(5).expand(6000, 5))
+    frequency = torch.stack([column.bincount(minlength=5) for column in classes.T]) / len(classes)
+    torch.testing.assert_close(frequency, torch.full((5, 5), 0.2), atol=0.02, rtol=0)
