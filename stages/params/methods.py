@@ -130,13 +130,16 @@ class AlignedMarginParams(MethodSection):
     margin: NonNegative = 1.0
     temperature: Positive = 2.0
     targets: Name | None = None
+    relative_to: Literal["own_class"] | None = None
     classes_per_step: Count
 
     @property
     def alignment(self) -> AlignmentOptions:
         """With what the cosine on the validation split is measured by, as for other methods."""
         k = self.classes_per_step
-        return AlignmentOptions(targets=self.targets, gradient="log_softmax", classes_per_step=k)
+        return AlignmentOptions(
+            targets=self.targets, relative_to=self.relative_to, gradient="log_softmax", classes_per_step=k
+        )
 
 
 MethodSections = (
