@@ -66,7 +66,7 @@ def made(params, tmp_path, monkeypatch):
         "dataset": "digits",
         "method": {"name": "vanilla", "objective": "cross_entropy", "label": "Vanilla"},
         "lambda": None,
-        "seed": 0,
+        "seed": SEED,
         "class_names": store.class_names,
     }
     options = {"architecture": read_architecture(params, "resnet8").options, "image_shape": (1, 8, 8), "num_classes": 4}
@@ -82,8 +82,8 @@ def _read(folder):
 def test_every_attack_is_told_with_norm_and_eps_and_its_outcomes(params, made):
     evaluate.run(params, CELL, 1)
     metrics, outcomes = _read(CELL.evaluation)
-    keys = ["dataset", "architecture", "method", "lambda", "seed", "clean", "autoattack", "pgd", "foolbox", "alignment",
-            "sanity"]  # fmt: skip
+    keys = ["dataset", "architecture", "method", "lambda", "seed", "training_seed", "targets_seed", "clean", "autoattack",
+            "pgd", "foolbox", "alignment", "sanity"]  # fmt: skip
     assert list(metrics) == keys
     assert outcomes["clean"][:5].any()
     told = {name: (of["norm"], of["eps"], of["n"]) for name, of in metrics["autoattack"].items()}
