@@ -134,6 +134,7 @@ def test_weights_from_anywhere_have_the_numbers_of_the_cell(params, made):
     assert (method["name"], method["objective"]) == ("checkpoint", "unknown")
     assert of_cell.pop("method") == {"name": "vanilla", "objective": "cross_entropy", "source": None, "kind": None,
                                      "relative_to": None, "label": "Vanilla"}  # fmt: skip
+    assert (metrics.pop("training_seed"), of_cell.pop("training_seed")) == (None, SEED)
     assert metrics == of_cell
     assert all(torch.equal(outcomes[name], outcomes_of_cell[name]) for name in outcomes_of_cell)
     assert sorted(path.name for path in folder.iterdir()) == sorted(evaluate.FILES)
