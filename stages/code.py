@@ -25,6 +25,8 @@ STAGES = (
     "train_diffusion",
     "score_targets",
     "heuristic_targets",
+    "generate",
+    "generated_targets",
     "train",
     "evaluate",
     "train_toy",

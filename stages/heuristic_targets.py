@@ -1,13 +1,18 @@
-"""`heuristic_targets`: class representatives (section 4.1) of the training part, in kilobytes."""
+"""`heuristic_targets`: class representatives (section 4.1) of the training part, in kilobytes.
+
+`generated_targets` has the targets of generated images from here: of other queries, with the same representatives.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from pag.base.errors import InputError
 from pag.base.files import written_whole
-from pag.data.image_store import ImageStore
+from pag.data.generated_store import GeneratedImages
+from pag.data.image_store import ImageStore, Split
 from pag.machine.ranks import first, gather, part
 from pag.targets.heuristic_store import write_nearest, write_representatives
 from pag.targets.representatives import class_mean, nearest_neighbor, one_image
@@ -20,26 +25,49 @@ from stages.run import stage_run
 __all__ = ["run"]
 
 
-def run(params: Params, dataset: str, source: str) -> None:
-    """Writes `data/<dataset>/targets/<source>.zarr`; `source` names a heuristic section of the data set's `targets`."""
+def run(params: Params, dataset: str, source: str, split: Literal["train", "generated"] = "train") -> None:
+    """Writes `data/<dataset>/targets/<source>.zarr` or `generated_targets/<source>.zarr`.
+
+    Args:
+        params: with the section of the data set.
+        dataset: whose images.
+        source: a heuristic section of the data set's `targets`.
+        split: of which images there are targets.
+    """
     paths, target = DatasetPaths(dataset), params.dataset(dataset).read(f"targets.{source}", TARGET)
     if not isinstance(target, HeuristicParams):
         raise InputError(f"{source} needs the diffusion model: `pag score-targets` makes it.")
-    with stage_run("heuristic_targets", f"{dataset}-{source}", outputs=[paths.targets(source)]):
-        write = _writer(ImageStore.open(paths.images), target, params.seed)
+    of_generated, cell = split == "generated", f"{dataset}-{source}"
+    destination = paths.generated_targets(source) if of_generated else paths.targets(source)
+    with stage_run("heuristic_targets", f"{cell}-{split}" if of_generated else cell, outputs=[destination]):
+        store = ImageStore.open(paths.images)
+        write = _writer(store, *(_generated(paths, store) if of_generated else _training(store)), target, params.seed)
         if first():
-            with written_whole(paths.targets(source)) as partial:
+            with written_whole(destination) as partial:
                 write(partial)
 
 
-def _writer(store: ImageStore, target: HeuristicParams, seed: int) -> Callable[[Path], None]:
-    """Computes the targets, and gives what writes them.
+def _training(store: ImageStore) -> tuple[Split, Origin]:
+    """All training rows, the validation part's too, and what targets at them are made from."""
+    return store.all_training(), Origin(store.checksum, "train")
 
-    Representatives come from the training part alone; queries are all training rows, the validation part's too.
+
+def _generated(paths: DatasetPaths, store: ImageStore) -> tuple[Split, Origin]:
+    """The same of the generated images."""
+    generated = GeneratedImages.read(paths.generated)
+    generated.check_matches(store)
+    return generated.split, Origin(generated.checksum, "generated")
+
+
+def _writer(
+    store: ImageStore, every: Split, origin: Origin, target: HeuristicParams, seed: int
+) -> Callable[[Path], None]:
+    """Computes the targets at the images of `every`, and gives what writes them.
+
+    Representatives come from the training part alone.
     """
-    train, every = store.split("train"), store.all_training()
+    train, of_all = store.split("train"), every.labels.numpy()
     images, labels, classes = _channels_last(train.images.numpy()), train.labels.numpy(), store.num_classes
-    of_all, origin = every.labels.numpy(), Origin(store.checksum, "train")
     if isinstance(target, NearestNeighborParams):
         queries = _channels_last(every.images[part(len(every.rows))].numpy())
         pool, nearest = nearest_neighbor(images, labels, queries, classes, target.pool_per_class, seed)

@@ -71,6 +71,16 @@ class DatasetPaths:
         return self.root / "test_targets.zarr"
 
     @property
+    def generated(self) -> Path:
+        """Labelled images that the diffusion model drew."""
+        return self.root / "generated.zarr"
+
+    def generated_targets(self, name: str) -> Path:
+        """Target gradients at the generated images, row i at image i."""
+        require_names(targets=name)
+        return self.root / "generated_targets" / f"{name}.zarr"
+
+    @property
     def target_examples(self) -> Path:
         """Score-based gradients of a few training images at several timesteps (figure 8)."""
         return self.root / "target_examples.safetensors"

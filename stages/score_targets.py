@@ -1,6 +1,7 @@
 """`score_targets`: score-based target gradients (section 4.2) at the training images, in shards, which the ranks share out.
 
-`--split test` writes those at the test images, a reference that `evaluate` alone reads, to measure how aligned a classifier is.
+`--split test` writes those at the test images, a reference that `evaluate` alone reads, to measure how aligned a classifier is;
+`generated_targets` has those at generated images from here.
 """
 
 import math
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from pag.base.errors import InputError
 from pag.base.files import naming, put_copy, written_whole
+from pag.data.generated_store import GeneratedImages
 from pag.data.image_store import ImageStore, Split, pixels
 from pag.data.zarr_store import drop_partial_chunks
 from pag.diffusion.model import load_diffusion
@@ -43,12 +45,17 @@ SHARD_COPIES = 4  # of a shard in float32 in memory at once, at most: its parts,
 Distiller = partial[Tensor]  # (pixels, rows, timestep=…, classes=…) → gradients (N, m, ch, H, W)
 
 
-def run(params: Params, dataset: str, split: Literal["train", "test"]) -> None:
-    """Writes `data/<dataset>/targets/score_based.zarr` and the examples of figure 8, or `test_targets.zarr`."""
-    if split == "train":
-        _train_targets(params, dataset)
-    else:
-        _test_targets(params, dataset)
+def run(params: Params, dataset: str, split: Literal["train", "test", "generated"]) -> None:
+    """Writes `data/<dataset>/targets/score_based.zarr` and the examples of figure 8, `test_targets.zarr`, or
+    `generated_targets/score_based.zarr`.
+    """
+    match split:
+        case "train":
+            _train_targets(params, dataset)
+        case "test":
+            _test_targets(params, dataset)
+        case "generated":
+            _generated_targets(params, dataset)
 
 
 def _train_targets(params: Params, dataset: str) -> None:
@@ -77,23 +84,43 @@ def _test_targets(params: Params, dataset: str) -> None:
         _write(paths.test_targets, store.split("test"), store, distill, reference, size, checkpoints)
 
 
+def _generated_targets(params: Params, dataset: str) -> None:
+    paths, file = DatasetPaths(dataset), params.dataset(dataset)
+    target, diffusion = file.read(f"targets.{SOURCE}", ScoreBasedParams), file.read("diffusion", DiffusionParams)
+    values, destination = [params.seed, target], paths.generated_targets(SOURCE)
+    with _stage_run(f"{dataset}-generated", paths, [destination], diffusion, values, paths.generated) as checkpoints:
+        store, generated = ImageStore.open(paths.images), GeneratedImages.read(paths.generated)
+        generated.check_matches(store)
+        distill = _distiller(paths, store, "generated", target, params.seed)
+        _write(destination, generated.split, generated, distill, target, target.shard_size, checkpoints)
+
+
 def _stage_run(
-    cell: str, paths: DatasetPaths, outputs: Sequence[Path], diffusion: DiffusionParams, values: Sequence[object]
+    cell: str,
+    paths: DatasetPaths,
+    outputs: Sequence[Path],
+    diffusion: DiffusionParams,
+    values: Sequence[object],
+    *inputs: Path,
 ) -> AbstractContextManager[Path]:
-    """With the threads and the precision of the diffusion model's training."""
+    """With the threads and the precision of the diffusion model's training; `inputs` are read beside the images and the model."""
     return stage_run(
         "score_targets",
         cell,
         outputs=outputs,
         values=[*values, diffusion.precision],
-        inputs=[paths.images, paths.diffusion],
+        inputs=[paths.images, paths.diffusion, *inputs],
         threads=diffusion.threads,
         precision=diffusion.precision,
     )
 
 
 def _distiller(
-    paths: DatasetPaths, images: ImageStore, split: Literal["train", "test"], how: DistilledParams, seed: int
+    paths: DatasetPaths,
+    images: ImageStore,
+    split: Literal["train", "test", "generated"],
+    how: DistilledParams,
+    seed: int,
 ) -> Distiller:
     model = load_diffusion(paths.diffusion, device())
     model.config.check_matches(paths.diffusion, images.num_classes, images.image_shape[0], how.timestep)
@@ -105,7 +132,7 @@ def _distiller(
 def _write(
     destination: Path,
     part: Split,
-    store: ImageStore,
+    store: ImageStore | GeneratedImages,
     distill: Distiller,
     how: DistilledParams,
     shard_size: int,
