@@ -29,27 +29,31 @@ SHARD = 256  # images between two checkpoints
 COPIES = 3  # of all images at once, where they are written: the shards, their concatenation and what is compressed
 
 
-def run(params: Params, dataset: str) -> None:
-    """Writes `data/<dataset>/generated.zarr`: `per_class` images of each class, labels 0 … C − 1 in turn."""
+def run(params: Params, dataset: str, seed: int) -> None:
+    """Writes `data/<dataset>/generated/<seed>.zarr`: `per_class` images of each class, labels 0 … C − 1 in turn.
+
+    The seed is of the diffusion model that draws them, and of the noise that they start from.
+    """
     paths, file = DatasetPaths(dataset), params.dataset(dataset)
     generated, diffusion = file.read("generated", GeneratedParams), file.read("diffusion", DiffusionParams)
+    folder, destination = paths.diffusion(seed), paths.generated(seed)
     with stage_run(
         "generate",
-        dataset,
-        outputs=[paths.generated],
-        values=[params.seed, generated, diffusion.precision],
-        inputs=[paths.images, paths.diffusion],
+        f"{dataset}-{seed}",
+        outputs=[destination],
+        values=[seed, generated, diffusion.precision],
+        inputs=[paths.images, folder],
         threads=diffusion.threads,
         precision=diffusion.precision,
     ) as kept:
-        store, model = ImageStore.open(paths.images), load_diffusion(paths.diffusion, device())
-        model.config.check_matches(paths.diffusion, store.num_classes, store.image_shape[0], generated.steps - 1)
+        store, model = ImageStore.open(paths.images), load_diffusion(folder, device())
+        model.config.check_matches(folder, store.num_classes, store.image_shape[0], generated.steps - 1)
         labels = torch.arange(store.num_classes).repeat(generated.per_class)
-        _draw(labels, model, generated, params.seed, store.image_shape, kept)
+        _draw(labels, model, generated, seed, store.image_shape, kept)
         if first():
             images = np.concatenate([np.load(_shard(kept, n)) for n in range(-(-len(labels) // SHARD))])
-            digest = file_digest(paths.diffusion / "model.safetensors")
-            with written_whole(paths.generated) as partial:
+            digest = file_digest(folder / "model.safetensors")
+            with written_whole(destination) as partial:
                 write_generated(partial, images, labels.numpy(), store.num_classes, store.checksum, digest)
 
 
@@ -67,7 +71,7 @@ def _draw(
         return missing
 
     mine = deal(from_first(left))
-    with progress("generated.zarr", sum(len(numbers[n]) for n in mine)) as meter:
+    with progress("generated images", sum(len(numbers[n]) for n in mine)) as meter:
         for n in mine:
             own = numbers[n]
             options = how.model_dump(include={"steps", "eta", "guidance"})

@@ -11,8 +11,8 @@ from stages.params.targets import TARGET, ImportedParams, ScoreBasedParams
 __all__ = ["run"]
 
 
-def run(params: Params, dataset: str, source: str) -> None:
-    """Writes `data/<dataset>/generated_targets/<source>.zarr`; `source` names a section of the data set's `targets`.
+def run(params: Params, dataset: str, source: str, seed: int) -> None:
+    """Writes `data/<dataset>/generated_targets/<seed>/<source>.zarr`; `source` names a section of the data set's `targets`.
 
     Raises:
         InputError: the targets are imported ones, which nobody has made at these images.
@@ -21,6 +21,6 @@ def run(params: Params, dataset: str, source: str) -> None:
     if isinstance(target, ImportedParams):
         raise InputError(f"The targets {source!r} are imported, so there are none at generated images.")
     if isinstance(target, ScoreBasedParams):
-        score_targets.run(params, dataset, "generated")
+        score_targets.run(params, dataset, "generated", seed)
     else:
-        heuristic_targets.run(params, dataset, source, "generated")
+        heuristic_targets.run(params, dataset, source, seed, "generated")

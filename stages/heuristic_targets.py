@@ -25,23 +25,25 @@ from stages.run import stage_run
 __all__ = ["run"]
 
 
-def run(params: Params, dataset: str, source: str, split: Literal["train", "generated"] = "train") -> None:
-    """Writes `data/<dataset>/targets/<source>.zarr` or `generated_targets/<source>.zarr`.
+def run(params: Params, dataset: str, source: str, seed: int, split: Literal["train", "generated"] = "train") -> None:
+    """Writes `data/<dataset>/targets/<seed>/<source>.zarr` or `generated_targets/<seed>/<source>.zarr`.
 
     Args:
         params: with the section of the data set.
         dataset: whose images.
         source: a heuristic section of the data set's `targets`.
+        seed: of what is drawn, and of the generated images.
         split: of which images there are targets.
     """
     paths, target = DatasetPaths(dataset), params.dataset(dataset).read(f"targets.{source}", TARGET)
     if not isinstance(target, HeuristicParams):
         raise InputError(f"{source} needs the diffusion model: `pag score-targets` makes it.")
-    of_generated, cell = split == "generated", f"{dataset}-{source}"
-    destination = paths.generated_targets(source) if of_generated else paths.targets(source)
+    of_generated, cell = split == "generated", f"{dataset}-{source}-{seed}"
+    destination = paths.generated_targets(source, seed) if of_generated else paths.targets(source, seed)
     with stage_run("heuristic_targets", f"{cell}-{split}" if of_generated else cell, outputs=[destination]):
         store = ImageStore.open(paths.images)
-        write = _writer(store, *(_generated(paths, store) if of_generated else _training(store)), target, params.seed)
+        queries = _generated(paths.generated(seed), store) if of_generated else _training(store)
+        write = _writer(store, *queries, target, seed)
         if first():
             with written_whole(destination) as partial:
                 write(partial)
@@ -52,9 +54,9 @@ def _training(store: ImageStore) -> tuple[Split, Origin]:
     return store.all_training(), Origin(store.checksum, "train")
 
 
-def _generated(paths: DatasetPaths, store: ImageStore) -> tuple[Split, Origin]:
+def _generated(path: Path, store: ImageStore) -> tuple[Split, Origin]:
     """The same of the generated images."""
-    generated = GeneratedImages.read(paths.generated)
+    generated = GeneratedImages.read(path)
     generated.check_matches(store)
     return generated.split, Origin(generated.checksum, "generated")
 

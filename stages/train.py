@@ -4,6 +4,7 @@ gradient alignment (section 3) or without it.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.base.json_files import write_json
 from pag.base.randomness import torch_stream
+from pag.data.generated_store import GeneratedImages
 from pag.data.image_store import ImageStore, Split, pixels
 from pag.machine.capacity import require_memory
 from pag.machine.ranks import first, from_first, local_size
@@ -23,12 +25,13 @@ from pag.networks.architectures import build
 from pag.networks.classifier import save_classifier
 from pag.optimization.curves import write_curves
 from pag.optimization.loop import Run
+from pag.targets.joined_store import JoinedTargets
 from pag.targets.kinds import open_targets
-from pag.targets.store import Origin
+from pag.targets.store import Origin, TargetStore
 from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
 from pag.training.objectives import AdversarialTraining, Alignment, BaseObjective, CrossEntropy, Objective, Ramp, Trades
-from pag.training.recipe import AlignedTargets, Recipe
+from pag.training.recipe import AlignedTargets, Generated, Recipe
 from stages.params.architectures import read_architecture
 from stages.params.grid import read_lambda
 from stages.params.methods import (
@@ -41,7 +44,7 @@ from stages.params.methods import (
     training_section,
 )
 from stages.params.reading import Params
-from stages.params.training import TrainingParams, ValidationAttackParams
+from stages.params.training import MixedParams, TrainingParams, ValidationAttackParams
 from stages.paths import Cell, DatasetPaths
 from stages.run import device, stage_run
 
@@ -52,50 +55,65 @@ COLUMNS = ("epoch", "loss", "cross_entropy", "cosine", "validation_accuracy", "v
 OWN_COLUMNS = ("kl",)  # of one objective alone
 
 
+@dataclass(frozen=True)
+class _Stores:
+    """Where that lies which a cell learns from beside the images: target gradients, generated images, and targets of these."""
+
+    targets: Path | None = None
+    generated: Path | None = None
+    generated_targets: Path | None = None
+
+    @property
+    def all(self) -> list[Path]:
+        """Those that there are."""
+        return [path for path in (self.targets, self.generated, self.generated_targets) if path is not None]
+
+
 def run(params: Params, cell: Cell) -> None:
     """Writes `data/<dataset>/classifiers/<cell>/`: weights, configuration, curves, validation metrics."""
     paths, method = DatasetPaths(cell.dataset), method_section(params, cell.dataset, cell.method)
     training = training_section(params, cell.dataset, cell.architecture, cell.method)
     architecture, described = read_architecture(params, cell.architecture), describe(params, cell.dataset, cell.method)
-    alignment, source = method.alignment, described.source
+    alignment, stores = method.alignment, _stores(paths, cell, method, described.source)
     if alignment is None and cell.lambda_ is not None:
         raise InputError(f"--lambda is for methods that align gradients, and {cell.method} has no λ.")
     lambda_ = None if alignment is None else _lambda(params, cell)
-    inputs = [paths.images, *([] if source is None else [paths.targets(source)])]
-    values = [params.seed, training, architecture, method, described, lambda_]
+    values = [cell.seed, training, architecture, method, described, lambda_]
     with stage_run(
         "train",
-        f"{cell.dataset}-{cell.name}",
+        cell.name,
         outputs=[cell.classifier],
         values=values,
-        inputs=inputs,
+        inputs=[paths.images, *stores.all],
         threads=training.threads,
         precision=training.precision,
     ) as checkpoints:
         store = ImageStore.open(paths.images)
         _require_fitting(params.dataset(cell.dataset).name, cell.method, training, alignment, store)
         from_first(lambda: _require_room(store, training.batch_size, device()))
-        targets = None if source is None or alignment is None else _targets(paths.targets(source), store, alignment)
-        torch.manual_seed(params.seed)
+        targets, generated = _learnt_from(stores, store, method, training.batch_size)
+        torch.manual_seed(cell.seed)
         options = architecture.options
         model = build(image_shape=store.image_shape, num_classes=store.num_classes, **options)
         train, validation = store.split("train"), store.split("validation")
         objective = _objective(method, store.num_classes, lambda_)
-        training_run = Run(params.seed, f"{cell.dataset} {cell.name}", device(), checkpoints / "state.pt")
-        curves = train_classifier(model, train, validation, objective, targets, _recipe(training), training_run)
+        training_run = Run(cell.seed, cell.name, device(), checkpoints / "state.pt")
+        recipe = _recipe(training)
+        curves = train_classifier(model, train, validation, objective, targets, recipe, training_run, generated)
         if first():
             attack, shape = (
                 training.validation_attack,
                 {"image_shape": store.image_shape, "num_classes": store.num_classes},
             )
-            robust = _validation_robustness(model, validation, attack, params.seed)
+            robust = _validation_robustness(model, validation, attack, cell.seed)
             own = {
                 "dataset": cell.dataset,
                 "architecture_name": cell.architecture,
                 "images": store.checksum,
                 "method": described.model_dump(mode="json"),
                 "lambda": lambda_,
-                "seed": params.seed,
+                "seed": cell.seed,
+                "targets_seed": cell.targets_seed,
             }
             config = {"architecture": options, **shape, "class_names": store.class_names, **own}
             _write(cell.classifier, model, config, curves, robust)
@@ -139,6 +157,22 @@ def _validation_robustness(
     return accuracies
 
 
+def _stores(paths: DatasetPaths, cell: Cell, method: MethodSections, source: str | None) -> _Stores:
+    """What a cell learns from beside the images; nothing, of a method without targets or generated images."""
+    seed, mixed = cell.targets_seed, method.training.generated is not None
+    if source is None and not mixed:
+        if seed is not None:
+            raise InputError(f"--targets-seed is for methods that read targets, and {cell.method} reads none.")
+        return _Stores()
+    if seed is None:
+        raise InputError(f"{cell.method} reads targets, and no seed of theirs is given.")
+    return _Stores(
+        None if source is None else paths.targets(source, seed),
+        paths.generated(seed) if mixed else None,
+        paths.generated_targets(source, seed) if mixed and source is not None else None,
+    )
+
+
 def _lambda(params: Params, cell: Cell) -> float:
     if cell.lambda_ is not None:
         return cell.lambda_
@@ -171,11 +205,48 @@ def _require_room(store: ImageStore, batch_size: int, device: torch.device) -> N
     require_memory(size if device.type == "cuda" else size * local_size(), device, "training.batch_size")
 
 
-def _targets(path: Path, store: ImageStore, alignment: AlignmentOptions) -> AlignedTargets:
-    targets = open_targets(path, device=device())
-    origin = Origin(store.checksum, "train")
-    targets.check_matches(store.num_training, store.num_classes, store.image_shape, origin)
+def _learnt_from(
+    stores: _Stores, images: ImageStore, method: MethodSections, batch_size: int
+) -> tuple[AlignedTargets | None, Generated | None]:
+    """The targets and the generated images that a method learns from, of each those that it has."""
+    generated = None if stores.generated is None else GeneratedImages.read(stores.generated)
+    if generated is not None:
+        generated.check_matches(images)
+    targets = None if stores.targets is None else _targets(stores, images, generated)
+    alignment, mixed = method.alignment, method.training.generated
+    return (
+        None if targets is None or alignment is None else _aligned(targets, alignment),
+        None if generated is None or mixed is None else _mixed(generated, mixed, images, batch_size),
+    )
+
+
+def _targets(stores: _Stores, images: ImageStore, generated: GeneratedImages | None) -> TargetStore:
+    """The targets of the training set, with those of the generated images behind them."""
+    assert stores.targets is not None
+    targets = open_targets(stores.targets, device=device())
+    origin = Origin(images.checksum, "train")
+    targets.check_matches(images.num_training, images.num_classes, images.image_shape, origin)
+    if generated is None or stores.generated_targets is None:
+        return targets
+    added, num_added = open_targets(stores.generated_targets, device=device()), len(generated.split.labels)
+    origin = Origin(generated.checksum, "generated")
+    added.check_matches(num_added, images.num_classes, images.image_shape, origin)
+    return JoinedTargets(targets, images.num_training, added, num_added)
+
+
+def _aligned(targets: TargetStore, alignment: AlignmentOptions) -> AlignedTargets:
     return AlignedTargets(targets, alignment.gradient, alignment.classes_per_step, alignment.classes_shared)
+
+
+def _mixed(generated: GeneratedImages, mixed: MixedParams, images: ImageStore, batch_size: int) -> Generated:
+    """Generated images whose rows come after those of the training set."""
+    part = generated.split
+    shifted = Generated(Split(part.images, part.labels, images.num_training + part.rows), mixed.share)
+    count = shifted.count(batch_size)
+    if count in (0, batch_size):
+        what = "no generated image" if count == 0 else "no real image"
+        raise InputError(f"training.generated.share is {mixed.share:g}, and a batch of {batch_size} has {what} then.")
+    return shifted
 
 
 def _recipe(training: TrainingParams) -> Recipe:

@@ -10,7 +10,7 @@ from stages.params.architectures import read_architecture
 from stages.params.reading import Params
 from stages.params.section import Count, Fraction, Name, NonNegative, Positive, Section
 from stages.params.targets import TARGET, HeuristicParams, Target
-from stages.params.training import TrainingOverrides, TrainingParams
+from stages.params.training import MethodTraining, TrainingParams
 
 __all__ = [
     "AdversarialParams",
@@ -21,6 +21,7 @@ __all__ = [
     "as_value",
     "describe",
     "method_section",
+    "reads_targets",
     "source_of",
     "training_section",
 ]
@@ -55,7 +56,7 @@ class MethodSection(Section):
     """What all methods have; `label` is what tables and figures call one, where its parts do not say it."""
 
     label: str | None = None
-    training: TrainingOverrides = TrainingOverrides()
+    training: MethodTraining = MethodTraining()
 
 
 class CrossEntropyParams(MethodSection):
@@ -125,6 +126,15 @@ def method_section(params: Params, dataset: str, name: str) -> MethodSections:
 def source_of(name: str, method: MethodSections) -> str | None:
     """The target store that the method `name` reads: the one of its own name unless it says another; None without alignment."""
     return None if method.alignment is None else method.alignment.targets or name
+
+
+def reads_targets(params: Params, dataset: str, method: str) -> bool:
+    """Whether a data set's method reads targets, or the generated images that go with them.
+
+    It decides where its cells lie, and is no parameter of what comes of them.
+    """
+    section = METHOD.validate_python(params.dataset(dataset).content["methods"][method])
+    return source_of(method, section) is not None or section.training.generated is not None
 
 
 def describe(params: Params, dataset: str, name: str) -> Method:

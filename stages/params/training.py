@@ -8,7 +8,7 @@ from pag.base.vocabulary import NormName, Precision
 from stages.params.optimizers import OptimizerParams
 from stages.params.section import BatchSize, Count, Fraction, Positive, Section, Threads
 
-__all__ = ["MixedParams", "TrainingOverrides", "TrainingParams", "ValidationAttackParams"]
+__all__ = ["MethodTraining", "MixedParams", "TrainingOverrides", "TrainingParams", "ValidationAttackParams"]
 
 
 class AugmentationParams(Section):
@@ -45,13 +45,6 @@ class FrozenStatisticsParams(Section):
 BatchNormParams = Annotated[BatchStatisticsParams | FrozenStatisticsParams, Field(discriminator="statistics")]
 
 
-class MixedParams(Section):
-    """Generated images in the place of real ones: the share of each batch, and the store that they are in."""
-
-    store: Literal["generated"] = "generated"
-    share: Fraction
-
-
 class TrainingParams(Section):
     threads: Threads
     precision: Precision = "float32"
@@ -61,7 +54,6 @@ class TrainingParams(Section):
     optimizer: OptimizerParams
     augmentation: AugmentationParams
     batch_norm: BatchNormParams = BatchStatisticsParams(statistics="batch")
-    generated: MixedParams | None = None
     validation_attack: ValidationAttackParams
 
 
@@ -72,9 +64,21 @@ class TrainingOverrides(Section):
     batch_size: BatchSize | None = None
     optimizer: OptimizerParams | None = None
     batch_norm: BatchNormParams | None = None
-    generated: MixedParams | None = None
 
     def applied_to(self, training: TrainingParams) -> TrainingParams:
         """`training` with the values that are given here."""
-        given = {name: value for name, value in self if value is not None}
+        given = {name: value for name, value in self if value is not None and name in TrainingParams.model_fields}
         return training.model_copy(update=given)
+
+
+class MixedParams(Section):
+    """Generated images in the place of real ones: the store that they are in, and the share of each batch."""
+
+    store: Literal["generated"] = "generated"
+    share: Fraction
+
+
+class MethodTraining(TrainingOverrides):
+    """What a method trains with; generated images make another method of it, with its own cells and dependencies."""
+
+    generated: MixedParams | None = None
