@@ -103,6 +103,10 @@ MISTAKES = {
     "architectures.resnet8.channels=[]": "architectures.resnet8.channels: ",
     "grid.lambdas=[0.5, 0.5]": "grid.lambdas: it has 0.5 twice",
     "grid.datasets=[digits, digits]": "grid.datasets: it has 'digits' twice",
+    "grid.seeds=[3407, 1, 3407]": "grid.seeds: it has 3407 twice",
+    "grid.seeds=[]": "grid.seeds: ",
+    "grid.seeds=[-1]": "grid.seeds.0: ",
+    "grid.targets_seeds=[1, 1]": "grid.targets_seeds: it has 1 twice",
     "grid.architectures=[]": "grid.architectures: ",
     "toy.data.train=100": "toy.data.train: input should be a multiple of 6",
     "params/digits.yaml:diffusion.samples.per_class=100000": "diffusion.samples.per_class: ",
@@ -350,6 +354,6 @@ def test_foolbox_options_are_those_of_its_attacks():
 
 def test_grid_cells_have_names_of_their_own_and_vanilla_first():
     cells = list(grid_cells(Params(), "digits", "resnet8"))
-    assert cells[0] == Cell("digits", "resnet8", "vanilla")
+    assert cells[0] == Cell("digits", "resnet8", "vanilla", 3407)
     assert len({cell.classifier for cell in cells}) == len(cells)
-    assert Cell("digits", "resnet8", "score_based", 0.5).name == "resnet8-score_based-lambda-0.5"
+    assert Cell("digits", "resnet8", "score_based", 1, 2, 0.5).name == "digits-resnet8-score_based-lambda-0.5-1-2"
