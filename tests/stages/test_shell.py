@@ -25,6 +25,7 @@ TELLING = "#!/bin/sh\nprintf '%s\\0' \"$@\"\n"
 def _params(name):
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     params["grid"] = {key: [name] for key in LISTS} | {"combined": {"bases": [name], "targets": [name]}}
+    params["grid"]["generated"] = {key: [name] for key in ("datasets", "baselines", "aligned")}
     return params
 
 
