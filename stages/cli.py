@@ -33,6 +33,9 @@ app = typer.Typer(
 imports = typer.Typer(help="Take in what others published.", no_args_is_help=True, rich_markup_mode="rich")
 app.add_typer(imports, name="import")
 
+exports = typer.Typer(help="Write what others take.", no_args_is_help=True, rich_markup_mode="rich")
+app.add_typer(exports, name="export")
+
 
 def _checked_lambda(value: float | None) -> float | None:
     """λ as what stands in a folder's name."""
@@ -457,6 +460,38 @@ def import_diffusion(
 ) -> None:
     """Take a published diffusion model instead of training one."""
     _run("commands.import_diffusion", params, set_, dataset, file, _of_targets(targets_seed), dataset=dataset)
+
+
+@exports.command("robustbench")
+def export_robustbench(
+    dataset: Dataset,
+    architecture: Architecture,
+    threat: Annotated[str, typer.Option(help="A threat of the evaluation, [bold]l2[/bold] or [bold]linf[/bold].")],
+    out: Annotated[Path, typer.Option(help="The folder: a checkout of RobustBench, or an empty one.")],
+    method: Method = None,
+    base: Base = None,
+    targets: Targets = None,
+    lambda_: Lambda = None,
+    seed: Seed = None,
+    targets_seed: TargetsSeed = None,
+    name: Annotated[str | None, typer.Option(help="Of the model, as the zoo has it: Surname2023FirstWord.")] = None,
+    title: Annotated[str, typer.Option(help="Of the paper.")] = "",
+    link: Annotated[str, typer.Option(help="To the paper.")] = "",
+    authors: Annotated[str, typer.Option(help="Of the paper.")] = "",
+    venue: Annotated[str, typer.Option(help="Of the paper.")] = "",
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Write a classifier as RobustBench's model zoo takes it: weights, model class, model_info."""
+    from stages.commands.export_robustbench import Submission
+
+    method = _combined(method, base, targets)
+    if method is None:
+        raise InputError("export robustbench takes --method, or --base with --targets.")
+    names = {"dataset": dataset, "architecture": architecture, "method": method}
+    cell = _cell(dataset, architecture, method, seed, targets_seed, lambda_)
+    submission = Submission(name, title, link, authors, venue)
+    _run("commands.export_robustbench", params, set_, cell, threat, out, submission, **names)
 
 
 def main() -> None:

@@ -115,6 +115,8 @@ def run(params: Params, cell: Cell) -> None:
                 "seed": cell.seed,
                 "targets_seed": cell.targets_seed,
             }
+            if generated is not None:
+                own["generated"] = {"images": len(generated.images.labels), "share": generated.share}
             config = {"architecture": options, **shape, "class_names": store.class_names, **own}
             _write(cell.classifier, model, config, curves, robust)
 
