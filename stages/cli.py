@@ -33,6 +33,9 @@ app = typer.Typer(
 imports = typer.Typer(help="Take in what others published.", no_args_is_help=True, rich_markup_mode="rich")
 app.add_typer(imports, name="import")
 
+exports = typer.Typer(help="Write what others take.", no_args_is_help=True, rich_markup_mode="rich")
+app.add_typer(exports, name="export")
+
 
 def _checked_lambda(value: float | None) -> float | None:
     """λ as what stands in a folder's name."""
@@ -49,7 +52,7 @@ Method = Annotated[
 Base = Annotated[
     str | None, typer.Option(help="With --targets, in place of --method: the combined method BASE_with_TARGETS.")
 ]
-Targets = Annotated[str | None, typer.Option(help="The target store of a combined method.")]
+Targets = Annotated[str | None, typer.Option(help="The target store of a combined method, or [bold]generated[/bold].")]
 Lambda = Annotated[
     float | None,
     typer.Option(
@@ -67,7 +70,7 @@ TargetsSeed = Annotated[
     typer.Option(
         min=0,
         max=LARGEST_SEED,
-        help="Of the diffusion model and the targets; default: the first of [bold]grid.targets_seeds[/bold].",
+        help="Of the diffusion model, what it draws and the targets; default: the first of [bold]grid.targets_seeds[/bold].",
     ),
 ]
 Overrides = Annotated[
@@ -92,6 +95,8 @@ SHARED = (
     "score_targets",
     "heuristic_targets",
     "teacher_targets",
+    "generate",
+    "generated_targets",
     "train",
     "evaluate",
     "commands.evaluate_checkpoint",
@@ -101,6 +106,8 @@ EXACT = ("code", "originals", "plots_page")  # whose results have no floating-po
 LOWER = {
     "train_diffusion": "a lower diffusion.batch_size",
     "score_targets": "a lower targets.score_based.shard_size",
+    "generate": "a lower generated.per_class",
+    "generated_targets": "a lower targets.score_based.shard_size",
     "train": "a lower training.batch_size",
     "evaluate": "a lower evaluation.block_size, or --workers,",
     "commands.evaluate_checkpoint": "a lower evaluation.block_size, or --workers,",
@@ -294,6 +301,26 @@ def teacher_targets(
 
 
 @app.command()
+def generate(
+    dataset: Dataset, targets_seed: TargetsSeed = None, set_: Overrides = None, params: ParamsFile = PARAMS
+) -> None:
+    """Draw labelled images from the diffusion model, for methods that train with them."""
+    _run("generate", params, set_, dataset, _of_targets(targets_seed), dataset=dataset)
+
+
+@app.command()
+def generated_targets(
+    dataset: Dataset,
+    source: Annotated[str, typer.Option(help="A section of the data set's [bold]targets[/bold].")],
+    targets_seed: TargetsSeed = None,
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Write target gradients at the generated images (section 4)."""
+    _run("generated_targets", params, set_, dataset, source, _of_targets(targets_seed), dataset=dataset, targets=source)
+
+
+@app.command()
 def train(
     dataset: Dataset,
     architecture: Architecture,
@@ -451,6 +478,38 @@ def import_diffusion(
 ) -> None:
     """Take a published diffusion model instead of training one."""
     _run("commands.import_diffusion", params, set_, dataset, file, _of_targets(targets_seed), dataset=dataset)
+
+
+@exports.command("robustbench")
+def export_robustbench(
+    dataset: Dataset,
+    architecture: Architecture,
+    threat: Annotated[str, typer.Option(help="A threat of the evaluation, [bold]l2[/bold] or [bold]linf[/bold].")],
+    out: Annotated[Path, typer.Option(help="The folder: a checkout of RobustBench, or an empty one.")],
+    method: Method = None,
+    base: Base = None,
+    targets: Targets = None,
+    lambda_: Lambda = None,
+    seed: Seed = None,
+    targets_seed: TargetsSeed = None,
+    name: Annotated[str | None, typer.Option(help="Of the model, as the zoo has it: Surname2023FirstWord.")] = None,
+    title: Annotated[str, typer.Option(help="Of the paper.")] = "",
+    link: Annotated[str, typer.Option(help="To the paper.")] = "",
+    authors: Annotated[str, typer.Option(help="Of the paper.")] = "",
+    venue: Annotated[str, typer.Option(help="Of the paper.")] = "",
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Write a classifier as RobustBench's model zoo takes it: weights, model class, model_info."""
+    from stages.commands.export_robustbench import Submission
+
+    method = _combined(method, base, targets)
+    if method is None:
+        raise InputError("export robustbench takes --method, or --base with --targets.")
+    names = {"dataset": dataset, "architecture": architecture, "method": method}
+    cell = _cell(dataset, architecture, method, seed, targets_seed, lambda_)
+    submission = Submission(name, title, link, authors, venue)
+    _run("commands.export_robustbench", params, set_, cell, threat, out, submission, **names)
 
 
 def main() -> None:

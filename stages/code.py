@@ -26,6 +26,8 @@ STAGES = (
     "score_targets",
     "heuristic_targets",
     "teacher_targets",
+    "generate",
+    "generated_targets",
     "train",
     "evaluate",
     "train_toy",

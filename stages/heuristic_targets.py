@@ -1,13 +1,18 @@
-"""`heuristic_targets`: class representatives (section 4.1) and kernel densities of the training part; no network is asked."""
+"""`heuristic_targets`: class representatives (section 4.1) and kernel densities of the training part; no network is asked.
+
+`generated_targets` has the targets of generated images from here: of other queries, with the same representatives.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from pag.base.errors import InputError
 from pag.base.files import written_whole
-from pag.data.image_store import ImageStore
+from pag.data.generated_store import GeneratedImages
+from pag.data.image_store import ImageStore, Split
 from pag.machine.ranks import first, gather, part
 from pag.targets.heuristic_store import write_nearest, write_representatives
 from pag.targets.kernel_targets import Kernel, KernelTargets
@@ -33,31 +38,59 @@ MADE_BY = {
 }
 
 
-def run(params: Params, dataset: str, source: str, seed: int) -> None:
-    """Writes `data/<dataset>/targets/<seed>/<source>.zarr`; `source` names a heuristic section of the data set's `targets`."""
+def run(params: Params, dataset: str, source: str, seed: int, split: Literal["train", "generated"] = "train") -> None:
+    """Writes `data/<dataset>/targets/<seed>/<source>.zarr` or `generated_targets/<seed>/<source>.zarr`.
+
+    Args:
+        params: with the section of the data set.
+        dataset: whose images.
+        source: a heuristic section of the data set's `targets`.
+        seed: of what is drawn, and of the generated images.
+        split: of which images there are targets.
+    """
     paths, target = DatasetPaths(dataset), params.dataset(dataset).read(f"targets.{source}", TARGET)
     if not isinstance(target, OneImageParams | ClassMeanParams | NearestNeighborParams | KernelParams):
         raise InputError(f"{source} is no heuristic: {MADE_BY[target.source]}.")
-    destination = paths.targets(source, seed)
-    values, inputs = [seed, target], [paths.images]
+    of_generated, cell = split == "generated", f"{dataset}-{source}-{seed}"
+    destination = paths.generated_targets(source, seed) if of_generated else paths.targets(source, seed)
+    inputs = [paths.images, *([paths.generated(seed)] if of_generated else [])]
     with stage_run(
-        "heuristic_targets", f"{dataset}-{source}-{seed}", outputs=[destination], values=values, inputs=inputs
+        "heuristic_targets",
+        f"{cell}-{split}" if of_generated else cell,
+        outputs=[destination],
+        values=[seed, target],
+        inputs=inputs,
     ) as kept:
         store = ImageStore.open(paths.images)
+        queries, origin = _generated(paths.generated(seed), store) if of_generated else _training(store)
         if isinstance(target, KernelParams):
-            _write_kernel(destination, store, target, seed, kept)
+            _write_kernel(destination, store, queries, origin, target, seed, kept)
             return
-        write = _writer(store, target, seed)
+        write = _writer(store, queries, origin, target, seed)
         if first():
             with written_whole(destination) as partial:
                 write(partial)
 
 
-def _write_kernel(destination: Path, store: ImageStore, target: KernelParams, seed: int, kept: Path) -> None:
+def _training(store: ImageStore) -> tuple[Split, Origin]:
+    """All training rows, the validation part's too, and what targets at them are made from."""
+    return store.all_training(), Origin(store.checksum, "train")
+
+
+def _generated(path: Path, store: ImageStore) -> tuple[Split, Origin]:
+    """The same of the generated images."""
+    generated = GeneratedImages.read(path)
+    generated.check_matches(store)
+    return generated.split, Origin(generated.checksum, "generated")
+
+
+def _write_kernel(
+    destination: Path, store: ImageStore, queries: Split, origin: Origin, target: KernelParams, seed: int, kept: Path
+) -> None:
     """Writes kernel targets, and says with which σ, and what was cut."""
     kernel = Kernel(None if target.sigma == "auto" else target.sigma, target.components)
-    targets, key = KernelTargets(store, kernel, target.relative_to, seed, device()), f"targets.{destination.stem}"
-    told = f"{destination.name}: sigma is {targets.sigma:.4g}"
+    targets = KernelTargets(store, queries, origin, kernel, target.relative_to, seed, device())
+    key, told = f"targets.{destination.stem}", f"{destination.name}: sigma is {targets.sigma:.4g}"
     if target.neighbors is None:
         targets.write_gradients(destination, target.dtype, target.shard_size, f"{key}.shard_size", kept)
     else:
@@ -68,15 +101,18 @@ def _write_kernel(destination: Path, store: ImageStore, target: KernelParams, se
 
 
 def _writer(
-    store: ImageStore, target: OneImageParams | ClassMeanParams | NearestNeighborParams, seed: int
+    store: ImageStore,
+    every: Split,
+    origin: Origin,
+    target: OneImageParams | ClassMeanParams | NearestNeighborParams,
+    seed: int,
 ) -> Callable[[Path], None]:
-    """Computes the targets, and gives what writes them.
+    """Computes the targets at the images of `every`, and gives what writes them.
 
-    Representatives come from the training part alone; queries are all training rows, the validation part's too.
+    Representatives come from the training part alone.
     """
-    train, every = store.split("train"), store.all_training()
+    train, of_all = store.split("train"), every.labels.numpy()
     images, labels, classes = _channels_last(train.images.numpy()), train.labels.numpy(), store.num_classes
-    of_all, origin = every.labels.numpy(), Origin(store.checksum, "train")
     if isinstance(target, NearestNeighborParams):
         queries = _channels_last(every.images[part(len(every.rows))].numpy())
         pool, nearest = nearest_neighbor(images, labels, queries, classes, target.pool_per_class, seed)

@@ -70,6 +70,15 @@ class DatasetPaths:
         """Score-based gradients at test images, which alignment is measured against; only `evaluate` reads them."""
         return self.root / "test_targets.zarr"
 
+    def generated(self, seed: int) -> Path:
+        """Labelled images that the diffusion model of a targets seed drew."""
+        return self.root / "generated" / f"{seed}.zarr"
+
+    def generated_targets(self, name: str, seed: int) -> Path:
+        """Target gradients at the generated images, row i at image i."""
+        require_names(targets=name)
+        return self.root / "generated_targets" / str(seed) / f"{name}.zarr"
+
     def target_examples(self, seed: int) -> Path:
         """Score-based gradients of a few training images at several timesteps (figure 8)."""
         return self.root / "target_examples" / f"{seed}.safetensors"
@@ -105,7 +114,7 @@ class Cell:
     Attributes:
         dataset, architecture, method: by their keys in params.
         seed: of its training.
-        targets_seed: of the targets that it reads; None for a method without targets.
+        targets_seed: of the targets and generated images that it reads; None for a method that reads neither.
         lambda_: of the cells of the sweep of figure 5 alone.
     """
 
@@ -149,15 +158,16 @@ class Cell:
 
 
 def grid_cells(params: Params, dataset: str, architecture: str) -> Iterator[Cell]:
-    """The main grid's cells, in the order of the paper's tables: vanilla, the aligned ones, the other baselines, both combined;
-    each with all its seeds.
+    """The main grid's cells, in the order of the paper's tables: vanilla, the aligned ones, the other baselines, both combined,
+    and those with generated images; each with all its seeds.
     """
     grid = read_grid(params)
     first = [name for name in grid.baselines if name == "vanilla"]
     others = [name for name in grid.baselines if name not in first]
-    aligned = {method for _, method, source in grid.methods() if source is not None}
-    for method in (*first, *grid.aligned, *others, *grid.combined.methods):
-        for seed, targets_seed in grid.seeds_of(method in aligned):
+    generated = grid.generated.methods_of(dataset)
+    seeded = {method for _, method, source in grid.methods() if source is not None} | generated.keys()
+    for method in (*first, *grid.aligned, *others, *grid.combined.methods, *generated):
+        for seed, targets_seed in grid.seeds_of(method in seeded):
             yield Cell(dataset, architecture, method, seed, targets_seed)
 
 

@@ -1,6 +1,7 @@
 """`score_targets`: score-based target gradients (section 4.2) at the training images, in shards, which the ranks share out.
 
-`--split test` writes those at the test images, a reference that `evaluate` alone reads, to measure how aligned a classifier is.
+`--split test` writes those at the test images, a reference that `evaluate` alone reads, to measure how aligned a classifier is;
+`generated_targets` has those at generated images from here.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from pag.base.errors import InputError
 from pag.base.files import written_whole
+from pag.data.generated_store import GeneratedImages
 from pag.data.image_store import ImageStore, Split, pixels
 from pag.diffusion.model import load_diffusion
 from pag.machine.ranks import first
@@ -37,15 +39,19 @@ REFERENCE_SHARD = 1024
 Distiller = partial[Tensor]  # (pixels, rows, timestep=…, classes=…) → gradients (N, m, ch, H, W)
 
 
-def run(params: Params, dataset: str, split: Literal["train", "test"], seed: int) -> None:
-    """Writes `data/<dataset>/targets/<seed>/score_based.zarr` and the examples of figure 8, or `test_targets.zarr`.
+def run(params: Params, dataset: str, split: Literal["train", "test", "generated"], seed: int) -> None:
+    """Writes `data/<dataset>/targets/<seed>/score_based.zarr` and the examples of figure 8, `test_targets.zarr`, or
+    `generated_targets/<seed>/score_based.zarr`.
 
     The seed is of the diffusion model that they are taken from, and of the noise.
     """
-    if split == "train":
-        _train_targets(params, dataset, seed)
-    else:
-        _test_targets(params, dataset, seed)
+    match split:
+        case "train":
+            _train_targets(params, dataset, seed)
+        case "test":
+            _test_targets(params, dataset, seed)
+        case "generated":
+            _generated_targets(params, dataset, seed)
 
 
 def _train_targets(params: Params, dataset: str, seed: int) -> None:
@@ -74,6 +80,18 @@ def _test_targets(params: Params, dataset: str, seed: int) -> None:
         _write(paths.test_targets, store.split("test"), store, distill, reference, size, checkpoints)
 
 
+def _generated_targets(params: Params, dataset: str, seed: int) -> None:
+    paths, file = DatasetPaths(dataset), params.dataset(dataset)
+    target, diffusion = file.read(f"targets.{SOURCE}", ScoreBasedParams), file.read("diffusion", DiffusionParams)
+    values, destination, images = [seed, target], paths.generated_targets(SOURCE, seed), paths.generated(seed)
+    cell = f"{dataset}-{seed}-generated"
+    with _stage_run(cell, paths, seed, [destination], diffusion, values, images) as checkpoints:
+        store, generated = ImageStore.open(paths.images), GeneratedImages.read(images)
+        generated.check_matches(store)
+        distill = _distiller(paths, store, "generated", target, seed)
+        _write(destination, generated.split, generated, distill, target, target.shard_size, checkpoints)
+
+
 def _stage_run(
     cell: str,
     paths: DatasetPaths,
@@ -81,21 +99,26 @@ def _stage_run(
     outputs: Sequence[Path],
     diffusion: DiffusionParams,
     values: Sequence[object],
+    *inputs: Path,
 ) -> AbstractContextManager[Path]:
-    """With the threads and the precision of the diffusion model's training."""
+    """With the threads and the precision of the diffusion model's training; `inputs` are read beside the images and the model."""
     return stage_run(
         "score_targets",
         cell,
         outputs=outputs,
         values=[*values, diffusion.precision],
-        inputs=[paths.images, paths.diffusion(seed)],
+        inputs=[paths.images, paths.diffusion(seed), *inputs],
         threads=diffusion.threads,
         precision=diffusion.precision,
     )
 
 
 def _distiller(
-    paths: DatasetPaths, images: ImageStore, split: Literal["train", "test"], how: DistilledParams, seed: int
+    paths: DatasetPaths,
+    images: ImageStore,
+    split: Literal["train", "test", "generated"],
+    how: DistilledParams,
+    seed: int,
 ) -> Distiller:
     folder = paths.diffusion(seed)
     model = load_diffusion(folder, device())
@@ -108,7 +131,7 @@ def _distiller(
 def _write(
     destination: Path,
     part: Split,
-    store: ImageStore,
+    store: ImageStore | GeneratedImages,
     distill: Distiller,
     how: DistilledParams,
     shard_size: int,
@@ -117,7 +140,7 @@ def _write(
     """A store of the gradients at the images of `part`."""
     classes = _classes(part, store.num_classes, distill, how)
     layout = Layout(
-        (*classes.shape, *store.image_shape),
+        (*classes.shape, *part.images.shape[1:]),
         shard_size,
         f"targets.{SOURCE}.shard_size",
         how.dtype,

@@ -10,8 +10,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from pag.attacks.pgd import PGD, step_size
-from pag.attacks.threats import Threat
 from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.base.json_files import write_json
@@ -22,32 +20,15 @@ from pag.networks.architectures import build
 from pag.networks.classifier import save_classifier
 from pag.optimization.curves import write_curves
 from pag.optimization.loop import Run
-from pag.targets.kinds import open_targets
-from pag.targets.relative import OwnClass
-from pag.targets.store import Origin
 from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
-from pag.training.objectives import (
-    AdversarialTraining,
-    AlignedMargin,
-    Alignment,
-    BaseObjective,
-    CrossEntropy,
-    GradientNorm,
-    Ramp,
-    Trades,
-)
 from pag.training.recipe import AlignedTargets, Recipe
 from pag.training.validation import robust_under_apgd_t, robust_under_pgd
+from stages.objectives import CountedObjective, objective_of
 from stages.params.architectures import read_architecture
 from stages.params.grid import read_lambda
 from stages.params.methods import (
-    AdversarialParams,
-    AlignedMarginParams,
     AlignmentOptions,
-    GradientNormParams,
-    MethodSections,
-    TradesParams,
     describe,
     method_section,
     training_section,
@@ -56,10 +37,10 @@ from stages.params.reading import Params
 from stages.params.training import TrainingParams, ValidationAttackParams
 from stages.paths import Cell, DatasetPaths
 from stages.run import device, stage_run
+from stages.training_data import learnt_from, stores_of
 
 __all__ = ["run"]
 
-CountedObjective = BaseObjective | Alignment | AlignedMargin
 COLUMNS = ("epoch", "loss", "cross_entropy", "cosine", "validation_accuracy", "validation_cosine")
 OWN_COLUMNS = ("kl", "margin", "gradient_norm")  # of one objective alone
 
@@ -69,32 +50,31 @@ def run(params: Params, cell: Cell) -> None:
     paths, method = DatasetPaths(cell.dataset), method_section(params, cell.dataset, cell.method)
     training = training_section(params, cell.dataset, cell.architecture, cell.method)
     architecture, described = read_architecture(params, cell.architecture), describe(params, cell.dataset, cell.method)
-    alignment, target_store = method.alignment, _target_store(paths, cell, described.source)
+    alignment, stores = method.alignment, stores_of(cell, method, described.source)
     if alignment is None and cell.lambda_ is not None:
         raise InputError(f"--lambda is for methods that align gradients, and {cell.method} has no λ.")
     lambda_ = None if alignment is None else _lambda(params, cell)
-    inputs = [paths.images, *([] if target_store is None else [target_store])]
     values = [cell.seed, training, architecture, method, described, lambda_]
     with stage_run(
         "train",
         cell.name,
         outputs=[cell.classifier],
         values=values,
-        inputs=inputs,
+        inputs=[paths.images, *stores.all],
         threads=training.threads,
         precision=training.precision,
     ) as checkpoints:
         store = ImageStore.open(paths.images)
         _require_fitting(params.dataset(cell.dataset).name, cell.method, training, alignment, store)
         from_first(lambda: _require_room(store, training.batch_size, device()))
-        targets = None if target_store is None else _targets(target_store, store, cell.method, method)
+        targets, generated = learnt_from(stores, store, cell.method, method, training.batch_size)
         torch.manual_seed(cell.seed)
         options = architecture.options
         model = build(image_shape=store.image_shape, num_classes=store.num_classes, **options)
         train, validation = store.split("train"), store.split("validation")
-        objective, recipe = _objective(method, store.num_classes, lambda_), _recipe(training)
+        objective, recipe = objective_of(method, store.num_classes, lambda_), _recipe(training)
         training_run = Run(cell.seed, cell.name, device(), checkpoints / "state.pt")
-        curves = train_classifier(model, train, validation, objective, targets, recipe, training_run)
+        curves = train_classifier(model, train, validation, objective, targets, recipe, training_run, generated)
         if first():
             attack, shape = (
                 training.validation_attack,
@@ -111,6 +91,8 @@ def run(params: Params, cell: Cell) -> None:
                 "targets_seed": cell.targets_seed,
                 "cost": _cost(objective, targets, recipe, train),
             }
+            if generated is not None:
+                own["generated"] = {"images": len(generated.images.labels), "share": generated.share}
             config = {"architecture": options, **shape, "class_names": store.class_names, **own}
             _write(cell.classifier, model, config, curves, robust)
 
@@ -150,17 +132,6 @@ def _cost(objective: CountedObjective, targets: AlignedTargets | None, recipe: R
     return {"forwards": per_step * recipe.epochs * len(images.labels)}
 
 
-def _target_store(paths: DatasetPaths, cell: Cell, source: str | None) -> Path | None:
-    """What a cell learns from beside the images; None for a method without targets."""
-    if source is None and cell.targets_seed is not None:
-        raise InputError(f"--targets-seed is for methods that read targets, and {cell.method} reads none.")
-    if source is None:
-        return None
-    if cell.targets_seed is None:
-        raise InputError(f"{cell.method} reads targets, and no seed of theirs is given.")
-    return paths.targets(source, cell.targets_seed)
-
-
 def _lambda(params: Params, cell: Cell) -> float:
     if cell.lambda_ is not None:
         return cell.lambda_
@@ -193,61 +164,7 @@ def _require_room(store: ImageStore, batch_size: int, device: torch.device) -> N
     require_memory(size if device.type == "cuda" else size * local_size(), device, "training.batch_size")
 
 
-def _targets(path: Path, store: ImageStore, name: str, method: MethodSections) -> AlignedTargets:
-    alignment = method.alignment
-    assert alignment is not None
-    targets = open_targets(path, device=device())
-    origin = Origin(store.checksum, "train")
-    targets.check_matches(store.num_training, store.num_classes, store.image_shape, origin)
-    if alignment.relative_to is not None:
-        targets = OwnClass(targets, store.all_training().labels)
-    k, by_prediction = alignment.classes_per_step, isinstance(method, AlignedMarginParams)
-    if by_prediction and k >= targets.classes_per_image:
-        raise InputError(
-            f"methods.{name} draws {k} classes other than an image's own a step (classes_per_step), and {path} has targets of "
-            f"{targets.classes_per_image} classes an image, its own perhaps among them."
-        )
-    return AlignedTargets(targets, alignment.gradient, k, alignment.classes_shared, by_prediction)
-
-
 def _recipe(training: TrainingParams) -> Recipe:
     augmentation, optimizer = Augmentation(**training.augmentation.model_dump()), training.optimizer.model_dump()
     frozen_from = training.batch_norm.frozen_from
     return Recipe(training.epochs, training.batch_size, optimizer, augmentation, frozen_from, training.compiled)
-
-
-def _objective(method: MethodSections, num_classes: int, lambda_: float | None) -> CountedObjective:
-    alignment = method.alignment
-    if alignment is None:
-        return _base(method)
-    assert lambda_ is not None
-    if isinstance(method, AlignedMarginParams):
-        threat = Threat(method.norm, method.eps)
-        return AlignedMargin(threat, lambda_, num_classes, method.margin, method.path, method.temperature)
-    ramp, scale = _ramp(alignment), alignment.classes_scale
-    return Alignment(lambda_, num_classes, alignment.gradient, _base(method), ramp, scale)
-
-
-def _base(method: MethodSections) -> BaseObjective:
-    """What is minimised beside the alignment, if any."""
-    if isinstance(method, AdversarialParams):
-        return AdversarialTraining(PGD(Threat(method.norm, method.eps), method.steps, _step(method), random_start=True))
-    if isinstance(method, TradesParams):
-        threat, start_std = Threat(method.norm, method.eps), method.start_std
-        attack = PGD(threat, method.steps, _step(method), random_start=True, loss="kl", start_std=start_std)
-        return Trades(attack, method.beta)
-    if isinstance(method, GradientNormParams):
-        return GradientNorm(method.norm, method.weight)
-    return CrossEntropy()
-
-
-def _step(method: AdversarialParams | TradesParams) -> float:
-    """α of an attack in training, given as it is or in units of ε / steps."""
-    if method.step_size is not None:
-        return method.step_size
-    assert method.relative_step is not None
-    return step_size(method.relative_step, method.eps, method.steps)
-
-
-def _ramp(alignment: AlignmentOptions) -> Ramp | None:
-    return None if alignment.ramp is None else Ramp(alignment.ramp.until, alignment.ramp.factor)

@@ -69,11 +69,14 @@ def test_modules_of_the_stages_import_only_what_is_below_them():
         assert {STAGE_ROOMS.index(room) for room in used} <= set(range(place + 1)), path
 
 
+HELPING = {"__init__", "__main__", "cells", "cli", "digests", "objectives", "paths", "run", "training_data"}
+
+
 def test_every_stage_has_its_module_and_every_module_its_stage():
     commands = {stage["cmd"].split()[3] for stage in yaml.safe_load(Path("dvc.yaml").read_text())["stages"].values()}
     assert {command.replace("-", "_") for command in commands} == {"code", *STAGES}
     modules = {path.stem for path in (ROOT / "stages").glob("*.py")}
-    assert modules == {"code", *STAGES} | {"__init__", "__main__", "cells", "cli", "digests", "paths", "run"}
+    assert modules == {"code", *STAGES} | HELPING
 
 
 def test_only_evaluate_reads_the_test_set():

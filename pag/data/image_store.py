@@ -31,6 +31,14 @@ class Split:
     labels: Tensor
     rows: Tensor
 
+    def followed_by(self, other: "Split") -> "Split":
+        """Both parts as one, this one first."""
+        return Split(
+            torch.cat([self.images, other.images]),
+            torch.cat([self.labels, other.labels]),
+            torch.cat([self.rows, other.rows]),
+        )
+
     def first_of_classes(self, count: int) -> Tensor:
         """Positions of the first image of each of the first `count` classes that occur, `(count,)` int64."""
         return torch.stack([(self.labels == c).nonzero()[0, 0] for c in self.labels.unique()[:count]])

@@ -4,6 +4,7 @@ Label C means "no class": it takes the place of a training image's label with pr
 conditional score ∇ log p(x_t | y) and the unconditional one ∇ log p(x_t). The network sees pixels scaled to [-1, 1].
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from pag.machine.memory_format import placed
 from pag.networks.checkpoints import file_digest, load_checkpoint
 
 __all__ = ["DiffusionConfig", "DiffusionModel", "load_diffusion", "save_diffusion"]
+
+# Pixels, counted once for each label, that one forward pass of the network takes at most; a processor's cache holds few.
+PIXELS_PER_FORWARD = {"cpu": 22 * 32**2, "cuda": 176 * 32**2}
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,11 @@ class DiffusionModel:
     def null_label(self) -> int:
         """The label that means "no class": C."""
         return self.config.num_classes
+
+    def images_per_forward(self, labels: int) -> int:
+        """How many images one forward pass takes at most, each with so many labels: the fastest, and always the same."""
+        kind = next(self.network.parameters()).device.type
+        return max(1, PIXELS_PER_FORWARD[kind] // (labels * math.prod(self.config.image_shape[1:])))
 
     def sample(self, labels: Tensor, steps: int, generator: torch.Generator) -> Tensor:
         """Samples in [-1, 1], one for each of `labels`, `(B,)`, by `steps` of the T timesteps: `(B, ch, H, W)`."""

@@ -3,6 +3,7 @@
     q(x_t | x_0)          = N(√ᾱ_t x_0, (1 − ᾱ_t) I),   ᾱ_t = ∏_{s ≤ t} (1 − β_s)            (Ho et al. 2020, eq. 4)
     q(x_{t−1} | x_t, x_0) = N(c₁ x_0 + c₂ x_t, β̃_t I)                                        (Ho et al. 2020, eqs. 6–7)
     L_simple              = ‖ε − ε_θ(x_t, t)‖²                                                (Ho et al. 2020, eq. 14)
+    x_{t−1}               = √ᾱ_{t−1} x_0 + √(1 − ᾱ_{t−1} − σ²) ε + σ z,   σ² = η² β̃_t          (Song et al. 2021, eqs. 12 and 16)
     log σ_t²              = (1 + v)/2 · log β_t + (1 − v)/2 · log β̃_t                         (Nichol & Dhariwal 2021, eq. 15)
     L_hybrid              = L_simple + T/1000 · L_vb, the mean detached in L_vb               (Nichol & Dhariwal 2021, eq. 16)
     ∇ log p(x_t | y)      = −ε_θ(x_t, t, y) / √(1 − ᾱ_t)                                      (the paper, section 4.2, appendix B)
@@ -217,6 +218,50 @@ class GaussianDiffusion:
                 noise = torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype)
                 x = x + (0.5 * reverse.log_variance).exp() * noise.to(x.device)
         return x
+
+    @torch.no_grad()
+    def ddim_sample(
+        self,
+        model: NoiseModel,
+        x_T: Tensor,
+        labels: Tensor | None,
+        *,
+        eta: float = 0.0,
+        noise: Callable[[], Tensor],
+        clip: bool = True,
+    ) -> Tensor:
+        """DDIM sampling (Song et al. 2021, eq. 12) through all timesteps of this process.
+
+        Args:
+            model: the network.
+            x_T: standard normal noise `(B, ch, …)`, on the network's device.
+            labels: `(B,)` int64 for a class-conditional network.
+            eta: η ≥ 0; 0 is deterministic given x_T, 1 adds as much noise as ancestral sampling.
+            noise: gives the z of each step, of x_T's shape, if η > 0.
+            clip: whether each predicted x_0 is clipped to [-1, 1], and ε taken from what is left.
+
+        Returns:
+            Samples of x_T's shape, in [-1, 1] if clipped.
+        """
+        x, before = x_T, _previous(self.alphas_cumprod)
+        for step in reversed(range(self.timesteps)):
+            t = torch.full((len(x),), step, device=x.device)
+            eps = self.predict_noise(model, x, t, labels)
+            x0 = self.predict_x0(x, t, eps)
+            if clip:
+                x0 = x0.clamp(-1, 1)
+                eps = self._noise_between(x, x0, t)
+            variance = eta**2 * float(self.posterior_variance[step])
+            rest = math.sqrt(max(0.0, 1 - float(before[step]) - variance))
+            x = math.sqrt(float(before[step])) * x0 + rest * eps
+            if variance > 0:
+                x = x + math.sqrt(variance) * noise()
+        return x
+
+    def _noise_between(self, x_t: Tensor, x0: Tensor, t: Tensor) -> Tensor:
+        """The ε with which `q_sample` makes x_t of x0."""
+        alpha_bar = self.alphas_cumprod
+        return (x_t - _at(alpha_bar.sqrt(), t, x_t) * x0) / _at((1 - alpha_bar).sqrt(), t, x_t)
 
     def _predict(
         self, model: NoiseModel, x_t: Tensor, t: Tensor, labels: Tensor | None

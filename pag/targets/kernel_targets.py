@@ -46,10 +46,12 @@ class Kernel:
 
 
 class KernelTargets:
-    """Kernel targets at all training images, from those that are not for validation.
+    """Kernel targets, from the training images that are not for validation.
 
     Args:
-        store: the images.
+        store: the training images.
+        queries: the images that targets are made at.
+        origin: of these.
         kernel: which.
         relative_to: what targets are relative to.
         seed: of what `likeliest_sigma` and `principal_components` draw.
@@ -63,7 +65,14 @@ class KernelTargets:
     """
 
     def __init__(
-        self, store: ImageStore, kernel: Kernel, relative_to: RelativeTo, seed: int, device: torch.device
+        self,
+        store: ImageStore,
+        queries: Split,
+        origin: Origin,
+        kernel: Kernel,
+        relative_to: RelativeTo,
+        seed: int,
+        device: torch.device,
     ) -> None:
         train = store.split("train")
         space, components = pixel_space(device), kernel.components
@@ -72,8 +81,7 @@ class KernelTargets:
         self._members = Members(train.images, train.labels, store.num_classes, space)
         chosen = kernel.sigma or from_first(lambda: likeliest_sigma(self._members, seed))
         self.sigma, self._kernel, self._relative_to = chosen, kernel, relative_to
-        self._rows: Split = store.all_training()
-        self._origin, self._num_classes = Origin(store.checksum, "train"), store.num_classes
+        self._rows, self._origin, self._num_classes = queries, origin, store.num_classes
 
     @property
     def attributes(self) -> dict[str, Any]:

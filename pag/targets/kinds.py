@@ -48,7 +48,7 @@ def _origin(store: ReadOnlyStore) -> Origin | None:
     if not store.has_attribute("images"):
         return None
     match store.text("split"):
-        case "train" | "test" as split:
+        case "train" | "test" | "generated" as split:
             return Origin(store.text("images"), split)
         case other:
-            raise store.damaged(f"holds targets at {other!r} images, not at train or test images")
+            raise store.damaged(f"holds targets at {other!r} images, not at train, test or generated images")

@@ -19,9 +19,6 @@ from pag.diffusion.model import DiffusionModel
 
 __all__ = ["image_classes", "image_noise", "score_based_gradients"]
 
-# Pixels, counted once for each label, that one forward pass of the network takes at most; a processor's cache holds few.
-PIXELS_PER_FORWARD = {"cpu": 22 * 32**2, "cuda": 176 * 32**2}
-
 
 def image_noise(seed: int, split: str, row: int, draw: int, shape: tuple[int, ...]) -> Tensor:
     """Standard normal noise of one image and draw, float32: the same whatever else is computed with it."""
@@ -81,8 +78,7 @@ def score_based_gradients(
         classes = torch.arange(model.null_label).expand(len(rows), -1)
     labels = functional.pad(classes, (0, 1), value=model.null_label)
     _, *own_size = model.config.image_shape
-    kind = next(model.network.parameters()).device.type
-    images_per_forward = max(1, PIXELS_PER_FORWARD[kind] // (labels.shape[1] * math.prod(own_size)))
+    images_per_forward = model.images_per_forward(labels.shape[1])
     _, *size = pixels.shape[1:]
     parts = []
     for x, r, y in zip(*(given.split(images_per_forward) for given in (pixels, rows, labels)), strict=True):

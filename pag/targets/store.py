@@ -22,12 +22,12 @@ class Origin:
     """What targets were made from, and at which images: attributes of their store.
 
     Attributes:
-        images: checksum of the image store.
-        split: `train`, the training set with its validation rows, or `test`.
+        images: checksum of the image store, or of the store of generated images.
+        split: `train`, the training set with its validation rows, `test`, or `generated`.
     """
 
     images: str
-    split: Literal["train", "test"]
+    split: Literal["train", "test", "generated"]
 
 
 def attributes_of(origin: Origin | None) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pag.base.randomness import torch_stream
 from pag.data.image_store import Split, pixels
 from pag.machine.ranks import Share, share
 from pag.training.objectives import Batch, StoredTargets, draw_classes
-from pag.training.recipe import AlignedTargets, Recipe
+from pag.training.recipe import AlignedTargets, Generated, Recipe
 
 __all__ = ["Batches"]
 
@@ -19,12 +19,16 @@ __all__ = ["Batches"]
 class Batches:
     """Batches of a training set in a new order each epoch, augmented, with target gradients where there are some.
 
+    Where there are generated images, the first of each batch are of them, drawn uniformly with replacement, and the other examples
+    are those that the batch has without them.
+
     Args:
         train: the training set, which is kept on the device.
-        targets: the targets of its rows; None for a baseline.
+        targets: the targets of its rows, and of those of the generated images; None for a baseline.
         recipe: with the number of epochs, the batch size and the augmentation.
         seed: of every draw.
         device: of the batches.
+        generated: images that stand in for real ones; None: all are real.
 
     Attributes:
         steps_per_epoch: the last one's batch may be smaller.
@@ -32,12 +36,20 @@ class Batches:
     """
 
     def __init__(
-        self, train: Split, targets: AlignedTargets | None, recipe: Recipe, seed: int, device: torch.device
+        self,
+        train: Split,
+        targets: AlignedTargets | None,
+        recipe: Recipe,
+        seed: int,
+        device: torch.device,
+        generated: Generated | None = None,
     ) -> None:
-        self._images, self._labels, self._rows = train.images.to(device), train.labels.to(device), train.rows
+        self._num_real, self._generated = len(train.labels), generated
+        every = train if generated is None else train.followed_by(generated.images)
+        self._images, self._labels, self._rows = every.images.to(device), every.labels.to(device), every.rows
         self._targets, self._recipe, self._seed, self._device = targets, recipe, seed, device
         self._order = lru_cache(1)(self._drawn_order)
-        self.steps_per_epoch = -(-len(train.labels) // recipe.batch_size)
+        self.steps_per_epoch = -(-self._num_real // recipe.batch_size)
         self.steps = recipe.epochs * self.steps_per_epoch
 
     @property
@@ -50,10 +62,10 @@ class Batches:
 
     def size(self, step: int) -> int:
         """The number of examples in a step's batch, over all ranks."""
-        return min(self._recipe.batch_size, len(self._labels) - self._position(step))
+        return min(self._recipe.batch_size, self._num_real - self._position(step))
 
     def rows(self, step: int) -> Tensor:
-        """The rows of the training set in a step's batch, over all ranks: `(B,)`."""
+        """The rows of the images in a step's batch, over all ranks: `(B,)`."""
         return self._rows[self._index(step)]
 
     def __call__(self, step: int) -> tuple[Batch, torch.Generator]:
@@ -95,14 +107,19 @@ class Batches:
         return replace(batch, classes=classes, targets=gather(classes))
 
     def _index(self, step: int) -> Tensor:
-        position = self._position(step)
-        return self._order(step // self.steps_per_epoch)[position : position + self.size(step)]
+        position, size = self._position(step), self.size(step)
+        index = self._order(step // self.steps_per_epoch)[position : position + size]
+        if self._generated is None:
+            return index
+        count, generator = self._generated.count(size), torch_stream(self._seed, "generated", step)
+        drawn = torch.randint(self._num_real, len(self._labels), (count,), generator=generator)
+        return torch.cat([drawn, index[count:]])
 
     def _position(self, step: int) -> int:
         return step % self.steps_per_epoch * self._recipe.batch_size
 
     def _drawn_order(self, epoch: int) -> Tensor:
-        return torch.randperm(len(self._labels), generator=torch_stream(self._seed, "order", epoch))
+        return torch.randperm(self._num_real, generator=torch_stream(self._seed, "order", epoch))
 
 
 def _unchanged(x: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from pag.training.batches import Batches
 from pag.training.modes import evaluating, train_with_statistics
 from pag.training.network import CompiledNetwork, EagerNetwork
 from pag.training.objectives import Objective
-from pag.training.recipe import AlignedTargets, Recipe
+from pag.training.recipe import AlignedTargets, Generated, Recipe
 
 __all__ = ["train_classifier"]
 
@@ -35,6 +35,7 @@ def train_classifier(
     targets: AlignedTargets | None,
     recipe: Recipe,
     run: Run,
+    generated: Generated | None = None,
 ) -> Curves:
     """Trains `model` in place, by all ranks together, and leaves it in evaluation mode.
 
@@ -48,6 +49,7 @@ def train_classifier(
         targets: the target gradients that it aligns with; None for a baseline.
         recipe: how.
         run: seed (the weights are the caller's), device, checkpoint.
+        generated: images that stand in for some of each batch; None: all are of the training set.
 
     Returns:
         One row an epoch: `step`, `loss` and its parts, `validation_accuracy`, and with targets `validation_cosine`.
@@ -57,7 +59,8 @@ def train_classifier(
         FloatingPointError: the loss, a measure or a weight is no longer finite.
     """
     placed(model, run.device)
-    batches, together = Batches(train, targets, recipe, run.seed, run.device), Together(model)
+    batches = Batches(train, targets, recipe, run.seed, run.device, generated)
+    together = Together(model)
     network = CompiledNetwork(model) if recipe.compiled else EagerNetwork(model, together)
     optimization = optimizers.make(model.parameters(), batches.steps, recipe.optimizer)
     monitor = _monitor(model, validation, targets, run.device)

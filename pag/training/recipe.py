@@ -1,14 +1,17 @@
-"""What a classifier's training takes beside images and objective: its length and optimiser, and the targets that it aligns with."""
+"""What a classifier's training takes beside images and objective: its length and optimiser, the targets that it aligns with, and
+generated images that stand in for real ones.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pag.base.vocabulary import GradientOf
+from pag.data.image_store import Split
 from pag.targets.store import TargetStore
 from pag.training.augmentation import Augmentation
 
-__all__ = ["AlignedTargets", "Recipe"]
+__all__ = ["AlignedTargets", "Generated", "Recipe"]
 
 
 @dataclass(frozen=True)
@@ -49,3 +52,20 @@ class AlignedTargets:
     classes_per_step: int
     classes_shared: bool = False
     by_prediction: bool = False
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Generated images that take the place of real ones, in each batch the same share: a run has as many steps as without them.
+
+    Attributes:
+        images: with their labels; their rows are those by which the targets know them, and no row of the training set.
+        share: of a batch, in (0, 1); rounded to whole images.
+    """
+
+    images: Split
+    share: float
+
+    def count(self, size: int) -> int:
+        """How many of a batch of `size` examples are generated."""
+        return round(self.share * size)

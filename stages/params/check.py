@@ -18,6 +18,7 @@ from stages.params.diffusion import DiffusionParams
 from stages.params.evaluation import EvaluationParams
 from stages.params.families import FAMILIES
 from stages.params.figures import FiguresParams
+from stages.params.generated import GeneratedParams
 from stages.params.grid import GridParams
 from stages.params.methods import MethodParams, source_of
 from stages.params.reading import Params, ParamsFile, dataset_file, sentence
@@ -50,6 +51,7 @@ class DatasetParams(Section):
 
     data: DataParams
     diffusion: DiffusionParams
+    generated: GeneratedParams | None = None
     targets: dict[Name, TargetParams]
     training: TrainingParams
     methods: dict[Name, MethodParams]
@@ -85,6 +87,14 @@ class DatasetParams(Section):
             target = self.targets.get(source_of(name, method) or "")
             if shared and isinstance(target, ScoreBasedParams) and target.classes_per_image is not None:
                 raise ValueError(f"methods.{name}.classes_shared needs targets of all classes: classes_per_image null")
+        return self
+
+    @model_validator(mode="after")
+    def _generated_images_can_be_drawn(self) -> Self:
+        if self.generated is not None and self.generated.steps > self.diffusion.timesteps:
+            raise ValueError(f"generated.steps is {self.generated.steps}, more than diffusion.timesteps")
+        if self.generated is not None and self.diffusion.train_at != "all":
+            raise ValueError("generated needs a diffusion model of all timesteps: diffusion.train_at all")
         return self
 
     @model_validator(mode="after")
@@ -179,8 +189,9 @@ def _check_family(file: str, name: str, architecture: ArchitectureParams) -> Non
 def _check_grid(file: str, main: MainParams, name: str, dataset: DatasetParams) -> None:
     """Every method and source that the grid names is there, reads what dvc.yaml says, and has a λ."""
     where = dataset_file(name)
-    for key, method, source in main.grid.methods():
+    for key, method, source in (*main.grid.methods(), *main.grid.generated_methods(name)):
         _require(method, dataset.methods, f"{file}: {key}", f"methods of {where}")
+        _check_generated(file, key, method, dataset, where)
         reads = source_of(method, dataset.methods[method])
         if reads != source:
             raise InputError(
@@ -207,6 +218,20 @@ def _check_teachers(file: str, grid: GridParams, where: str, dataset: DatasetPar
     for method in grid.teachers.methods:
         _require(method, baselines, f"{file}: grid.teachers.methods", "grid.baselines")
         _require(teacher_targets(method), dataset.targets, f"{file}: grid.teachers.methods", f"targets of {where}")
+
+
+def _check_generated(file: str, key: str, method: str, dataset: DatasetParams, where: str) -> None:
+    """Methods with generated images stand in `grid.generated` alone, where dvc.yaml makes them depend on these."""
+    wanted, mixed = key == "grid.generated", dataset.methods[method].training.generated is not None
+    if mixed != wanted:
+        raise InputError(
+            f"{file}: {key} is for methods {'with' if wanted else 'without'} training.generated, and {method} of {where} has "
+            f"{'it' if mixed else 'none'}."
+        )
+    if wanted and dataset.generated is None:
+        raise InputError(
+            f"{file}: grid.generated.datasets names a data set whose file, {where}, has no section generated."
+        )
 
 
 def _check_named(file: str, main: MainParams, dataset: DatasetParams, named: Named) -> None:

@@ -40,11 +40,31 @@ class TeachersParams(Section):
     methods: Names
 
 
+class GeneratedGridParams(Section):
+    """Methods `<base>_with_generated`, of data sets whose diffusion models draw images: `at_l2_with_generated`.
+
+    Attributes:
+        datasets: of the grid's, for which images are drawn.
+        baselines, aligned: the bases, without and with targets.
+    """
+
+    datasets: Names
+    baselines: Names
+    aligned: Names
+
+    def methods_of(self, dataset: str) -> dict[str, str | None]:
+        """The store that each method reads, if it reads one; none for other data sets."""
+        if dataset not in self.datasets:
+            return {}
+        sources = {**dict.fromkeys(self.baselines), **{base: base for base in self.aligned}}
+        return {f"{base}_with_generated": source for base, source in sources.items()}
+
+
 class GridParams(Section):
     """What is run.
 
     Attributes:
-        datasets, architectures, baselines, heuristics, aligned, combined, lambdas: by their keys in params.
+        datasets, architectures, baselines, heuristics, aligned, combined, generated, lambdas: by their keys in params.
         seeds: of training: each cell's weights, order of images and draws.
         targets_seeds: of the diffusion model and the target gradients, which are made once for each; each cell of a method that
             reads targets is trained with each. The first is that of what there is one of: the reference that alignment is measured
@@ -58,6 +78,7 @@ class GridParams(Section):
     teachers: TeachersParams
     aligned: Names
     combined: CombinedParams
+    generated: GeneratedGridParams
     lambdas: Annotated[list[Annotated[NonNegative, BeforeValidator(_with_decimal_point)]], Once]
     seeds: Seeds
     targets_seeds: Seeds
@@ -68,11 +89,22 @@ class GridParams(Section):
             raise ValueError("it has no method: baselines, aligned and combined are empty")
         return self
 
+    @model_validator(mode="after")
+    def _generated_are_of_the_grid(self) -> Self:
+        for name in self.generated.datasets:
+            if name not in self.datasets:
+                raise ValueError(f"generated.datasets has {name!r}, which datasets does not have")
+        return self
+
     def methods(self) -> Iterator[tuple[str, str, str | None]]:
         """Key of the grid, method, and the target store that dvc.yaml makes it depend on, for every method that is named."""
         yield from (("grid.baselines", method, None) for method in self.baselines)
         yield from (("grid.aligned", method, method) for method in self.aligned)
         yield from (("grid.combined", method, targets) for method, targets in self.combined.methods.items())
+
+    def generated_methods(self, dataset: str) -> Iterator[tuple[str, str, str | None]]:
+        """The same of those that train with generated images of a data set."""
+        yield from (("grid.generated", *method) for method in self.generated.methods_of(dataset).items())
 
     def seeds_of(self, reads_targets: bool) -> Iterator[tuple[int, int | None]]:
         """Seed of training and seed of targets, if it reads any, of each classifier of a method."""

@@ -10,7 +10,7 @@ from stages.params.architectures import read_architecture
 from stages.params.reading import Params
 from stages.params.section import Count, Fraction, Name, NonNegative, Positive, Section
 from stages.params.targets import TARGET, HeuristicParams, Target
-from stages.params.training import TrainingOverrides, TrainingParams
+from stages.params.training import MethodTraining, TrainingParams
 
 __all__ = [
     "AdversarialParams",
@@ -65,7 +65,7 @@ class MethodSection(Section):
     """What all methods have; `label` is what tables and figures call one, where its parts do not say it."""
 
     label: str | None = None
-    training: TrainingOverrides = TrainingOverrides()
+    training: MethodTraining = MethodTraining()
 
 
 class CrossEntropyParams(MethodSection):
@@ -171,9 +171,12 @@ def source_of(name: str, method: MethodSections) -> str | None:
 
 
 def reads_targets(params: Params, dataset: str, method: str) -> bool:
-    """Whether a data set's method reads targets: where its cells lie, which is no parameter of what comes of them."""
+    """Whether a data set's method reads targets, or the generated images that go with them.
+
+    It decides where its cells lie, and is no parameter of what comes of them.
+    """
     section = METHOD.validate_python(params.dataset(dataset).content["methods"][method])
-    return source_of(method, section) is not None
+    return source_of(method, section) is not None or section.training.generated is not None
 
 
 def describe(params: Params, dataset: str, name: str) -> Method:

@@ -8,7 +8,7 @@ from pag.base.vocabulary import NormName, Precision
 from stages.params.optimizers import OptimizerParams
 from stages.params.section import BatchSize, Count, Fraction, Positive, Section, Threads
 
-__all__ = ["TrainingOverrides", "TrainingParams", "ValidationAttackParams"]
+__all__ = ["MethodTraining", "MixedParams", "TrainingOverrides", "TrainingParams", "ValidationAttackParams"]
 
 
 class AugmentationParams(Section):
@@ -75,5 +75,18 @@ class TrainingOverrides(Section):
 
     def applied_to(self, training: TrainingParams) -> TrainingParams:
         """`training` with the values that are given here."""
-        given = {name: value for name, value in self if value is not None}
+        given = {name: value for name, value in self if value is not None and name in TrainingParams.model_fields}
         return training.model_copy(update=given)
+
+
+class MixedParams(Section):
+    """Generated images in the place of real ones: the store that they are in, and the share of each batch."""
+
+    store: Literal["generated"] = "generated"
+    share: Fraction
+
+
+class MethodTraining(TrainingOverrides):
+    """What a method trains with; generated images make another method of it, with its own cells and dependencies."""
+
+    generated: MixedParams | None = None

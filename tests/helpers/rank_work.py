@@ -25,7 +25,7 @@ from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
 from pag.training.objectives import AdversarialTraining, Alignment, CrossEntropy, Trades
 from pag.training.recipe import AlignedTargets, Recipe
-from stages import evaluate, heuristic_targets, score_targets
+from stages import evaluate, generate, generated_targets, heuristic_targets, score_targets
 from stages.params.reading import Params
 from stages.paths import Cell
 
@@ -37,6 +37,7 @@ CELL = Cell("digits", "resnet8", "vanilla", SEED)
 OVERRIDES = (
     "params/digits.yaml:targets.score_based.shard_size=3",
     "params/digits.yaml:diffusion.threads=1",
+    "params/digits.yaml:generated={per_class: 5, steps: 2, eta: 0.5}",
     # so large that the first attack fools every example: the later ones cost nothing
     "params/digits.yaml:evaluation.threats={l2: {norm: l2, eps: 7.0}, linf: {norm: linf, eps: 1.0}}",
     "params/digits.yaml:evaluation.examples=5",
@@ -68,6 +69,10 @@ def stages():
     score_targets.run(params, "digits", "test", SEED)
     for source in ("class_mean", "nearest_neighbor"):
         heuristic_targets.run(params, "digits", source, SEED)
+    generate.SHARD = 7
+    generate.run(params, "digits", SEED)
+    for source in ("score_based", "nearest_neighbor"):
+        generated_targets.run(params, "digits", source, SEED)
     evaluate.run(params, CELL, 1)
 
 

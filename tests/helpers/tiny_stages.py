@@ -17,7 +17,7 @@ from rank_work import CELL, OVERRIDES, PARAMS_FILE, SEED, UNET
 
 from pag.base.files import discard
 from pag.machine.ranks import joined
-from stages import evaluate, heuristic_targets, prepare, score_targets, train, train_diffusion
+from stages import evaluate, generate, heuristic_targets, prepare, score_targets, train, train_diffusion
 from stages.params.reading import Params
 from stages.paths import TIMES, DatasetPaths
 
@@ -44,6 +44,7 @@ RUNS = {
     "train_diffusion": lambda params: train_diffusion.run(params, "digits", SEED),
     "heuristic_targets": lambda params: heuristic_targets.run(params, "digits", "class_mean", SEED),
     "score_targets": lambda params: score_targets.run(params, "digits", "train", SEED),
+    "generate": lambda params: generate.run(params, "digits", SEED),
     "train": lambda params: train.run(params, CELL),
     "evaluate": lambda params: evaluate.run(params, CELL, 1),
 }
@@ -52,10 +53,11 @@ OUTPUTS = {
     "train_diffusion": [PATHS.diffusion(SEED)],
     "heuristic_targets": [PATHS.targets("class_mean", SEED)],
     "score_targets": [PATHS.targets("score_based", SEED), PATHS.target_examples(SEED)],
+    "generate": [PATHS.generated(SEED)],
     "train": [CELL.classifier],
     "evaluate": [CELL.evaluation],
 }
-LONG = ("train_diffusion", "score_targets", "train", "evaluate")
+LONG = ("train_diffusion", "score_targets", "generate", "train", "evaluate")
 
 
 def write_inputs():

@@ -27,16 +27,26 @@ GRID = {
     "datasets": ["tiny"], "architectures": ["resnet8"], "baselines": ["vanilla"], "heuristics": ["class_mean"],
     "teachers": {"architecture": "resnet8", "methods": []},
     "aligned": ["score_based"], "combined": {"bases": ["at_l2"], "targets": ["class_mean"]}, "lambdas": [0.5],
-    "seeds": [3407], "targets_seeds": [3407],
+    "seeds": [3407], "targets_seeds": [3407], "generated": {"datasets": ["tiny"], "baselines": [], "aligned": ["class_mean"]},
 }  # fmt: skip
-LAMBDAS = {"score_based": 2.0, "at_l2_with_class_mean": 0.2}
+LAMBDAS = {"score_based": 2.0, "at_l2_with_class_mean": 0.2, "class_mean_with_generated": 0.2}
 AT_L2 = {
     "objective": "adversarial", "norm": "l2", "eps": 0.9, "steps": 1, "relative_step": 1.5,
     "alignment": {"targets": "class_mean", "gradient": "log_softmax", "classes_per_step": 1},
 }  # fmt: skip
+WITH_GENERATED = {
+    "objective": "alignment", "targets": "class_mean", "gradient": "log_softmax", "classes_per_step": 1,
+    "training": {"generated": {"share": 0.3}},
+}  # fmt: skip
 OWN = "from torch import nn\n\nclass Own(nn.Module):\n    pass\n"
 TRAIN, TEST = 9, 2  # pictures of each class
-CELLS = ("at_l2_with_class_mean/3407-3407", "score_based-lambda-0.5/3407-3407", "score_based/3407-3407", "vanilla/3407")
+CELLS = (
+    "at_l2_with_class_mean/3407-3407",
+    "class_mean_with_generated/3407-3407",
+    "score_based-lambda-0.5/3407-3407",
+    "score_based/3407-3407",
+    "vanilla/3407",
+)
 WHERE = {"params.yaml": {"data_root", "launcher"}}  # say where work is done, not what comes of it
 
 
@@ -51,6 +61,8 @@ def _dataset():
     # enough steps that no network knows one class alone, which no attack fools
     params["training"] |= {"epochs": 4, "batch_size": 16}
     params["methods"]["at_l2_with_class_mean"] = AT_L2
+    params["methods"]["class_mean_with_generated"] = WITH_GENERATED
+    params["generated"] = {"per_class": 2, "steps": 2}
     params["evaluation"] |= {
         # so large that the first attack fools every example: the later ones cost nothing
         "threats": {"l2": {"norm": "l2", "eps": 8.0}, "linf": {"norm": "linf", "eps": 1.0}},
@@ -299,7 +311,7 @@ def test_every_key_that_a_stage_reads_is_tracked_and_none_is_superfluous(reads):
         assert not unused, stage
 
 
-TRAINING = {"train_baselines", "train_aligned", "train_combined", "train_lambdas"}
+TRAINING = {"train_baselines", "train_aligned", "train_combined", "train_lambdas", "train_generated_aligned"}
 EVALUATION = {name.replace("train", "evaluate") for name in TRAINING}
 CLASSIFIERS = {*TRAINING, *EVALUATION}
 EDITS = {

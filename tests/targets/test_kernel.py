@@ -21,6 +21,7 @@ from pag.targets.kinds import open_targets
 from pag.targets.members import Members
 from pag.targets.representatives import nearest_neighbor
 from pag.targets.spaces import LEVELS, pixel_space, principal_components
+from pag.targets.store import Origin
 
 CPU = torch.device("cpu")
 C, SHAPE = 3, (2, 3, 2)
@@ -90,8 +91,12 @@ def _store(tmp_path, seed=0, count=45, validation=6):
     return ImageStore.open(path)
 
 
+def _targets(store, kernel, relative_to):
+    return KernelTargets(store, store.all_training(), Origin(store.checksum, "train"), kernel, relative_to, 0, CPU)
+
+
 def _written(tmp_path, store, relative_to, sigma, *, neighbors=None, components=None, name="kernel.zarr"):
-    targets = KernelTargets(store, Kernel(sigma, components), relative_to, 0, CPU)
+    targets = _targets(store, Kernel(sigma, components), relative_to)
     (tmp_path / f"kept {name}").mkdir()
     if neighbors is None:
         targets.write_gradients(tmp_path / name, "float16", 16, "key", tmp_path / f"kept {name}")
@@ -187,7 +192,7 @@ def test_cut_weight_and_sigma_stand_in_the_store(tmp_path):
     import zarr
 
     store = _store(tmp_path)
-    targets = KernelTargets(store, Kernel(None, 4), "own_class", 0, CPU)
+    targets = _targets(store, Kernel(None, 4), "own_class")
     cut = targets.write_neighbors(tmp_path / "kernel.zarr", 2, "key")
     told = zarr.open_group(tmp_path / "kernel.zarr", mode="r").attrs.asdict()
     assert 0 < cut["mean"] < cut["max"] < 1

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pag.data.resizing import resize
-from pag.diffusion.model import DiffusionConfig
+from pag.diffusion.model import DiffusionConfig, DiffusionModel
 from pag.improved_diffusion.gaussian_diffusion import GaussianDiffusion
 from pag.targets.score_based import image_classes, image_noise, score_based_gradients
 
@@ -41,8 +41,7 @@ class GaussianClasses(torch.nn.Module):
 @pytest.fixture
 def model():
     process = GaussianDiffusion.create("cosine", T, learned_variance=False)
-    config = SimpleNamespace(image_shape=SHAPE)
-    return SimpleNamespace(config=config, network=GaussianClasses(process), process=process, null_label=C)
+    return DiffusionModel(SimpleNamespace(image_shape=SHAPE, num_classes=C), GaussianClasses(process), process)
 
 
 def _gradients(model, pixels, rows, **changes):

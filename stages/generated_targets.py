@@ -1,0 +1,28 @@
+"""`generated_targets`: target gradients at the generated images, made as those at the training images are.
+
+Representatives, pools and the diffusion model are those of the real training images.
+"""
+
+from pag.base.errors import InputError
+from stages import heuristic_targets, score_targets
+from stages.params.reading import Params
+from stages.params.targets import TARGET, ImportedParams, ScoreBasedParams, TeacherParams
+
+__all__ = ["run"]
+
+
+def run(params: Params, dataset: str, source: str, seed: int) -> None:
+    """Writes `data/<dataset>/generated_targets/<seed>/<source>.zarr`; `source` names a section of the data set's `targets`.
+
+    Raises:
+        InputError: the targets are imported ones or a teacher's, which nobody has made at these images.
+    """
+    target = params.dataset(dataset).read(f"targets.{source}", TARGET)
+    if isinstance(target, ImportedParams | TeacherParams):
+        raise InputError(
+            f"targets.{source} is of the source {target.source}, which has no targets at generated images."
+        )
+    if isinstance(target, ScoreBasedParams):
+        score_targets.run(params, dataset, "generated", seed)
+    else:
+        heuristic_targets.run(params, dataset, source, seed, "generated")
