@@ -73,8 +73,7 @@ def _means(members: Members, queries: Tensor, sigma: float) -> Tensor:
     for c in range(len(members.counts)):
         logits = _logits(members, located, c, sigma)
         log_densities.append(logits.logsumexp(dim=1))
-        images = members.images[members.of_class(c)].flatten(1).to(logits.device, torch.float64)
-        means.append(logits.softmax(dim=1) @ images / LEVELS)
+        means.append(logits.softmax(dim=1) @ members.levels(c) / LEVELS)
     r = torch.stack(means, dim=1)
     posterior = torch.stack(log_densities, dim=1).softmax(dim=1)  # p̂(c | x), classes as frequent as in the training set
     return torch.cat([r, posterior[:, None] @ r], dim=1).float().cpu()

@@ -59,6 +59,7 @@ class Members:
         for image in self.images:
             self._identities.setdefault(_digest(image), len(self._identities))
         self._located = self.locate(self.images)
+        self._pixels = self.images.flatten(1).to(self._located.points.device)
         self._starts = [0, *torch.tensor(self.counts).cumsum(0).tolist()]
 
     @property
@@ -75,6 +76,10 @@ class Members:
     def of_class(self, c: int) -> slice:
         """Where the images of a class lie among all."""
         return slice(self._starts[c], self._starts[c + 1])
+
+    def levels(self, c: int) -> Tensor:
+        """The images of a class in pixel levels, `(p, D)` float64 on the device."""
+        return self._pixels[self.of_class(c)].to(torch.float64)
 
     def own(self, c: int) -> Located:
         """The images of a class."""

@@ -23,7 +23,9 @@ from steps import RepeatedBatch
 
 ROW = {"name", "ratio", "spread", "bar", "met"}
 # Those of tenths of a second at their quick size; `make bench` runs the others, and `peak_memory` and `startup` start processes.
-CHEAP = ("repeated_batch", "one_class", "classes_per_step", "reading_targets", "nearest_neighbors", "startup")
+CHEAP = (
+    "repeated_batch", "one_class", "classes_per_step", "reading_targets", "nearest_neighbors", "kernel_targets", "startup",
+)  # fmt: skip
 
 
 def test_spread_is_median_and_quartiles():

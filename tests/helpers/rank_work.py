@@ -18,6 +18,7 @@ from pag.diffusion.model import DiffusionConfig
 from pag.diffusion.training import DiffusionRecipe, train_diffusion
 from pag.machine.ranks import barrier, first, joined
 from pag.optimization.loop import Run
+from pag.targets import kernel_targets
 from pag.targets.heuristic_store import write_representatives
 from pag.targets.kinds import open_targets
 from pag.training import batches, classifier
@@ -25,7 +26,7 @@ from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
 from pag.training.objectives import AdversarialTraining, Alignment, CrossEntropy, Trades
 from pag.training.recipe import AlignedTargets, Recipe
-from stages import evaluate, generate, generated_targets, heuristic_targets, score_targets
+from stages import evaluate, generate, generated_targets, heuristic_targets, score_targets, teacher_targets
 from stages.params.reading import Params
 from stages.paths import Cell
 
@@ -37,6 +38,8 @@ CELL = Cell("digits", "resnet8", "vanilla", SEED)
 OVERRIDES = (
     "params/digits.yaml:targets.score_based.shard_size=3",
     "params/digits.yaml:diffusion.threads=1",
+    "params/digits.yaml:targets.kernel.shard_size=7",
+    "params/digits.yaml:targets.teacher_vanilla={source: teacher, shard_size: 7}",
     "params/digits.yaml:generated={per_class: 5, steps: 2, eta: 0.5}",
     # so large that the first attack fools every example: the later ones cost nothing
     "params/digits.yaml:evaluation.threats={l2: {norm: l2, eps: 7.0}, linf: {norm: linf, eps: 1.0}}",
@@ -67,11 +70,15 @@ def stages():
     params = Params(PARAMS_FILE, OVERRIDES)
     score_targets.run(params, "digits", "train", SEED)
     score_targets.run(params, "digits", "test", SEED)
-    for source in ("class_mean", "nearest_neighbor"):
+    for source in ("class_mean", "nearest_neighbor", "kernel"):
         heuristic_targets.run(params, "digits", source, SEED)
+    few = "params/digits.yaml:targets.kernel_neighbors={source: kernel, relative_to: unconditional, sigma: auto, neighbors: 2}"
+    kernel_targets.QUERY_BLOCK = 7
+    heuristic_targets.run(Params(PARAMS_FILE, [*OVERRIDES, few]), "digits", "kernel_neighbors", SEED)
+    teacher_targets.run(params, "digits", CELL.architecture, CELL.method, SEED)
     generate.SHARD = 7
     generate.run(params, "digits", SEED)
-    for source in ("score_based", "nearest_neighbor"):
+    for source in ("score_based", "nearest_neighbor", "kernel"):
         generated_targets.run(params, "digits", source, SEED)
     evaluate.run(params, CELL, 1)
 

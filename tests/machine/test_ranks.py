@@ -83,9 +83,12 @@ def test_targets_and_evaluations_have_the_same_bytes_for_any_number_of_ranks(fol
     assert {
         "targets/3407/score_based.zarr/gradients/c/6/0/0/0/0",
         "targets/3407/nearest_neighbor.zarr/zarr.json",
+        "targets/3407/kernel.zarr/gradients/c/2/0/0/0/0",
+        "targets/3407/kernel_neighbors.zarr/neighbors/zarr.json",
         "generated/3407.zarr/images/c/0/0/0/0",
         "generated_targets/3407/score_based.zarr/gradients/c/6/0/0/0/0",
         "generated_targets/3407/nearest_neighbor.zarr/zarr.json",
+        "generated_targets/3407/kernel.zarr/gradients/c/0/0/0/0/0",
     } <= found.keys()
     assert found == expected
     stages = (folders[count] / TIMES).read_text(encoding="utf-8").splitlines()

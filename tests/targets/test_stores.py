@@ -1,5 +1,7 @@
 """Target stores: what is written is read, the bytes are the same each time, damage is told in one sentence."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -25,12 +27,13 @@ from stored import (
     on_disk,
     remove_array,
     replace_array,
+    set_attribute,
 )
 
 from pag.base.errors import InputError
 from pag.data.image_store import ImageStore, pixels, write_images
 from pag.targets.gradient_store import create_gradients, shard_rows, write_shard
-from pag.targets.heuristic_store import write_nearest, write_representatives
+from pag.targets.heuristic_store import write_nearest, write_neighbors, write_representatives
 from pag.targets.kinds import open_targets
 
 
@@ -62,9 +65,21 @@ def _heuristic(seed, kind, relative_to, path):
         r = rng.random((C, H, W, CH), dtype=np.float32)
         write_representatives(path, r, relative_to, labels)
         return channels_first(r).expand(N, -1, -1, -1, -1), labels
+    if kind == "neighbors":
+        return _weighted(rng, relative_to, path, labels), labels
     pool, nearest = rng.integers(0, 256, (5, H, W, CH), dtype=np.uint8), rng.integers(0, 5, (N, C), dtype=np.int32)
     write_nearest(path, pool, nearest, relative_to, labels)
     return pixels(channels_first(pool[nearest])), labels
+
+
+def _weighted(rng, relative_to, path, labels):
+    """Writes four weighted neighbours of each image and class, and of no class where that is asked for; gives their means."""
+    shape = (N, C + (relative_to == "unconditional"), 4)
+    pool, neighbors = rng.integers(0, 256, (5, H, W, CH), dtype=np.uint8), rng.integers(0, 5, shape, dtype=np.int32)
+    weights = rng.dirichlet(np.ones(4), shape[:2]).astype(np.float32)
+    write_neighbors(path, pool, neighbors, weights, relative_to, labels)
+    members = pixels(channels_first(pool[neighbors]))
+    return torch.einsum("nckhij,nck->nchij", members, torch.from_numpy(weights))
 
 
 def _by_definition(r, labels, relative_to, x, row, c):
@@ -72,12 +87,16 @@ def _by_definition(r, labels, relative_to, x, row, c):
     y = int(labels[row])
     if relative_to == "image":
         return r[row, c] - x
+    if relative_to == "unconditional":
+        return r[row, c] - r[row, C]
     others = [r[row, other] - r[row, y] for other in range(C) if other != y]
     return -sum(others) / len(others) if c == y else r[row, c] - r[row, y]
 
 
-@pytest.mark.parametrize("relative_to", ["image", "own_class"])
-@pytest.mark.parametrize("kind", ["representatives", "nearest"])
+@pytest.mark.parametrize(
+    ("kind", "relative_to"),
+    [*product(("representatives", "nearest", "neighbors"), ("image", "own_class")), ("neighbors", "unconditional")],
+)
 @on_disk
 @given(seed=st.integers(0, 10**6), size=st.integers(1, 6), k=st.integers(1, C))
 def test_heuristic_targets_are_their_definition(tmp_path, kind, relative_to, seed, size, k):
@@ -94,7 +113,7 @@ def test_heuristic_targets_are_their_definition(tmp_path, kind, relative_to, see
             torch.testing.assert_close(g[i, j], expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["representatives", "nearest"])
+@pytest.mark.parametrize("kind", ["representatives", "nearest", "neighbors"])
 def test_own_class_target_is_minus_the_mean_of_the_others(tmp_path, kind):
     _, labels = _heuristic(3, kind, "own_class", tmp_path / "s.zarr")
     images = torch.zeros(N, CH, H, W)
@@ -206,7 +225,7 @@ def test_damaged_store_of_some_classes_is_named(tmp_path, damage):
 
 
 @pytest.mark.parametrize("relative_to", ["image", "own_class"])
-@pytest.mark.parametrize("kind", ["representatives", "nearest"])
+@pytest.mark.parametrize("kind", ["representatives", "nearest", "neighbors"])
 def test_heuristic_stores_rewritten_are_the_same_bytes(tmp_path, kind, relative_to):
     for name in ("a", "b"):
         _heuristic(0, kind, relative_to, tmp_path / name)
@@ -273,6 +292,36 @@ def test_damaged_target_store_is_named(tmp_path, damage):
     with pytest.raises(InputError) as caught:
         open_targets(path)
     assert_one_sentence(caught.value, path)
+
+
+NEIGHBORS = (N, C, 4)
+WEIGHTED_DAMAGES = {
+    "no labels": remove_array("labels"),
+    "fewer labels": replace_array("labels", np.zeros(N - 1, np.int64)),
+    "no weights": remove_array("weights"),
+    "other weights": replace_array("weights", np.ones((N, C, 3), np.float32)),
+    "negative weights": replace_array("weights", np.full(NEIGHBORS, -1, np.float32)),
+    "weights that are no numbers": replace_array("weights", np.full(NEIGHBORS, np.nan, np.float32)),
+    "neighbours outside": replace_array("neighbors", np.full(NEIGHBORS, 5, np.int32)),
+    "no neighbours": replace_array("neighbors", np.zeros((N, C, 0), np.int32)),
+    "another relation": set_attribute("relative_to", ["own_class"]),
+}
+
+
+@pytest.mark.parametrize("damage", WEIGHTED_DAMAGES.values(), ids=WEIGHTED_DAMAGES.keys())
+def test_damaged_store_of_weighted_neighbours_is_named(tmp_path, damage):
+    path = tmp_path / "targets.zarr"
+    _heuristic(0, "neighbors", "own_class", path)
+    damage(path)
+    with pytest.raises(InputError) as caught:
+        open_targets(path)
+    assert_one_sentence(caught.value, path)
+
+
+def test_representatives_of_classes_alone_are_relative_to_none_without(tmp_path):
+    _heuristic(0, "nearest", "unconditional", tmp_path / "s.zarr")
+    with pytest.raises(InputError, match="relative to 'unconditional'"):
+        open_targets(tmp_path / "s.zarr")
 
 
 @pytest.mark.parametrize(("kind", "relative_to"), [("gradients", ""), ("representatives", "own_class"), ("other", "")])
