@@ -118,6 +118,8 @@ def test_commands_make_the_cells_of_their_entry_and_no_others(entry):
         assert {key for key in grid if "combined" not in key} == set(GridParams.model_fields) - {
             "combined",
             "generated",
+            "seeds",
+            "targets_seeds",
         }
         pairs = product(grid.get("combined.bases", []), grid.get("combined.targets", []))
         combined = ["_with_".join(pair) for pair in pairs]
