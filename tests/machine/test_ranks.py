@@ -92,7 +92,7 @@ def test_targets_and_evaluations_have_the_same_bytes_for_any_number_of_ranks(fol
     } <= found.keys()
     assert found == expected
     stages = (folders[count] / TIMES).read_text(encoding="utf-8").splitlines()
-    assert len(stages) == 8
+    assert len(stages) == 12
     assert list((folders[count] / ".checkpoints").iterdir()) == []
 
 
