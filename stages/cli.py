@@ -7,10 +7,11 @@ import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +20,7 @@ from pag.base.errors import InputError
 __all__ = ["app", "main"]
 
 LARGEST_LAMBDA = 1e9
+LARGEST_SEED = 2**31 - 1
 
 app = typer.Typer(
     help="Perceptually aligned gradients: target gradients, alignment training, robustness evaluation.",
@@ -54,6 +56,18 @@ Lambda = Annotated[
         "--lambda",
         callback=_checked_lambda,
         help="The cell of figure 5's sweep with this λ, kept beside the method's own cell.",
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, max=LARGEST_SEED, help="Of training; default: the first of [bold]grid.seeds[/bold]."),
+]
+TargetsSeed = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=LARGEST_SEED,
+        help="Of the diffusion model and the targets; default: the first of [bold]grid.targets_seeds[/bold].",
     ),
 ]
 Overrides = Annotated[
@@ -105,7 +119,8 @@ class Split(StrEnum):
 def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments: object, **names: str) -> None:
     """Checks params and runs a stage's `run(params, …)`; stages are imported when they run: `--help` does not wait for torch.
 
-    The `names` that a command is given (`stages.params.check.Named`) are looked up in params before anything is made of them.
+    The `names` that a command is given (`stages.params.check.Named`) are looked up in params before anything is made of them. An
+    argument that is a function of params is what it gives: which seed is meant where none is given.
 
     A long stage is run by all ranks, behind `launcher` where there is one; any other by the first rank alone. Ctrl-C ends it with
     status 130.
@@ -128,7 +143,7 @@ def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments:
     run: Callable[..., None] = import_module(f"stages.{stage}").run
     try:
         with _ranks() if stage in SHARED else nullcontext():
-            run(params, *arguments)
+            run(params, *(argument(params) if callable(argument) else argument for argument in arguments))
     except KeyboardInterrupt:
         if _reports_failure():
             print("\npag: interrupted; the same command goes on from its last checkpoint.", file=sys.stderr)
@@ -165,6 +180,22 @@ def _combined(method: str | None, base: str | None, targets: str | None) -> str 
     if base is None or targets is None or method is not None:
         raise InputError("--base and --targets go together, in place of --method.")
     return f"{base}_with_{targets}"
+
+
+def _of_targets(seed: int | None) -> Callable[[Any], int]:
+    """Of params the seed of targets that is meant."""
+    from stages.cells import chosen_targets_seed
+
+    return partial(chosen_targets_seed, given=seed)
+
+
+def _cell(
+    dataset: str, architecture: str, method: str, seed: int | None, targets_seed: int | None, lambda_: float | None
+) -> Callable[[Any], object]:
+    """Of params the cell that is meant."""
+    from stages.cells import named_cell
+
+    return lambda params: named_cell(params, dataset, architecture, method, seed, targets_seed, lambda_)
 
 
 def _launch(launcher: str) -> None:
@@ -211,9 +242,11 @@ def prepare(dataset: Dataset, set_: Overrides = None, params: ParamsFile = PARAM
 
 
 @app.command()
-def train_diffusion(dataset: Dataset, set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
+def train_diffusion(
+    dataset: Dataset, targets_seed: TargetsSeed = None, set_: Overrides = None, params: ParamsFile = PARAMS
+) -> None:
     """Train the class-conditional diffusion model of C + 1 labels (section 4.2)."""
-    _run("train_diffusion", params, set_, dataset, dataset=dataset)
+    _run("train_diffusion", params, set_, dataset, _of_targets(targets_seed), dataset=dataset)
 
 
 @app.command()
@@ -222,22 +255,24 @@ def score_targets(
     split: Annotated[
         Split, typer.Option(help="train: what classifiers learn from; test: evaluate's reference.")
     ] = Split.train,
+    targets_seed: TargetsSeed = None,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
     """Distil score-based target gradients from the diffusion model (section 4.2, eq. 8)."""
-    _run("score_targets", params, set_, dataset, split.value, dataset=dataset)
+    _run("score_targets", params, set_, dataset, split.value, _of_targets(targets_seed), dataset=dataset)
 
 
 @app.command()
 def heuristic_targets(
     dataset: Dataset,
     source: Annotated[str, typer.Option(help="A heuristic section of the data set's [bold]targets[/bold].")],
+    targets_seed: TargetsSeed = None,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
     """Write class representatives: one image, class mean, nearest neighbour (section 4.1)."""
-    _run("heuristic_targets", params, set_, dataset, source, dataset=dataset, targets=source)
+    _run("heuristic_targets", params, set_, dataset, source, _of_targets(targets_seed), dataset=dataset, targets=source)
 
 
 @app.command()
@@ -248,17 +283,17 @@ def train(
     base: Base = None,
     targets: Targets = None,
     lambda_: Lambda = None,
+    seed: Seed = None,
+    targets_seed: TargetsSeed = None,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
     """Train one classifier (section 3)."""
-    from stages.paths import Cell
-
     method = _combined(method, base, targets)
     if method is None:
         raise InputError("train takes --method, or --base with --targets.")
     names = {"dataset": dataset, "architecture": architecture, "method": method}
-    _run("train", params, set_, Cell(**names, lambda_=lambda_), **names)
+    _run("train", params, set_, _cell(dataset, architecture, method, seed, targets_seed, lambda_), **names)
 
 
 @app.command()
@@ -271,6 +306,8 @@ def evaluate(
     base: Base = None,
     targets: Targets = None,
     lambda_: Lambda = None,
+    seed: Seed = None,
+    targets_seed: TargetsSeed = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(help="Weights from anywhere (safetensors or a torch state dict), in place of a method."),
@@ -294,23 +331,23 @@ def evaluate(
     params: ParamsFile = PARAMS,
 ) -> None:
     """Measure a classifier on the test set: clean accuracy, attacks, alignment (section 5.2)."""
-    from stages.paths import Cell
-
     processes = workers or max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     method = _combined(method, base, targets)
     given = [name for name, value in (("method", method), ("checkpoint", checkpoint), ("module", module)) if value]
+    of_no_cell = (lambda_, seed, targets_seed) == (None, None, None)
     if given == ["method"] and architecture and method and output is None:
         names = {"dataset": dataset, "architecture": architecture, "method": method}
-        _run("evaluate", params, set_, Cell(**names, lambda_=lambda_), processes, **names)
-    elif given == ["checkpoint"] and architecture and lambda_ is None:
+        cell = _cell(dataset, architecture, method, seed, targets_seed, lambda_)
+        _run("evaluate", params, set_, cell, processes, **names)
+    elif given == ["checkpoint"] and architecture and of_no_cell:
         arguments = (checkpoint, dataset, architecture, output, processes)
         _run("commands.evaluate_checkpoint", params, set_, *arguments, dataset=dataset, architecture=architecture)
-    elif given == ["module"] and not architecture and lambda_ is None:
+    elif given == ["module"] and not architecture and of_no_cell:
         _run("commands.evaluate_module", params, set_, module, dataset, output, processes, dataset=dataset)
     else:
         raise InputError(
-            "evaluate takes --method with --architecture (and --lambda), or --checkpoint with --architecture (and --output), or "
-            "--module alone (and --output)."
+            "evaluate takes --method with --architecture (and --lambda, --seed, --targets-seed), or --checkpoint with "
+            "--architecture (and --output), or --module alone (and --output)."
         )
 
 
@@ -377,22 +414,25 @@ def import_targets(
     name: Annotated[str, typer.Option(help="A section of the data set's [bold]targets[/bold] with source: imported.")],
     file: Annotated[Path, typer.Option(help="The tensor (N, 1 + C, ch, H, W): images and their target gradients.")],
     labels: Annotated[Path, typer.Option(help="The images' labels, (N,).")],
+    targets_seed: TargetsSeed = None,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
     """Turn published target gradients into a target store."""
-    _run("commands.import_targets", params, set_, dataset, name, file, labels, dataset=dataset, targets=name)
+    arguments = (dataset, name, file, labels, _of_targets(targets_seed))
+    _run("commands.import_targets", params, set_, *arguments, dataset=dataset, targets=name)
 
 
 @imports.command("diffusion")
 def import_diffusion(
     dataset: Dataset,
     file: Annotated[Path, typer.Option(help="An EMA checkpoint of improved-diffusion, of C + 1 labels.")],
+    targets_seed: TargetsSeed = None,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
     """Take a published diffusion model instead of training one."""
-    _run("commands.import_diffusion", params, set_, dataset, file, dataset=dataset)
+    _run("commands.import_diffusion", params, set_, dataset, file, _of_targets(targets_seed), dataset=dataset)
 
 
 def main() -> None:

@@ -57,6 +57,7 @@ class Subject:
         dataset, architecture: by their keys in params.
         method: how it was trained.
         lambda_: weight of the alignment term; None without alignment.
+        seed, targets_seed: of its training and of its targets; None where they are not known, or it read none.
         load: gives it, in evaluation mode; picklable.
     """
 
@@ -65,6 +66,8 @@ class Subject:
     method: Method
     lambda_: float | None
     load: Callable[[], nn.Module]
+    seed: int | None = None
+    targets_seed: int | None = None
 
 
 def run(params: Params, cell: Cell, workers: int) -> None:
@@ -72,8 +75,8 @@ def run(params: Params, cell: Cell, workers: int) -> None:
     paths = DatasetPaths(cell.dataset)
     evaluation = params.dataset(cell.dataset).read("evaluation", EvaluationParams)
     inputs = [paths.images, paths.test_targets, *(cell.classifier / name for name in CLASSIFIER)]
-    name, values = f"{cell.dataset}-{cell.name}", [params.seed, evaluation]
-    with stage_run("evaluate", name, outputs=[cell.evaluation], values=values, inputs=inputs) as checkpoints:
+    values = [params.seed, evaluation]
+    with stage_run("evaluate", cell.name, outputs=[cell.evaluation], values=values, inputs=inputs) as checkpoints:
         blocks = Blocks(evaluation.block_size, params.seed, workers, checkpoints)
         subject = _subject(cell, ImageStore.open(paths.images))
         write_evaluation(cell.evaluation, subject, evaluation, paths.test_targets, blocks)
@@ -84,18 +87,19 @@ def _subject(cell: Cell, images: ImageStore) -> Subject:
     file = cell.classifier / "config.json"
     swept = {} if cell.lambda_ is None else {"lambda": cell.lambda_}
     expected = {"dataset": cell.dataset, "architecture_name": cell.architecture, **swept}
+    seeds = {"seed": cell.seed, "targets_seed": cell.targets_seed}
     of_images = {
         "image_shape": list(images.image_shape), "num_classes": images.num_classes,
         "class_names": list(images.class_names), "images": images.checksum,
     }  # fmt: skip
-    config = check_classifier(cell.classifier, {**expected, **of_images})
+    config = check_classifier(cell.classifier, {**expected, **seeds, **of_images})
     try:
         method, lambda_ = Method.model_validate(config["method"]), LAMBDA.validate_python(config["lambda"])
     except (KeyError, TypeError, ValidationError):
         raise InputError(f"{file} does not say by which method and lambda the classifier was trained.") from None
     if method.name != cell.method:
         raise InputError(f"{file} is of another classifier: it was trained by {method.name}, not by {cell.method}.")
-    return Subject(cell.dataset, cell.architecture, method, lambda_, partial(load_classifier, cell.classifier))
+    return Subject(cell.dataset, cell.architecture, method, lambda_, partial(load_classifier, cell.classifier), **seeds)
 
 
 def write_evaluation(
@@ -250,6 +254,8 @@ def _metrics(
         method=subject.method,
         lambda_=subject.lambda_,
         seed=seed,
+        training_seed=subject.seed,
+        targets_seed=subject.targets_seed,
         clean=proportion(correct, evaluation.confidence),
         autoattack={name: outcome.measured_by_part() for name, outcome in attacked.autoattack.items()},
         pgd={name: outcome.measured() for name, outcome in attacked.pgd.items()},

@@ -20,15 +20,16 @@ from stages.run import stage_run
 __all__ = ["run"]
 
 
-def run(params: Params, dataset: str, source: str) -> None:
-    """Writes `data/<dataset>/targets/<source>.zarr`; `source` names a heuristic section of the data set's `targets`."""
+def run(params: Params, dataset: str, source: str, seed: int) -> None:
+    """Writes `data/<dataset>/targets/<seed>/<source>.zarr`; `source` names a heuristic section of the data set's `targets`."""
     paths, target = DatasetPaths(dataset), params.dataset(dataset).read(f"targets.{source}", TARGET)
     if not isinstance(target, HeuristicParams):
         raise InputError(f"{source} needs the diffusion model: `pag score-targets` makes it.")
-    with stage_run("heuristic_targets", f"{dataset}-{source}", outputs=[paths.targets(source)]):
-        write = _writer(ImageStore.open(paths.images), target, params.seed)
+    destination = paths.targets(source, seed)
+    with stage_run("heuristic_targets", f"{dataset}-{source}-{seed}", outputs=[destination]):
+        write = _writer(ImageStore.open(paths.images), target, seed)
         if first():
-            with written_whole(paths.targets(source)) as partial:
+            with written_whole(destination) as partial:
                 write(partial)
 
 

@@ -61,19 +61,18 @@ class DatasetPaths:
     def images(self) -> Path:
         return self.root / "images.zarr"
 
-    @property
-    def diffusion(self) -> Path:
-        return self.root / "diffusion"
+    def diffusion(self, seed: int) -> Path:
+        """Folder of the diffusion model of a targets seed."""
+        return self.root / "diffusion" / str(seed)
 
     @property
     def test_targets(self) -> Path:
         """Score-based gradients at test images, which alignment is measured against; only `evaluate` reads them."""
         return self.root / "test_targets.zarr"
 
-    @property
-    def target_examples(self) -> Path:
+    def target_examples(self, seed: int) -> Path:
         """Score-based gradients of a few training images at several timesteps (figure 8)."""
-        return self.root / "target_examples.safetensors"
+        return self.root / "target_examples" / f"{seed}.safetensors"
 
     @property
     def former(self) -> Path:
@@ -90,49 +89,81 @@ class DatasetPaths:
         require_names(architecture=architecture)
         return DATA / "figures" / f"{self.dataset}-{architecture}"
 
-    def targets(self, name: str) -> Path:
+    def target_stores(self, seed: int) -> Path:
+        """Folder of the target stores of a targets seed."""
+        return self.root / "targets" / str(seed)
+
+    def targets(self, name: str, seed: int) -> Path:
         require_names(targets=name)
-        return self.root / "targets" / f"{name}.zarr"
+        return self.target_stores(seed) / f"{name}.zarr"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One classifier of the grid; `lambda_` is set for the cells of the sweep of figure 5 alone."""
+    """One classifier of the grid.
+
+    Attributes:
+        dataset, architecture, method: by their keys in params.
+        seed: of its training.
+        targets_seed: of the targets that it reads; None for a method without targets.
+        lambda_: of the cells of the sweep of figure 5 alone.
+    """
 
     dataset: str
     architecture: str
     method: str
+    seed: int
+    targets_seed: int | None = None
     lambda_: float | None = None
 
     def __post_init__(self) -> None:
         require_names(dataset=self.dataset, architecture=self.architecture, method=self.method)
 
     @property
+    def row(self) -> str:
+        """What all seeds have in common: the method, with λ for a cell of the sweep, `score_based-lambda-0.1`."""
+        return self.method if self.lambda_ is None else f"{self.method}-lambda-{self.lambda_}"
+
+    @property
+    def seeds(self) -> str:
+        """`3407`, or `3407-1` where it reads the targets of seed 1."""
+        return str(self.seed) if self.targets_seed is None else f"{self.seed}-{self.targets_seed}"
+
+    @property
     def name(self) -> str:
-        base = f"{self.architecture}-{self.method}"
-        return base if self.lambda_ is None else f"{base}-lambda-{self.lambda_}"
+        """What the times of its stages and its checkpoints go by: `digits-resnet8-score_based-3407-1`."""
+        return f"{self.dataset}-{self.architecture}-{self.row}-{self.seeds}"
 
     @property
     def classifier(self) -> Path:
         """Folder with `model.safetensors`, `config.json`, `metrics.json` and `curves.csv`."""
-        return DATA / self.dataset / "classifiers" / self.name
+        return self._folder("classifiers")
 
     @property
     def evaluation(self) -> Path:
         """Folder with `metrics.json`, `outcomes.safetensors` and `targeted.safetensors`."""
-        return DATA / self.dataset / "evaluations" / self.name
+        return self._folder("evaluations")
+
+    def _folder(self, kind: str) -> Path:
+        return DATA / self.dataset / kind / f"{self.architecture}-{self.row}" / self.seeds
 
 
 def grid_cells(params: Params, dataset: str, architecture: str) -> Iterator[Cell]:
-    """The main grid's cells, in the order of the paper's tables: vanilla, the aligned ones, the other baselines, both combined."""
+    """The main grid's cells, in the order of the paper's tables: vanilla, the aligned ones, the other baselines, both combined;
+    each with all its seeds.
+    """
     grid = read_grid(params)
     first = [name for name in grid.baselines if name == "vanilla"]
     others = [name for name in grid.baselines if name not in first]
+    aligned = {method for _, method, source in grid.methods() if source is not None}
     for method in (*first, *grid.aligned, *others, *grid.combined.methods):
-        yield Cell(dataset, architecture, method)
+        for seed, targets_seed in grid.seeds_of(method in aligned):
+            yield Cell(dataset, architecture, method, seed, targets_seed)
 
 
 def sweep_cells(params: Params, dataset: str, architecture: str) -> Iterator[Cell]:
     """The cells of the sweep of lambda (figure 5)."""
-    for lambda_ in read_grid(params).lambdas:
-        yield Cell(dataset, architecture, "score_based", lambda_)
+    grid = read_grid(params)
+    for lambda_ in grid.lambdas:
+        for seed, targets_seed in grid.seeds_of(reads_targets=True):
+            yield Cell(dataset, architecture, "score_based", seed, targets_seed, lambda_)

@@ -84,7 +84,7 @@ def stage_run(
 
     Args:
         code: the stage's module in `stages`, `train`, by whose digest its checkpoints are kept.
-        cell: which of the stage's cells it is, `digits-resnet8-score_based`; none for a stage that has one.
+        cell: which of the stage's cells it is, `digits-resnet8-score_based-3407-3407`; none for a stage that has one.
         outputs: the files and folders that it writes, which no other process may write meanwhile.
         values: the parameters that the result depends on.
         inputs: the artifacts that it reads.

@@ -43,42 +43,50 @@ SHARD_COPIES = 4  # of a shard in float32 in memory at once, at most: its parts,
 Distiller = partial[Tensor]  # (pixels, rows, timestep=…, classes=…) → gradients (N, m, ch, H, W)
 
 
-def run(params: Params, dataset: str, split: Literal["train", "test"]) -> None:
-    """Writes `data/<dataset>/targets/score_based.zarr` and the examples of figure 8, or `test_targets.zarr`."""
+def run(params: Params, dataset: str, split: Literal["train", "test"], seed: int) -> None:
+    """Writes `data/<dataset>/targets/<seed>/score_based.zarr` and the examples of figure 8, or `test_targets.zarr`.
+
+    The seed is of the diffusion model that they are taken from, and of the noise.
+    """
     if split == "train":
-        _train_targets(params, dataset)
+        _train_targets(params, dataset, seed)
     else:
-        _test_targets(params, dataset)
+        _test_targets(params, dataset, seed)
 
 
-def _train_targets(params: Params, dataset: str) -> None:
+def _train_targets(params: Params, dataset: str, seed: int) -> None:
     paths, file = DatasetPaths(dataset), params.dataset(dataset)
     target, figures = file.read(f"targets.{SOURCE}", ScoreBasedParams), file.read("figures", FiguresParams)
-    diffusion, values = file.read("diffusion", DiffusionParams), [params.seed, target, figures]
-    outputs = [paths.targets(SOURCE), paths.target_examples]
-    with _stage_run(dataset, paths, outputs, diffusion, values) as checkpoints:
+    diffusion, values = file.read("diffusion", DiffusionParams), [seed, target, figures]
+    destination, examples = paths.targets(SOURCE, seed), paths.target_examples(seed)
+    with _stage_run(f"{dataset}-{seed}", paths, seed, [destination, examples], diffusion, values) as checkpoints:
         store = ImageStore.open(paths.images)
-        distill = _distiller(paths, store, "train", target, params.seed)
+        distill = _distiller(paths, store, "train", target, seed)
         size = target.shard_size
-        _write(paths.targets(SOURCE), store.all_training(), store, distill, target, size, checkpoints)
+        _write(destination, store.all_training(), store, distill, target, size, checkpoints)
         if first():
-            with written_whole(paths.target_examples) as partial_file:
+            with written_whole(examples) as partial_file:
                 save_file(_by_timestep(distill, store.split("train"), figures), partial_file)
 
 
-def _test_targets(params: Params, dataset: str) -> None:
+def _test_targets(params: Params, dataset: str, seed: int) -> None:
     paths, file = DatasetPaths(dataset), params.dataset(dataset)
     reference = file.read("evaluation.alignment", ReferenceParams)
-    diffusion, values = file.read("diffusion", DiffusionParams), [params.seed, reference]
-    with _stage_run(f"{dataset}-test", paths, [paths.test_targets], diffusion, values) as checkpoints:
+    diffusion, values = file.read("diffusion", DiffusionParams), [seed, reference]
+    with _stage_run(f"{dataset}-test", paths, seed, [paths.test_targets], diffusion, values) as checkpoints:
         store = ImageStore.open(paths.images)
-        distill = _distiller(paths, store, "test", reference, params.seed)
+        distill = _distiller(paths, store, "test", reference, seed)
         size = REFERENCE_SHARD
         _write(paths.test_targets, store.split("test"), store, distill, reference, size, checkpoints)
 
 
 def _stage_run(
-    cell: str, paths: DatasetPaths, outputs: Sequence[Path], diffusion: DiffusionParams, values: Sequence[object]
+    cell: str,
+    paths: DatasetPaths,
+    seed: int,
+    outputs: Sequence[Path],
+    diffusion: DiffusionParams,
+    values: Sequence[object],
 ) -> AbstractContextManager[Path]:
     """With the threads and the precision of the diffusion model's training."""
     return stage_run(
@@ -86,7 +94,7 @@ def _stage_run(
         cell,
         outputs=outputs,
         values=[*values, diffusion.precision],
-        inputs=[paths.images, paths.diffusion],
+        inputs=[paths.images, paths.diffusion(seed)],
         threads=diffusion.threads,
         precision=diffusion.precision,
     )
@@ -95,8 +103,9 @@ def _stage_run(
 def _distiller(
     paths: DatasetPaths, images: ImageStore, split: Literal["train", "test"], how: DistilledParams, seed: int
 ) -> Distiller:
-    model = load_diffusion(paths.diffusion, device())
-    model.config.check_matches(paths.diffusion, images.num_classes, images.image_shape[0], how.timestep)
+    folder = paths.diffusion(seed)
+    model = load_diffusion(folder, device())
+    model.config.check_matches(folder, images.num_classes, images.image_shape[0], how.timestep)
     if how.compiled:
         model.network.compile(dynamic=False)
     return partial(score_based_gradients, model, split=split, timestep=how.timestep, draws=how.draws, seed=seed)

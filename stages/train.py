@@ -57,15 +57,15 @@ def run(params: Params, cell: Cell) -> None:
     paths, method = DatasetPaths(cell.dataset), method_section(params, cell.dataset, cell.method)
     training = training_section(params, cell.dataset, cell.architecture, cell.method)
     architecture, described = read_architecture(params, cell.architecture), describe(params, cell.dataset, cell.method)
-    alignment, source = method.alignment, described.source
+    alignment, target_store = method.alignment, _target_store(paths, cell, described.source)
     if alignment is None and cell.lambda_ is not None:
         raise InputError(f"--lambda is for methods that align gradients, and {cell.method} has no λ.")
     lambda_ = None if alignment is None else _lambda(params, cell)
-    inputs = [paths.images, *([] if source is None else [paths.targets(source)])]
-    values = [params.seed, training, architecture, method, described, lambda_]
+    inputs = [paths.images, *([] if target_store is None else [target_store])]
+    values = [cell.seed, training, architecture, method, described, lambda_]
     with stage_run(
         "train",
-        f"{cell.dataset}-{cell.name}",
+        cell.name,
         outputs=[cell.classifier],
         values=values,
         inputs=inputs,
@@ -75,27 +75,28 @@ def run(params: Params, cell: Cell) -> None:
         store = ImageStore.open(paths.images)
         _require_fitting(params.dataset(cell.dataset).name, cell.method, training, alignment, store)
         from_first(lambda: _require_room(store, training.batch_size, device()))
-        targets = None if source is None or alignment is None else _targets(paths.targets(source), store, alignment)
-        torch.manual_seed(params.seed)
+        targets = None if target_store is None or alignment is None else _targets(target_store, store, alignment)
+        torch.manual_seed(cell.seed)
         options = architecture.options
         model = build(image_shape=store.image_shape, num_classes=store.num_classes, **options)
         train, validation = store.split("train"), store.split("validation")
         objective = _objective(method, store.num_classes, lambda_)
-        training_run = Run(params.seed, f"{cell.dataset} {cell.name}", device(), checkpoints / "state.pt")
+        training_run = Run(cell.seed, cell.name, device(), checkpoints / "state.pt")
         curves = train_classifier(model, train, validation, objective, targets, _recipe(training), training_run)
         if first():
             attack, shape = (
                 training.validation_attack,
                 {"image_shape": store.image_shape, "num_classes": store.num_classes},
             )
-            robust = _validation_robustness(model, validation, attack, params.seed)
+            robust = _validation_robustness(model, validation, attack, cell.seed)
             own = {
                 "dataset": cell.dataset,
                 "architecture_name": cell.architecture,
                 "images": store.checksum,
                 "method": described.model_dump(mode="json"),
                 "lambda": lambda_,
-                "seed": params.seed,
+                "seed": cell.seed,
+                "targets_seed": cell.targets_seed,
             }
             config = {"architecture": options, **shape, "class_names": store.class_names, **own}
             _write(cell.classifier, model, config, curves, robust)
@@ -137,6 +138,17 @@ def _validation_robustness(
                 robust &= model(x_adv).argmax(1) == labels
         accuracies[f"pgd_{norm}"] = float(robust.double().mean())
     return accuracies
+
+
+def _target_store(paths: DatasetPaths, cell: Cell, source: str | None) -> Path | None:
+    """What a cell learns from beside the images; None for a method without targets."""
+    if source is None and cell.targets_seed is not None:
+        raise InputError(f"--targets-seed is for methods that read targets, and {cell.method} reads none.")
+    if source is None:
+        return None
+    if cell.targets_seed is None:
+        raise InputError(f"{cell.method} reads targets, and no seed of theirs is given.")
+    return paths.targets(source, cell.targets_seed)
 
 
 def _lambda(params: Params, cell: Cell) -> float:

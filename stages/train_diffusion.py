@@ -28,16 +28,16 @@ __all__ = ["diffusion_config", "run", "write_diffusion"]
 COPIES = 3  # of the images in memory at once, at least: as they are read, of the model's size, and about zero
 
 
-def run(params: Params, dataset: str) -> None:
-    """Writes `data/<dataset>/diffusion/`: EMA weights, configuration, loss curve, samples."""
+def run(params: Params, dataset: str, seed: int) -> None:
+    """Writes `data/<dataset>/diffusion/<seed>/`: EMA weights, configuration, loss curve, samples."""
     paths, diffusion = DatasetPaths(dataset), params.dataset(dataset).read("diffusion", DiffusionParams)
-    values, inputs, threads = [params.seed, diffusion], [paths.images], diffusion.threads
+    destination, values, threads = paths.diffusion(seed), [seed, diffusion], diffusion.threads
     with stage_run(
         "train_diffusion",
-        dataset,
-        outputs=[paths.diffusion],
+        f"{dataset}-{seed}",
+        outputs=[destination],
         values=values,
-        inputs=inputs,
+        inputs=[paths.images],
         threads=threads,
         precision=diffusion.precision,
     ) as checkpoints:
@@ -48,12 +48,12 @@ def run(params: Params, dataset: str) -> None:
             diffusion.steps, diffusion.batch_size, diffusion.optimizer.model_dump(), diffusion.ema_decay,
             None if diffusion.train_at == "all" else diffusion.train_at,
         )  # fmt: skip
-        training_run = Run(params.seed, "diffusion model", device(), checkpoints / "state.pt")
+        training_run = Run(seed, "diffusion model", device(), checkpoints / "state.pt")
         from_first(lambda: _require_room(len(train.labels), config, recipe))
         x = resize(pixels(train.images), height, width).clamp(0, 1)
         model, curves = train_diffusion(config, x, train.labels, recipe, training_run)
         if first():
-            write_diffusion(paths.diffusion, model, curves, diffusion.samples, params.seed)
+            write_diffusion(destination, model, curves, diffusion.samples, seed)
 
 
 def write_diffusion(

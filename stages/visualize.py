@@ -27,6 +27,7 @@ from pag.optimization.curves import read_curves
 from pag.targets.kinds import open_targets
 from pag.targets.store import Origin, TargetStore
 from stages.params.figures import FiguresParams
+from stages.params.grid import read_grid
 from stages.params.reading import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
 from stages.reporting.former import set_aside
@@ -75,34 +76,43 @@ def run(params: Params, dataset: str, architecture: str, aside: bool = False) ->
 def _figures(params: Params, paths: DatasetPaths, results: GridResults) -> Iterator[tuple[str, Figure]]:
     store = ImageStore.open(paths.images)
     yield from _targeted(params, results, store.class_names)
-    yield from _targets(params, paths, store)
-    yield from _by_timestep(paths, store.class_names)
+    seed = read_grid(params).targets_seeds[0]
+    yield from _targets(params, paths, store, seed)
+    yield from _by_timestep(paths.target_examples(seed), store.class_names)
     yield from _charts(results)
-    curves = read_curves(paths.diffusion / "curves.csv")
+    diffusion = paths.diffusion(seed)
+    curves = read_curves(diffusion / "curves.csv")
     if not {"step", "loss"} <= curves.keys():
-        raise InputError(
-            f"{paths.diffusion / 'curves.csv'} has no columns step and loss; train the diffusion model again."
-        )
+        raise InputError(f"{diffusion / 'curves.csv'} has no columns step and loss; train the diffusion model again.")
     steps, loss = ([value for value in curves[name] if value is not None] for name in ("step", "loss"))
     yield "diffusion-loss", loss_curve(steps, loss)
-    yield "diffusion-samples", enlarged(_png(paths.diffusion / "samples.png"))
+    yield "diffusion-samples", enlarged(_png(diffusion / "samples.png"))
 
 
 def _targeted(params: Params, results: GridResults, class_names: tuple[str, ...]) -> Iterator[tuple[str, Figure]]:
-    """Figures 1, 2 and 9 from each input, and figure 5: the same with a row for each λ, from the first input."""
-    architecture = results.architecture
-    cells = {
-        cell.name.removeprefix(f"{architecture}-"): cell
-        for walk in (grid_cells, sweep_cells)
-        for cell in walk(params, results.dataset, architecture)
-    }
-    methods = [(cell.label, cell) for cell in results.cells]
+    """Figures 1, 2 and 9 from each input, and figure 5: the same with a row for each λ, from the first input.
+
+    They show the networks of the first seeds.
+    """
+    cells: dict[str, Cell] = {}
+    for walk in (grid_cells, sweep_cells):
+        for cell in walk(params, results.dataset, results.architecture):
+            cells.setdefault(cell.row, cell)
+    methods = [(cell.label, cell) for cell in _first_runs(results.cells)]
     for i, figure in enumerate(_targeted_grids(methods, cells, class_names, results)):
         yield f"targeted-{i}", figure
     if len(results.by_lambda) < 2:
         return
     lambdas = [(f"λ = {lambda_:g}", cell) for lambda_, cell in results.by_lambda]
     yield "lambda-targeted", next(_targeted_grids(lambdas, cells, class_names, results))
+
+
+def _first_runs(cells: Sequence[CellResult]) -> list[CellResult]:
+    """Of each method the run of the first seeds."""
+    runs: dict[str, CellResult] = {}
+    for cell in cells:
+        runs.setdefault(cell.name, cell)
+    return list(runs.values())
 
 
 def _targeted_grids(
@@ -126,11 +136,11 @@ def _targeted_grids(
         yield targeted_grid(image, class_names[label], adversarial, names, class_names[:COLUMNS], numbers)
 
 
-def _targets(params: Params, paths: DatasetPaths, store: ImageStore) -> Iterator[tuple[str, Figure]]:
+def _targets(params: Params, paths: DatasetPaths, store: ImageStore, seed: int) -> Iterator[tuple[str, Figure]]:
     """Figure 7, at the first training image of each of the first classes."""
     train, images = store.split("train"), params.dataset(paths.dataset).read("figures", FiguresParams).images
     sources = aligned_sources(params, paths.dataset).items()
-    opened = [(label, _opened(paths.targets(name), store)) for name, label in sources]
+    opened = [(label, _opened(paths.targets(name, seed), store)) for name, label in sources]
     # Stores of a few classes an image miss most of the columns.
     stores = [(label, s) for label, s in opened if s.classes_per_image == s.num_classes]
     if not stores:
@@ -151,15 +161,13 @@ def _opened(path: Path, images: ImageStore) -> TargetStore:
     return store
 
 
-def _by_timestep(paths: DatasetPaths, class_names: tuple[str, ...]) -> Iterator[tuple[str, Figure]]:
+def _by_timestep(path: Path, class_names: tuple[str, ...]) -> Iterator[tuple[str, Figure]]:
     """Figure 8."""
     axes = {"by_timestep": 6, "timesteps": 1}
-    examples = read_shown(paths.target_examples, axes, len(class_names))
+    examples = read_shown(path, axes, len(class_names))
     shape = (len(examples["timesteps"]), len(examples["images"]), len(class_names), *examples["images"].shape[1:])
     if examples["by_timestep"].shape != shape:
-        raise InputError(
-            f"{paths.target_examples} has gradients of shape {examples['by_timestep'].shape}, not {shape}."
-        )
+        raise InputError(f"{path} has gradients of shape {examples['by_timestep'].shape}, not {shape}.")
     timesteps = examples["timesteps"].tolist()
     for i, (image, label) in enumerate(zip(examples["images"], examples["labels"], strict=True)):
         targets = examples["by_timestep"][:, i, :COLUMNS]
@@ -174,12 +182,13 @@ def _charts(results: GridResults) -> Iterator[tuple[str, Figure]]:
     accuracies = {"clean": [c.evaluation.clean.triple for c in sweep], **accuracies}
     if len(sweep) > 1:
         yield "lambda", lambda_curves([x for x, _ in results.by_lambda], accuracies, _alignment(sweep))
-    evaluations, methods = [cell.evaluation for cell in results.cells], [cell.method for cell in results.cells]
+    cells = _first_runs(results.cells)
+    evaluations, methods = [cell.evaluation for cell in cells], [cell.method for cell in cells]
     robust = {words: [e.autoattack[name].triple for e in evaluations] for name, words in results.threat_names.items()}
-    yield "robustness-alignment", robustness_against_alignment(methods, _alignment(results.cells), robust)
+    yield "robustness-alignment", robustness_against_alignment(methods, _alignment(cells), robust)
     attacks = {title: [e.autoattack[name].attacks for e in evaluations] for name, title in titles.items()}
     yield "attacks", attack_breakdown(methods, attacks)
-    yield "training", training_curves({cell.method: cell.curves for cell in results.cells}, PANELS)
+    yield "training", training_curves({cell.method: cell.curves for cell in cells}, PANELS)
 
 
 def _alignment(cells: Sequence[CellResult]) -> list[Interval]:

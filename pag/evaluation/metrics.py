@@ -36,6 +36,8 @@ class Metrics(BaseModel):
         method: how the classifier was trained.
         lambda_: weight of the alignment term; None without alignment.
         seed: of the evaluation.
+        training_seed: of the classifier; None where it is not known.
+        targets_seed: of the diffusion model and the target gradients that it learnt from; None where it read none.
         clean: accuracy without an attack.
         autoattack, pgd: robust accuracy by the threat's name; empty where the attack was not run.
         foolbox: robust accuracy by the attack's name.
@@ -50,12 +52,19 @@ class Metrics(BaseModel):
     method: Method
     lambda_: float | None = Field(validation_alias="lambda", serialization_alias="lambda")
     seed: int
+    training_seed: int | None = None
+    targets_seed: int | None = None
     clean: Estimate
     autoattack: dict[str, AutoAttacked]
     pgd: dict[str, Attacked] = Field(default_factory=dict)
     foolbox: dict[str, Attacked] = Field(default_factory=dict)
     alignment: Estimate | None
     sanity: dict[str, Check] = Field(default_factory=dict)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of training and of targets, as far as they are known: what tells the runs of a method apart."""
+        return tuple(seed for seed in (self.training_seed, self.targets_seed) if seed is not None)
 
     @property
     def measures(self) -> dict[str, Estimate]:

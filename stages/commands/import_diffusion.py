@@ -20,8 +20,8 @@ LABELS = "label_emb.weight"
 EXAMPLES = 256  # validation images that the imported model is tried on
 
 
-def run(params: Params, dataset: str, file: Path) -> None:
-    """Writes `data/<dataset>/diffusion/` from the weights in `file`, of the architecture that the data set's `diffusion` describes.
+def run(params: Params, dataset: str, file: Path, seed: int) -> None:
+    """Writes `data/<dataset>/diffusion/<seed>/` from the weights in `file`, of the architecture that `diffusion` describes.
 
     The loss that is kept with it is that on validation images: a model of other pixels, times or noise shows by a loss near 1.
 
@@ -29,7 +29,8 @@ def run(params: Params, dataset: str, file: Path) -> None:
         InputError: the file is missing, damaged, of another architecture, or of a model without the label "no class".
     """
     paths, diffusion = DatasetPaths(dataset), params.dataset(dataset).read("diffusion", DiffusionParams)
-    with stage_run("commands/import_diffusion", dataset, outputs=[paths.diffusion], threads=diffusion.threads):
+    destination, cell = paths.diffusion(seed), f"{dataset}-{seed}"
+    with stage_run("commands/import_diffusion", cell, outputs=[destination], threads=diffusion.threads):
         store, state = ImageStore.open(paths.images), read_state_dict(file)
         config = diffusion_config(store, diffusion)
         _check_labels(state[LABELS].shape[0] if LABELS in state else 0, config, file)
@@ -39,10 +40,10 @@ def run(params: Params, dataset: str, file: Path) -> None:
         part = store.split("validation")
         _, height, width = config.image_shape
         x = resize(pixels(part.images[:EXAMPLES]), height, width).clamp(0, 1)
-        loss = denoising_loss(model, x, part.labels[:EXAMPLES], params.seed)
-        write_diffusion(paths.diffusion, model, [{"step": 0, "loss": loss}], diffusion.samples, params.seed)
+        loss = denoising_loss(model, x, part.labels[:EXAMPLES], seed)
+        write_diffusion(destination, model, [{"step": 0, "loss": loss}], diffusion.samples, seed)
     print(f"The loss on {len(x)} validation images is {loss:.4f}. Let the pipeline take the model as it is:")
-    print(f"dvc commit --force train_diffusion@{dataset}")
+    print(f"dvc commit --force train_diffusion@{cell}")
 
 
 def _check_labels(labels: int, config: DiffusionConfig, file: Path) -> None:

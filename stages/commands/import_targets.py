@@ -19,8 +19,8 @@ from stages.run import stage_run
 __all__ = ["run"]
 
 
-def run(params: Params, dataset: str, name: str, file: Path, labels: Path) -> None:
-    """Writes `data/<dataset>/targets/<name>.zarr`.
+def run(params: Params, dataset: str, name: str, file: Path, labels: Path, seed: int) -> None:
+    """Writes `data/<dataset>/targets/<seed>/<name>.zarr`, beside those that are made with that seed.
 
     No stage of `dvc.yaml` makes that store: it is an input, which the stages that read it depend on by its content.
 
@@ -32,13 +32,14 @@ def run(params: Params, dataset: str, name: str, file: Path, labels: Path) -> No
         raise InputError(
             f"{params.dataset(dataset).name}: targets.{name} is made by a stage; import under another name."
         )
-    with stage_run("commands/import_targets", f"{dataset}-{name}", outputs=[paths.targets(name)]):
+    destination = paths.targets(name, seed)
+    with stage_run("commands/import_targets", f"{dataset}-{name}-{seed}", outputs=[destination]):
         store = ImageStore.open(paths.images)
         published, training = read_published_targets(file, labels), store.all_training()
         published.check_matches(store.num_classes, store.image_shape)
         rows = published.rows_of(training)
-        require_disk({paths.targets(name): 2 * len(rows) * store.num_classes * math.prod(store.image_shape)})  # float16
-        with written_whole(paths.targets(name)) as partial, progress(f"{name}.zarr", len(rows)) as meter:
+        require_disk({destination: 2 * len(rows) * store.num_classes * math.prod(store.image_shape)})  # float16
+        with written_whole(destination) as partial, progress(f"{name}.zarr", len(rows)) as meter:
             shape, origin = (len(rows), store.num_classes, *store.image_shape), Origin(store.checksum, "train")
             create_gradients(partial, shape, target.shard_size, origin=origin)
             for number, shard in enumerate(shard_rows(len(rows), target.shard_size)):

@@ -6,11 +6,12 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from stages.params.reading import Params
-from stages.params.section import Name, NonNegative, Once, Section
+from stages.params.section import Name, NonNegative, Once, Section, Seed
 
 __all__ = ["GridParams", "read_grid", "read_lambda"]
 
 Names = Annotated[list[Name], Once]
+Seeds = Annotated[list[Seed], Once, Field(min_length=1)]
 
 
 def _with_decimal_point(value: object) -> object:
@@ -33,6 +34,16 @@ class CombinedParams(Section):
 
 
 class GridParams(Section):
+    """What is run.
+
+    Attributes:
+        datasets, architectures, baselines, heuristics, aligned, combined, lambdas: by their keys in params.
+        seeds: of training: each cell's weights, order of images and draws.
+        targets_seeds: of the diffusion model and the target gradients, which are made once for each; each cell of a method that
+            reads targets is trained with each. The first is that of what there is one of: the reference that alignment is measured
+            against.
+    """
+
     datasets: Annotated[Names, Field(min_length=1)]
     architectures: Annotated[Names, Field(min_length=1)]
     baselines: Names
@@ -40,6 +51,8 @@ class GridParams(Section):
     aligned: Names
     combined: CombinedParams
     lambdas: Annotated[list[Annotated[NonNegative, BeforeValidator(_with_decimal_point)]], Once]
+    seeds: Seeds
+    targets_seeds: Seeds
 
     @model_validator(mode="after")
     def _something_is_trained(self) -> Self:
@@ -52,6 +65,11 @@ class GridParams(Section):
         yield from (("grid.baselines", method, None) for method in self.baselines)
         yield from (("grid.aligned", method, method) for method in self.aligned)
         yield from (("grid.combined", method, targets) for method, targets in self.combined.methods.items())
+
+    def seeds_of(self, reads_targets: bool) -> Iterator[tuple[int, int | None]]:
+        """Seed of training and seed of targets, if it reads any, of each classifier of a method."""
+        for seed in self.seeds:
+            yield from ((seed, targets_seed) for targets_seed in (self.targets_seeds if reads_targets else [None]))
 
 
 LAMBDA: TypeAdapter[float] = TypeAdapter(NonNegative)

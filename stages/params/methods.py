@@ -21,6 +21,7 @@ __all__ = [
     "as_value",
     "describe",
     "method_section",
+    "reads_targets",
     "source_of",
     "training_section",
 ]
@@ -125,6 +126,12 @@ def method_section(params: Params, dataset: str, name: str) -> MethodSections:
 def source_of(name: str, method: MethodSections) -> str | None:
     """The target store that the method `name` reads: the one of its own name unless it says another; None without alignment."""
     return None if method.alignment is None else method.alignment.targets or name
+
+
+def reads_targets(params: Params, dataset: str, method: str) -> bool:
+    """Whether a data set's method reads targets: where its cells lie, which is no parameter of what comes of them."""
+    section = METHOD.validate_python(params.dataset(dataset).content["methods"][method])
+    return source_of(method, section) is not None
 
 
 def describe(params: Params, dataset: str, name: str) -> Method:

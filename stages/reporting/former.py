@@ -26,18 +26,26 @@ def set_aside(params: Params, dataset: str) -> None:
 
 
 def _strangers(params: Params, dataset: str) -> Iterator[Path]:
+    """Of the folders that `visualize` gathers; of targets it shows those of the first seed."""
     paths, grid = DatasetPaths(dataset), read_grid(params)
     walks = ((walk, architecture) for walk in (grid_cells, sweep_cells) for architecture in grid.architectures)
     cells = list(chain.from_iterable(walk(params, dataset, architecture) for walk, architecture in walks))
-    sources = {source_of(cell.method, method_section(params, dataset, cell.method)) for cell in cells}
+    sources = {source_of(method, method_section(params, dataset, method)) for _, method, _ in grid.methods()}
     stores = {
-        paths.targets(source)
+        paths.targets(source, grid.targets_seeds[0])
         for source in (*sources, *grid.heuristics, "score_based", *_imported(params, dataset))
         if source
     }
     known = stores | {cell.classifier for cell in cells} | {cell.evaluation for cell in cells}
-    for folder in {path.parent for path in known}:
-        yield from (path for path in sorted(folder.glob("[!.]*")) if path not in known)
+    folders = {path.parent.parent for path in known - stores}
+    found = [*chain(*map(_cells_in, folders)), *paths.target_stores(grid.targets_seeds[0]).glob("[!.]*")]
+    yield from (path for path in sorted(found) if path not in known)
+
+
+def _cells_in(folder: Path) -> Iterator[Path]:
+    """The folders of cells, `<architecture>-<method>/<seeds>`, and what is none."""
+    for path in folder.glob("[!.]*"):
+        yield from path.glob("[!.]*") if path.is_dir() else [path]
 
 
 def _imported(params: Params, dataset: str) -> list[str]:

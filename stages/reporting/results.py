@@ -39,7 +39,7 @@ class CellResult(BaseModel):
     """All that the report shows of a cell.
 
     Attributes:
-        name: of the method, with λ for a cell of the sweep: `score_based-lambda-0.1`.
+        name: of the method, with λ for a cell of the sweep: `score_based-lambda-0.1`; the same for all its seeds.
         evaluation: on the test set.
         validation: accuracy, cosine and accuracy under PGD on the validation split.
         target_probability: mean probability of the target class after the large-ε targeted attack.
@@ -80,7 +80,10 @@ class CellResult(BaseModel):
 
 
 class GridResults(BaseModel):
-    """The cells of one data set and architecture: of the main grid and of the sweep of λ, in the grid's order."""
+    """The cells of one data set and architecture: of the main grid and of the sweep of λ, in the grid's order, one a run.
+
+    The runs of a method, which its seeds tell apart, stand one after another.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -179,7 +182,7 @@ def _cell(cell: Cell) -> CellResult:
     _check_cell(metrics, evaluation, cell)
     try:
         return CellResult(
-            name=cell.name.removeprefix(f"{cell.architecture}-"),
+            name=cell.row,
             evaluation=evaluation,
             validation=read_json(validation).get("validation"),  # type: ignore[arg-type]  # which is validated
             target_probability=float(np.mean(probability, dtype=np.float64)),
@@ -194,8 +197,12 @@ def _cell(cell: Cell) -> CellResult:
 def _check_cell(file: Path, evaluation: Metrics, cell: Cell) -> None:
     """Makes sure that a folder holds the evaluation of its cell; λ is in the name of a cell of the sweep alone."""
     swept = evaluation.lambda_ if cell.lambda_ is not None else None
-    here = (evaluation.dataset, evaluation.architecture, evaluation.method.name, swept)
-    for told, wanted in zip(here, (cell.dataset, cell.architecture, cell.method, cell.lambda_), strict=True):
+    here = (
+        evaluation.dataset, evaluation.architecture, evaluation.method.name, swept,
+        evaluation.training_seed, evaluation.targets_seed,
+    )  # fmt: skip
+    wanted_here = (cell.dataset, cell.architecture, cell.method, cell.lambda_, cell.seed, cell.targets_seed)
+    for told, wanted in zip(here, wanted_here, strict=True):
         if told != wanted:
             raise InputError(f"{file} is of another classifier, {told}, not {wanted}; run `pag evaluate` again.")
 
@@ -222,10 +229,15 @@ def read_gathered(params: Params, dataset: str, architecture: str) -> GridResult
         results = GridResults.model_validate(read_json(path))
     except ValidationError:
         raise InputError(f"{path} is damaged; run `pag visualize` again.") from None
-    names = [cell.name for cell in (*results.cells, *results.sweep)]
+    evaluations = [(cell.name, cell.evaluation) for cell in (*results.cells, *results.sweep)]
+    found = [_run_name(name, e.training_seed, e.targets_seed) for name, e in evaluations]
     wanted = [*grid_cells(params, dataset, architecture), *sweep_cells(params, dataset, architecture)]
-    _require([cell.name.removeprefix(f"{architecture}-") for cell in wanted], names, path)
+    _require([_run_name(cell.row, cell.seed, cell.targets_seed) for cell in wanted], found, path)
     return results
+
+
+def _run_name(name: str, seed: int | None, targets_seed: int | None) -> str:
+    return f"{name} of seed {seed}" if targets_seed is None else f"{name} of seeds {seed} and {targets_seed}"
 
 
 def _require(wanted: Sequence[str], names: Sequence[str], path: Path) -> None:

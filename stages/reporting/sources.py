@@ -65,7 +65,8 @@ class KeptRun(Section):
     def _each_cell_once(self) -> "KeptRun":
         for kind, cells in (("cells", self.cells), ("sweep", self.sweep)):
             keys = [
-                (c.dataset, c.architecture, c.method.name, *([c.lambda_] if kind == "sweep" else [])) for c in cells
+                (c.dataset, c.architecture, c.method.name, *([c.lambda_] if kind == "sweep" else []), *c.seeds)
+                for c in cells
             ]
             twice = next((key for key in keys if keys.count(key) > 1), None)
             if twice:
