@@ -1,8 +1,8 @@
 """Several runs of a method, which differ in their seeds: mean and standard deviation, and the paired difference of two methods.
 
-Two methods that were evaluated on the same images with the same seeds are compared image by image and seed by seed. Seeds and
-images are two crossed factors: what an image adds is common to all seeds, so that S runs on N images are not S·N examples. Both are
-resampled, each on its own, and a resampled image keeps all of its outcomes (the pigeonhole bootstrap: Owen, Annals of Applied
+Two methods that were evaluated on the same images with the same seeds are compared image by image and seed by seed. Seeds (of
+training, and of targets) and images are crossed factors: what an image adds is common to all seeds, so that S runs on N images are
+not S·N examples. Each factor is resampled on its own, and a resampled image keeps all of its outcomes (the pigeonhole bootstrap: Owen, Annals of Applied
 Statistics 2007; that runs are resampled: Bouthillier et al., "Accounting for variance in machine learning benchmarks", MLSys 2021).
 
 Two corrections make it honest where there is little. Of S seeds S − 1 are drawn, without which their variance would come
@@ -69,12 +69,12 @@ class Difference(Estimate):
 
     Attributes:
         value: of the first less the second.
-        interval: over seeds and images, by the bootstrap; of one seed over images alone.
+        interval: over seeds and images, by the bootstrap; of one run over images alone.
         n: images.
-        seeds: that both methods were run with.
+        runs: of each method, that are paired.
     """
 
-    seeds: int
+    runs: int
 
     @property
     def sign(self) -> int:
@@ -87,7 +87,7 @@ def paired_difference(a: Flags, b: Flags, confidence: float = 0.95, draws: int =
     """The difference in accuracy of two methods, a − b, with a percentile interval; the same outcomes give the same interval.
 
     Args:
-        a: `(S, N)` bool, whether each seed's network is right at each image.
+        a: `(*seeds, N)` bool, whether each network is right at each image; an axis for each kind of seed, at least one.
         b: the same of the other method, with the same seeds and images in the same order.
         confidence: of the interval, in (0, 1).
         draws: of the bootstrap.
@@ -96,16 +96,16 @@ def paired_difference(a: Flags, b: Flags, confidence: float = 0.95, draws: int =
         InputError: they are not of the same seeds and images, there are none, or the confidence is outside (0, 1).
     """
     normal_quantile(confidence)  # refuses what is no confidence
-    if a.shape != b.shape or a.ndim != 2 or a.size == 0:
+    if a.shape != b.shape or a.ndim < 2 or a.size == 0:
         raise InputError(f"Outcomes of shapes {a.shape} and {b.shape} are not of the same seeds and images.")
     d = a.astype(np.int8) - b.astype(np.int8)
-    seeds, n = d.shape
+    n = d.shape[-1]
     sign = _orientation(d)
     means = np.sort(_resampled(sign * d, draws))
     k = round((1 - confidence) / 2 * draws)
     low, high = float(means[k]), float(means[-1 - k])
     interval = (low, high) if sign > 0 else (0.0 - high, 0.0 - low)
-    return Difference(value=float(d.mean()), interval=interval, n=n, seeds=seeds)
+    return Difference(value=float(d.mean()), interval=interval, n=n, runs=d.size // n)
 
 
 def _orientation(d: NDArray[np.int8]) -> int:
@@ -115,19 +115,29 @@ def _orientation(d: NDArray[np.int8]) -> int:
 
 
 def _resampled(d: NDArray[np.int8], draws: int) -> NDArray[np.float64]:
-    """`(draws,)`: the mean of d, `(S, N)`, over resampled seeds and images.
+    """`(draws,)`: the mean of d, `(*seeds, N)`, over resampled seeds and images."""
+    stream = numpy_stream(0, "bootstrap")
+    of_runs = _over_images(d.reshape(-1, d.shape[-1]), draws, stream).reshape(draws, *d.shape[:-1])
+    for count in d.shape[:-1]:
+        of_runs = np.einsum("ds...,ds->d...", of_runs, _seed_weights(count, draws, stream))
+    return of_runs
+
+
+def _over_images(d: NDArray[np.int8], draws: int, stream: np.random.Generator) -> NDArray[np.float64]:
+    """`(draws, R)`: the mean of d, `(R, N)`, over resampled images, the same in all runs.
 
     Images with the same outcomes are drawn together: how many of each kind a resample has is multinomial, whatever N.
     """
-    seeds, n = d.shape
-    stream = numpy_stream(0, "bootstrap")
-    every, whole = np.column_stack([d, np.tile(ADDED, (seeds, 1))]), np.append(np.ones(n), WEIGHTS)
+    every = np.column_stack([d, np.tile(ADDED, (len(d), 1))])
     kinds, kind_of = np.unique(every, axis=1, return_inverse=True)
-    shares = np.bincount(kind_of.ravel(), whole) / whole.sum()
-    total, of_seeds = n + round(sum(WEIGHTS)), np.empty((draws, seeds))
-    for part in np.array_split(np.arange(draws), max(1, draws * len(shares) // 10_000_000)):
-        of_seeds[part] = stream.multinomial(total, shares, size=len(part)) @ kinds.T / total
-    if seeds == 1:
-        return of_seeds[:, 0]
-    weights = stream.multinomial(seeds - 1, [1 / seeds] * seeds, size=draws) / (seeds - 1)
-    return np.asarray((of_seeds * weights).sum(axis=1))
+    weights = np.append(np.ones(d.shape[1]), WEIGHTS)
+    total, of_kinds = round(weights.sum()), np.bincount(kind_of.ravel(), weights)
+    parts = np.array_split(np.arange(draws), max(1, draws * len(of_kinds) // 10_000_000))
+    return np.concatenate([stream.multinomial(total, of_kinds / total, size=len(p)) @ kinds.T / total for p in parts])
+
+
+def _seed_weights(count: int, draws: int, stream: np.random.Generator) -> NDArray[np.float64]:
+    """`(draws, count)`: how much of a resample is of each seed."""
+    if count == 1:
+        return np.ones((draws, 1))
+    return stream.multinomial(count - 1, [1 / count] * count, size=draws) / (count - 1)

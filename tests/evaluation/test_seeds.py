@@ -68,7 +68,7 @@ def test_the_same_outcomes_again_are_no_more_evidence():
     """A seed that gives what another gave, to the image, leaves the interval of the images as it is."""
     one, thrice = (paired_difference(FEW[rows], MANY[rows]) for rows in ([0], [0, 0, 0]))
     assert thrice.interval == one.interval
-    assert (one.seeds, thrice.seeds) == (1, 3)
+    assert (one.runs, thrice.runs) == (1, 3)
 
 
 def test_more_seeds_are_not_more_images():
@@ -77,6 +77,18 @@ def test_more_seeds_are_not_more_images():
     shared, none = hard ^ noise, np.zeros((100, 120), dtype=bool)
     low, high = paired_difference(shared, none, draws=1000).interval
     assert high - low > 0.9 * 2 * 1.96 * 0.5 / np.sqrt(120)
+
+
+def test_training_and_targets_are_seeds_each():
+    """A second kind of seed that changes nothing changes nothing; one that does widens the interval."""
+    a, b = FEW[:, None], MANY[:, None]
+    one = paired_difference(FEW, MANY)
+    twice = paired_difference(np.repeat(a, 2, axis=1), np.repeat(b, 2, axis=1))
+    assert paired_difference(a, b).interval == one.interval
+    assert twice.interval == pytest.approx(one.interval, abs=1e-12)
+    assert (one.runs, twice.runs) == (3, 6)
+    moved = np.concatenate([a, a & (RNG.random((1, 1, 120)) < 0.5)], axis=1)
+    assert np.ptp(paired_difference(moved, np.repeat(b, 2, axis=1)).interval) > np.ptp(one.interval)
 
 
 def test_seeds_that_differ_widen_the_interval():
