@@ -35,13 +35,18 @@ Arithmetic = Literal["portable", "native"]
 RelativeTo = Literal["image", "own_class"]
 """What a heuristic target is relative to: r_c(x) − x (section 4.1), or r_c(x) − r_y(x) (`pag.targets.heuristic_store`)."""
 
-SourceKind = Literal["one_image", "class_mean", "nearest_neighbor", "score_based", "imported"]
+SourceKind = Literal["one_image", "class_mean", "nearest_neighbor", "score_based", "imported", "kernel", "teacher"]
 """Where target gradients come from (section 4); `imported` ones were computed by somebody else."""
 
-ObjectiveName = Literal["cross_entropy", "adversarial", "trades", "alignment", "unknown"]
+ObjectiveName = Literal[
+    "cross_entropy", "adversarial", "trades", "gradient_norm", "alignment", "aligned_margin", "unknown"
+]
 """What training minimised beside any alignment; `alignment` is eq. (4), `unknown` is for weights from elsewhere."""
 
-Family = Literal["vanilla", "heuristic", "own-class heuristic", "score-based", "imported", "adversarial", "unknown"]
+Family = Literal[
+    "vanilla", "heuristic", "own-class heuristic", "score-based", "imported", "kernel", "teacher", "aligned-margin",
+    "gradient-norm", "adversarial", "unknown",
+]  # fmt: skip
 """The kind of training that a method belongs to, by which figures and findings group methods."""
 
 
@@ -68,14 +73,21 @@ class Method(BaseModel):
 
     @property
     def family(self) -> Family:
-        """With adversarial examples a method is adversarial, whatever is aligned beside."""
-        if self.objective in ("adversarial", "trades"):
-            return "adversarial"
-        if self.objective == "unknown":
-            return "unknown"
+        """By the objective where it is another than eq. (4), whatever is aligned beside; else by the targets."""
+        match self.objective:
+            case "adversarial" | "trades":
+                return "adversarial"
+            case "aligned_margin":
+                return "aligned-margin"
+            case "gradient_norm":
+                return "gradient-norm"
+            case "unknown":
+                return "unknown"
         match self.kind:
             case None:
                 return "vanilla"
+            case "kernel" | "teacher":
+                return self.kind
             case "score_based":
                 return "score-based"
             case "imported":

@@ -38,6 +38,7 @@ class Metrics(BaseModel):
         seed: of the evaluation.
         training_seed: of the classifier; None where it is not known.
         targets_seed: of the diffusion model and the target gradients that it learnt from; None where it read none.
+        training_forwards: what training cost, in forward passes of one image; None where it is not known.
         clean: accuracy without an attack.
         autoattack, pgd: robust accuracy by the threat's name; empty where the attack was not run.
         foolbox: robust accuracy by the attack's name.
@@ -54,6 +55,7 @@ class Metrics(BaseModel):
     seed: int
     training_seed: int | None = None
     targets_seed: int | None = None
+    training_forwards: float | None = None
     clean: Estimate
     autoattack: dict[str, AutoAttacked]
     pgd: dict[str, Attacked] = Field(default_factory=dict)

@@ -2,8 +2,9 @@
 
 Two methods that were evaluated on the same images with the same seeds are compared image by image and seed by seed. Seeds (of
 training, and of targets) and images are crossed factors: what an image adds is common to all seeds, so that S runs on N images are
-not S·N examples. Each factor is resampled on its own, and a resampled image keeps all of its outcomes (the pigeonhole bootstrap: Owen, Annals of Applied
-Statistics 2007; that runs are resampled: Bouthillier et al., "Accounting for variance in machine learning benchmarks", MLSys 2021).
+not S·N examples. Each factor is resampled on its own, and a resampled image keeps all of its outcomes (the pigeonhole bootstrap:
+Owen, Annals of Applied Statistics 2007; that runs are resampled: Bouthillier et al., "Accounting for variance in machine learning
+benchmarks", MLSys 2021).
 
 Two corrections make it honest where there is little. Of S seeds S − 1 are drawn, without which their variance would come
 out as (S − 1)/S of itself (Rao and Wu, JASA 1988). And two images are added that speak for neither method (Agresti and Min,

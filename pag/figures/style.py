@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from pag.base.files import written_whole
 from pag.base.vocabulary import Family, Method
 
-__all__ = ["FAMILY_MARKERS", "INK", "MUTED", "PALETTE", "method_color", "png_bytes", "save", "styled"]
+__all__ = ["FAMILY_MARKERS", "INK", "MUTED", "PALETTE", "marked", "method_color", "png_bytes", "save", "styled"]
 
 P = ParamSpec("P")
 DPI = 200
@@ -34,6 +34,10 @@ FAMILY_MARKERS: dict[Family, str] = {
     "own-class heuristic": "s",
     "score-based": "D",
     "imported": "P",
+    "kernel": "h",
+    "teacher": "p",
+    "aligned-margin": "v",
+    "gradient-norm": "<",
     "adversarial": "^",
     "unknown": "*",
 }
@@ -84,6 +88,11 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 def method_color(method: Method) -> str:
     """A method's colour, the same in every figure: by its label; muted for a label that has none."""
     return PALETTE[_LABEL_COLORS[method.label]] if method.label in _LABEL_COLORS else MUTED
+
+
+def marked(text: str, doubt: bool) -> str:
+    """A label or a number, with ✗ where a failed check spoils what it stands for."""
+    return f"{text} ✗" if doubt else text
 
 
 def png_bytes(figure: Figure) -> bytes:

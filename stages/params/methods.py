@@ -32,6 +32,8 @@ KIND_LABELS: Mapping[SourceKind, str] = {
     "nearest_neighbor": "NN",
     "score_based": "SBG",
     "imported": "imported",
+    "kernel": "kernel",
+    "teacher": "teacher",
 }
 NORM_LABELS: Mapping[NormName, str] = {"l2": "L₂", "linf": "L∞"}
 
