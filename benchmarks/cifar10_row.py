@@ -25,11 +25,13 @@ from measuring import ROOT, machine
 from pag.base.json_files import json_text, read_json, write_json
 from pag.data.image_store import ImageStore
 from pag.networks.architectures import build
+from stages.cells import chosen_targets_seed, named_cell
 from stages.params.architectures import read_architecture
 from stages.params.diffusion import DiffusionParams
 from stages.params.methods import training_section
 from stages.params.reading import Params
 from stages.params.targets import ScoreBasedParams
+from stages.paths import DatasetPaths
 from stages.train_diffusion import diffusion_config
 
 METHOD = "score_based"
@@ -76,21 +78,21 @@ def _run(
     folder: Path, dataset: str, architecture: str, overrides: list[str], k: int, tera: float | None
 ) -> dict[str, Any]:
     """Runs what of the row is not there yet, and gives its times and results."""
-    params, cell = Params(ROOT / "params.yaml", overrides), ["--architecture", architecture, "--method", METHOD]
-    shared, classifier = folder / "data" / dataset, folder / f"k{k}"
-    _stage(folder, overrides, "prepare", dataset, made=shared / "images.zarr")
-    _stage(folder, overrides, "train-diffusion", dataset, made=shared / "diffusion")
-    _stage(folder, overrides, "score-targets", dataset, made=shared / "targets" / f"{METHOD}.zarr")
-    _stage(folder, overrides, "score-targets", dataset, "--split", "test", made=shared / "test_targets.zarr")
+    params, paths, classifier = Params(ROOT / "params.yaml", overrides), DatasetPaths(dataset), folder / f"k{k}"
+    cell, seed = named_cell(params, dataset, architecture, METHOD), chosen_targets_seed(params)
+    _stage(folder, overrides, "prepare", dataset, made=folder / paths.images)
+    _stage(folder, overrides, "train-diffusion", dataset, made=folder / paths.diffusion(seed))
+    _stage(folder, overrides, "score-targets", dataset, made=folder / paths.targets(METHOD, seed))
+    _stage(folder, overrides, "score-targets", dataset, "--split", "test", made=folder / paths.test_targets)
     if not classifier.exists():
         for command in ("train", "evaluate"):
-            _stage(folder, overrides, command, dataset, *cell)
+            _stage(folder, overrides, command, dataset, "--architecture", architecture, "--method", METHOD)
         classifier.mkdir()
-        for kind in ("classifiers", "evaluations"):
-            (shared / kind / f"{architecture}-{METHOD}").rename(classifier / kind)
+        (folder / cell.classifier).rename(classifier / "classifiers")
+        (folder / cell.evaluation).rename(classifier / "evaluations")
         (classifier / "times.json").write_text(json_text(_times(folder)), encoding="utf-8")
     times, metrics = read_json(classifier / "times.json"), read_json(classifier / "evaluations" / "metrics.json")
-    work = _work(params, ImageStore.open(shared / "images.zarr"), dataset, architecture, k)
+    work = _work(params, ImageStore.open(folder / paths.images), dataset, architecture, k)
     seconds = {stage: _of(times, stage, dataset) for stage in STAGES}
     shares = {stage: flop / seconds[stage] / tera / 1e12 for stage, flop in work.items() if tera is not None}
     robust = {name: threat["value"] for name, threat in metrics["autoattack"].items()}

@@ -212,7 +212,7 @@ def test_stage_compiles_where_its_parameter_says_so(recorded, tmp_path, monkeypa
     artifacts.write_all(params, "digits", "resnet8")
     monkeypatch.setattr(train, "_validation_robustness", lambda *arguments: {})
     monkeypatch.setattr(ImageStore, "split", lambda store, name: store.all_training())  # none of them is for validation
-    train.run(params, Cell("digits", "resnet8", "vanilla"))
+    train.run(params, Cell("digits", "resnet8", "vanilla", 3407))
     assert len(recorded) == compiled
 
 

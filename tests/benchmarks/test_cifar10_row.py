@@ -22,7 +22,8 @@ SECONDS = {
     "train": 5.0,
     "evaluate": 6.0,
 }
-CELL = "resnet8-score_based"
+FOLDER = "resnet8-score_based/3407-3407"
+CELL = FOLDER.replace("/", "-")
 CLI = typer.main.get_command(app)
 
 
@@ -38,14 +39,14 @@ def _made(command, data):
     if command == "prepare":
         _images(data / "images.zarr")
     elif command == "train":
-        (data / "classifiers" / CELL).mkdir(parents=True)
-        write_json(data / "classifiers" / CELL / "metrics.json", {"validation": {"accuracy": 0.5}})
+        (data / "classifiers" / FOLDER).mkdir(parents=True)
+        write_json(data / "classifiers" / FOLDER / "metrics.json", {"validation": {"accuracy": 0.5}})
     elif command == "evaluate":
-        (data / "evaluations" / CELL).mkdir(parents=True)
+        (data / "evaluations" / FOLDER).mkdir(parents=True)
         threats = {"l2": {"value": 0.2}, "linf": {"value": 0.1}}
-        write_json(data / "evaluations" / CELL / "metrics.json", {"clean": {"value": 0.9}, "autoattack": threats})
+        write_json(data / "evaluations" / FOLDER / "metrics.json", {"clean": {"value": 0.9}, "autoattack": threats})
     else:
-        name = {"train-diffusion": "diffusion", "score-targets": "targets/score_based.zarr"}.get(command)
+        name = {"train-diffusion": "diffusion/3407", "score-targets": "targets/3407/score_based.zarr"}.get(command)
         (data / (name or "test_targets.zarr")).mkdir(parents=True)
 
 

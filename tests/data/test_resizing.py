@@ -63,8 +63,8 @@ def test_diffusion_stages_work_at_the_size_that_is_asked_for(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     paths = DatasetPaths("digits")
     write_ten_images(paths, 12)
-    train_diffusion.run(params, "digits")
-    assert json.loads((paths.diffusion / "config.json").read_text())["image_shape"] == [1, 8, 8]
-    score_targets.run(params, "digits", "train")
-    targets = open_targets(paths.targets("score_based"))
+    train_diffusion.run(params, "digits", 1)
+    assert json.loads((paths.diffusion(1) / "config.json").read_text())["image_shape"] == [1, 8, 8]
+    score_targets.run(params, "digits", "train", 1)
+    targets = open_targets(paths.targets("score_based", 1))
     targets.check_matches(10, 10, (1, 12, 12))

@@ -25,6 +25,7 @@ from stages.paths import TIMES, TOY, DatasetPaths, grid_cells, sweep_cells
 __all__ = [
     "CLASSES",
     "METHODS",
+    "SEED",
     "evaluation_metrics",
     "with_other_attacks",
     "write_all",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 CLASSES, SIDE, INPUTS = 4, 8, 2
+SEED = 3407  # of training and of targets, the first of the grid's
 ATTACKS = ("apgd-ce", "apgd-t", "fab-t", "square")
 
 
@@ -81,7 +83,8 @@ def evaluation_metrics(cell, method, lambda_, l2, linf, alignment, clean=0.95, h
     }
     return {
         "dataset": cell.dataset, "architecture": cell.architecture, "method": method.model_dump(mode="json"),
-        "lambda": lambda_, "seed": 3407, "clean": measure(clean, 360, 0.02), "autoattack": autoattack,
+        "lambda": lambda_, "seed": 3407, "training_seed": cell.seed, "targets_seed": cell.targets_seed,
+        "clean": measure(clean, 360, 0.02), "autoattack": autoattack,
         "alignment": measure(alignment, 360, 0.01),
     }  # fmt: skip
 
@@ -132,8 +135,8 @@ def _write_dataset(params, paths, rng, channels, class_names):
     part = LabelledImages(images, labels)
     write_images(paths.images, Dataset("made up", part, part, class_names, "made up"), np.arange(n) >= n - CLASSES)
     for name in read_grid(params).aligned:
-        path, method = paths.targets(name), describe(params, paths.dataset, name)
-        path.parent.mkdir(exist_ok=True)
+        path, method = paths.targets(name, SEED), describe(params, paths.dataset, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
         if method.kind == "score_based":
             create_gradients(path, (n, CLASSES, channels, SIDE, SIDE), n)
             write_shard(path, 0, rng.normal(size=(n, CLASSES, channels, SIDE, SIDE)))
@@ -150,15 +153,17 @@ def _write_dataset(params, paths, rng, channels, class_names):
         "by_timestep": by_timestep,
         "timesteps": np.array([50, 500, 900]),
     }
-    save_file({k: np.ascontiguousarray(v) for k, v in examples.items()}, paths.target_examples)
+    paths.target_examples(SEED).parent.mkdir()
+    save_file({k: np.ascontiguousarray(v) for k, v in examples.items()}, paths.target_examples(SEED))
 
 
 def _write_diffusion(paths, rng):
     from matplotlib.image import imsave
 
-    paths.diffusion.mkdir(parents=True)
-    imsave(paths.diffusion / "samples.png", rng.random((42, 22, 3)))
-    write_curves(paths.diffusion / "curves.csv", ["step", "loss"], [{"step": s, "loss": 1 / s} for s in range(1, 9)])
+    folder = paths.diffusion(SEED)
+    folder.mkdir(parents=True)
+    imsave(folder / "samples.png", rng.random((42, 22, 3)))
+    write_curves(folder / "curves.csv", ["step", "loss"], [{"step": s, "loss": 1 / s} for s in range(1, 9)])
 
 
 def write_toy(rng):
@@ -215,7 +220,8 @@ def write_networks(params, cell, unet):
         "dataset": cell.dataset,
         "method": METHODS[cell.method].model_dump(mode="json"),
         "lambda": None,
-        "seed": 0,
+        "seed": cell.seed,
+        "targets_seed": cell.targets_seed,
         "class_names": ["0", "1", "2", "3"],
     }
     shutil.rmtree(cell.classifier)
@@ -225,7 +231,7 @@ def write_networks(params, cell, unet):
     for parameter in model.network.parameters():
         if not parameter.any():  # a network before training gives all labels the same
             torch.nn.init.normal_(parameter, std=0.1)
-    save_diffusion(DatasetPaths(cell.dataset).diffusion, model)
+    save_diffusion(DatasetPaths(cell.dataset).diffusion(SEED), model)
 
 
 def write_ten_images(paths, side):

@@ -29,10 +29,11 @@ from stages import evaluate, heuristic_targets, score_targets
 from stages.params.reading import Params
 from stages.paths import Cell
 
-__all__ = ["CELL", "PARAMS_FILE", "UNET"]
+__all__ = ["CELL", "PARAMS_FILE", "SEED", "UNET"]
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
-CELL = Cell("digits", "resnet8", "vanilla")
+SEED = 3407
+CELL = Cell("digits", "resnet8", "vanilla", SEED)
 OVERRIDES = (
     "params/digits.yaml:targets.score_based.shard_size=3",
     "params/digits.yaml:diffusion.threads=1",
@@ -63,10 +64,10 @@ OBJECTIVES = {
 def stages():
     """Targets of both kinds and an evaluation, in the working directory."""
     params = Params(PARAMS_FILE, OVERRIDES)
-    score_targets.run(params, "digits", "train")
-    score_targets.run(params, "digits", "test")
+    score_targets.run(params, "digits", "train", SEED)
+    score_targets.run(params, "digits", "test", SEED)
     for source in ("class_mean", "nearest_neighbor"):
-        heuristic_targets.run(params, "digits", source)
+        heuristic_targets.run(params, "digits", source, SEED)
     evaluate.run(params, CELL, 1)
 
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import artifacts
-from rank_work import CELL, OVERRIDES, PARAMS_FILE, UNET
+from rank_work import CELL, OVERRIDES, PARAMS_FILE, SEED, UNET
 
 from pag.base.files import discard
 from pag.machine.ranks import joined
@@ -41,17 +41,17 @@ TINY = (
 PATHS = DatasetPaths("digits")
 RUNS = {
     "prepare": lambda params: prepare.run(params, "digits"),
-    "train_diffusion": lambda params: train_diffusion.run(params, "digits"),
-    "heuristic_targets": lambda params: heuristic_targets.run(params, "digits", "class_mean"),
-    "score_targets": lambda params: score_targets.run(params, "digits", "train"),
+    "train_diffusion": lambda params: train_diffusion.run(params, "digits", SEED),
+    "heuristic_targets": lambda params: heuristic_targets.run(params, "digits", "class_mean", SEED),
+    "score_targets": lambda params: score_targets.run(params, "digits", "train", SEED),
     "train": lambda params: train.run(params, CELL),
     "evaluate": lambda params: evaluate.run(params, CELL, 1),
 }
 OUTPUTS = {
     "prepare": [PATHS.images],
-    "train_diffusion": [PATHS.diffusion],
-    "heuristic_targets": [PATHS.targets("class_mean")],
-    "score_targets": [PATHS.targets("score_based"), PATHS.target_examples],
+    "train_diffusion": [PATHS.diffusion(SEED)],
+    "heuristic_targets": [PATHS.targets("class_mean", SEED)],
+    "score_targets": [PATHS.targets("score_based", SEED), PATHS.target_examples(SEED)],
     "train": [CELL.classifier],
     "evaluate": [CELL.evaluation],
 }
@@ -63,7 +63,7 @@ def write_inputs():
     few = Params(PARAMS_FILE, ["grid.lambdas=[]", "grid.baselines=[vanilla]"])
     artifacts.write_all(few, "digits", "resnet8")
     artifacts.write_networks(few, CELL, UNET)
-    score_targets.run(Params(PARAMS_FILE, TINY), "digits", "test")
+    score_targets.run(Params(PARAMS_FILE, TINY), "digits", "test", SEED)
 
 
 def run_stage(stage):

@@ -70,10 +70,10 @@ def test_any_number_of_classes_passes_from_a_folder_to_the_page(tmp_path, monkey
     monkeypatch.setattr(style, "DPI", 20)  # 200 rows of samples are a large picture
     params = Params(tmp_path / "params.yaml", [])
     prepare.run(params, "few")
-    train_diffusion.run(params, "few")
+    train_diffusion.run(params, "few", 1)
     for split in ("train", "test"):
-        score_targets.run(params, "few", split)
-    cell = Cell("few", "resnet8", "score_based")
+        score_targets.run(params, "few", split, 1)
+    cell = Cell("few", "resnet8", "score_based", 1, 1)
     train.run(params, cell)
     evaluate.run(params, cell, 1)
     metrics = read_metrics(cell.evaluation / "metrics.json")

@@ -9,6 +9,7 @@ from pathlib import Path
 import artifacts
 import pytest
 import torch
+from artifacts import SEED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from refusals import outcome
@@ -35,7 +36,7 @@ from stages.reporting.sources import read_kept_run
 
 FEW = ["grid.aligned=[score_based, class_mean, nearest_neighbor]", "grid.lambdas=[]", "grid.baselines=[vanilla]"]
 PARAMS = Params(overrides=[*FEW, "toy.pairs=2"])
-CELL, PATHS = Cell("digits", "resnet8", "vanilla"), DatasetPaths("digits")
+CELL, PATHS = Cell("digits", "resnet8", "vanilla", SEED), DatasetPaths("digits")
 STATE, KEPT = Path("state.pt"), Path("results/run.json")
 UNET = {"base_channels": 32, "channel_mult": (1,), "num_res_blocks": 1, "attention_downsamplings": (), "num_heads": 1,
         "dropout": 0.0, "scale_shift_norm": True}  # fmt: skip
@@ -44,7 +45,9 @@ CLASSES = torch.arange(artifacts.CLASSES)
 
 def write_diffusion():
     torch.manual_seed(0)
-    save_diffusion(PATHS.diffusion, DiffusionConfig((1, 8, 8), 4, UNET, "cosine", 50, learned_variance=False).build())
+    save_diffusion(
+        PATHS.diffusion(SEED), DiffusionConfig((1, 8, 8), 4, UNET, "cosine", 50, learned_variance=False).build()
+    )
 
 
 def write_classifier():
@@ -111,7 +114,7 @@ def read_images():
 
 
 def read_targets(name):
-    store, images = open_targets(PATHS.targets(name), preload=False), ImageStore.open(PATHS.images)
+    store, images = open_targets(PATHS.targets(name, SEED), preload=False), ImageStore.open(PATHS.images)
     store.check_matches(images.num_training, images.num_classes, images.image_shape)
     rows = torch.arange(images.num_training)
     return store.gather(rows, CLASSES.expand(len(rows), -1), torch.zeros(len(rows), 1, 8, 8))
@@ -134,13 +137,13 @@ def read_toy():
 
 READERS = {
     "images": (PATHS.images, read_images),
-    "gradients": (PATHS.targets("score_based"), lambda: read_targets("score_based")),
-    "representatives": (PATHS.targets("class_mean"), lambda: read_targets("class_mean")),
-    "neighbours": (PATHS.targets("nearest_neighbor"), lambda: read_targets("nearest_neighbor")),
-    "diffusion model": (PATHS.diffusion, lambda: load_diffusion(PATHS.diffusion, torch.device("cpu"))),
+    "gradients": (PATHS.targets("score_based", SEED), lambda: read_targets("score_based")),
+    "representatives": (PATHS.targets("class_mean", SEED), lambda: read_targets("class_mean")),
+    "neighbours": (PATHS.targets("nearest_neighbor", SEED), lambda: read_targets("nearest_neighbor")),
+    "diffusion model": (PATHS.diffusion(SEED), lambda: load_diffusion(PATHS.diffusion(SEED), torch.device("cpu"))),
     "classifier": (CELL.classifier, read_classifier),
     "evaluation": (CELL.evaluation, read_figures),
-    "examples": (PATHS.target_examples, read_figures),
+    "examples": (PATHS.target_examples(SEED), read_figures),
     "toy's networks": (TOY_NETWORKS, read_toy),
     "toy's results": (TOY / "metrics.json", lambda: report._toy(PARAMS)),
     "toy's boundaries": (TOY / "boundaries.safetensors", lambda: report._toy(PARAMS)),
@@ -237,7 +240,7 @@ def test_a_missing_artifact_is_told_by_name(made, artifact):
 
 
 def test_the_evaluation_of_another_cell_is_not_gathered(made):
-    other = Cell("digits", "resnet8", "score_based")
+    other = Cell("digits", "resnet8", "score_based", SEED, SEED)
     file, content = CELL.evaluation / "metrics.json", (CELL.evaluation / "metrics.json").read_bytes()
     file.write_bytes((other.evaluation / "metrics.json").read_bytes())
     try:
@@ -258,7 +261,7 @@ def stored_values(path):
 
 
 @pytest.mark.parametrize(
-    "path", [CELL.classifier / "model.safetensors", PATHS.diffusion / "model.safetensors", STATE], ids=str
+    "path", [CELL.classifier / "model.safetensors", PATHS.diffusion(SEED) / "model.safetensors", STATE], ids=str
 )
 @settings(max_examples=10)
 @given(place=st.floats(0, 0.999), bit=st.integers(0, 7))

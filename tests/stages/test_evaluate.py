@@ -8,6 +8,7 @@ import artifacts
 import numpy as np
 import pytest
 import torch
+from artifacts import SEED
 from safetensors.torch import load_file
 
 from pag.base.errors import InputError
@@ -24,7 +25,7 @@ from stages.params.architectures import read_architecture
 from stages.params.reading import Params
 from stages.paths import TIMES, Cell, DatasetPaths
 
-CELL = Cell("digits", "resnet8", "vanilla")
+CELL = Cell("digits", "resnet8", "vanilla", SEED)
 PATHS = DatasetPaths("digits")
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 BUDGET = {
@@ -170,7 +171,7 @@ def test_the_classifier_of_another_cell_is_refused(params, made, monkeypatch, ke
 
 
 def test_a_cell_of_the_sweep_has_the_lambda_of_its_name(params, made):
-    swept = Cell("digits", "resnet8", "vanilla", 0.5)
+    swept = Cell("digits", "resnet8", "vanilla", SEED, lambda_=0.5)
     shutil.copytree(CELL.classifier, swept.classifier)
     with pytest.raises(InputError, match=r"config\.json is of another classifier: its lambda is None, not 0\.5"):
         evaluate.run(params, swept, 1)

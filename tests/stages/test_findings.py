@@ -18,7 +18,7 @@ def results_of(robust, alignment=None, lambdas=(), half=0.001):
 
     def cell(method, value, lambda_=None, swept=False):
         metrics = artifacts.evaluation_metrics(
-            Cell(*GRID, method),
+            Cell(*GRID, method, artifacts.SEED),
             artifacts.METHODS[method],
             lambda_,
             value,

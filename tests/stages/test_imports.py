@@ -19,6 +19,8 @@ from stages.params.reading import Params
 from stages.paths import DatasetPaths
 from stages.train_diffusion import diffusion_config
 
+SEED = 1
+
 N, C, SHAPE = 12, 3, (3, 8, 8)
 NETWORK = {
     "base_channels": 32,
@@ -61,7 +63,7 @@ def published(training, order, centred=True, dtype=torch.float32):
 
 
 def run(params):
-    import_targets.run(params, "digits", "published", Path("targets.pt"), Path("labels.pt"))
+    import_targets.run(params, "digits", "published", Path("targets.pt"), Path("labels.pt"), SEED)
 
 
 @pytest.mark.parametrize("centred", [True, False])
@@ -72,7 +74,7 @@ def test_gradients_come_to_their_images_from_any_order(project, centred, dtype, 
     order = torch.arange(N) if seed is None else torch.randperm(N, generator=torch.Generator().manual_seed(seed))
     gradients = published(training, order, centred, dtype)
     run(params)
-    store = open_targets(DatasetPaths("digits").targets("published"))
+    store = open_targets(DatasetPaths("digits").targets("published", SEED))
     classes = torch.arange(C).expand(N, -1)
     assert torch.equal(store.gather(torch.arange(N), classes, pixels(training.images)), gradients)
 
@@ -90,7 +92,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_lost(project):
     params, training = project
     published(training, torch.arange(N))
     run(params)
-    before = open_targets(DatasetPaths("digits").targets("published"))
+    before = open_targets(DatasetPaths("digits").targets("published", SEED))
     torch.save((training.labels + 1) % C, "labels.pt")
     with pytest.raises(InputError, match="with other labels"):
         run(params)
@@ -112,10 +114,10 @@ def test_what_does_not_fit_is_refused_and_nothing_is_lost(project):
     with pytest.raises(InputError, match=r"targets\.pt is damaged"):
         run(params)
     with pytest.raises(InputError, match=r"nowhere\.pt does not exist"):
-        read_published_targets(Path("nowhere.pt"), Path("labels.pt"))
+        read_published_targets(Path("nowhere.pt"), Path("labels.pt"), SEED)
     with pytest.raises(InputError, match=r"targets\.score_based is made by a stage"):
-        import_targets.run(params, "digits", "score_based", Path("targets.pt"), Path("labels.pt"))
-    after = open_targets(DatasetPaths("digits").targets("published"))
+        import_targets.run(params, "digits", "score_based", Path("targets.pt"), Path("labels.pt"), SEED)
+    after = open_targets(DatasetPaths("digits").targets("published", SEED))
     rows, classes = torch.arange(N), torch.zeros(N, 1, dtype=torch.long)
     x = pixels(training.images)
     assert torch.equal(before.gather(rows, classes, x), after.gather(rows, classes, x))
@@ -128,8 +130,8 @@ def test_a_model_that_cannot_be_used_does_not_replace_a_good_one(project, tmp_pa
     model = diffusion_config(ImageStore.open(DatasetPaths("digits").images), section).build()
     state, file = model.network.state_dict(), tmp_path / "ema.pt"
     torch.save(state, file)
-    import_diffusion.run(params, "digits", file)
-    folder = DatasetPaths("digits").diffusion
+    import_diffusion.run(params, "digits", file, SEED)
+    folder = DatasetPaths("digits").diffusion(SEED)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     bias = state["out.2.bias"]
     if damage == "cut":
@@ -139,7 +141,7 @@ def test_a_model_that_cannot_be_used_does_not_replace_a_good_one(project, tmp_pa
     with pytest.raises(
         InputError, match=r"ema\.pt (has weights that are not finite|is truncated|is of another architecture)"
     ):
-        import_diffusion.run(params, "digits", file)
+        import_diffusion.run(params, "digits", file, SEED)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -151,18 +153,18 @@ def test_diffusion_model_round_trips_and_others_are_refused(project, tmp_path, c
     torch.manual_seed(3)
     model, file = config.build(), tmp_path / "ema.pt"
     torch.save(model.network.state_dict(), file)
-    import_diffusion.run(params, "digits", file)
+    import_diffusion.run(params, "digits", file, SEED)
     assert "dvc commit --force train_diffusion@digits" in capsys.readouterr().out
     (tmp_path / "ours").mkdir()
     save_diffusion(tmp_path / "ours", model)
-    imported = DatasetPaths("digits").diffusion
+    imported = DatasetPaths("digits").diffusion(SEED)
     for name in ("model.safetensors", "config.json"):
         assert (imported / name).read_bytes() == (tmp_path / "ours" / name).read_bytes()
     assert (imported / "samples.png").exists()
     state = load_file(imported / "model.safetensors")
     torch.save({**state, "label_emb.weight": state["label_emb.weight"][:C]}, file)
     with pytest.raises(InputError, match=r"ema\.pt is of a model with 3 labels; eq\. \(8\) needs the unconditional"):
-        import_diffusion.run(params, "digits", file)
+        import_diffusion.run(params, "digits", file, SEED)
     torch.save({name: value for name, value in state.items() if name != "out.2.bias"}, file)
     with pytest.raises(InputError, match=r"another architecture: out\.2\.bias is missing"):
-        import_diffusion.run(params, "digits", file)
+        import_diffusion.run(params, "digits", file, SEED)

@@ -126,8 +126,8 @@ def test_a_full_disk_is_told_with_the_output_and_outputs_stay(here, full_disk, s
 @pytest.mark.parametrize(
     ("stage", "key"),
     [
-        (lambda params: train_diffusion.run(params, "digits"), "diffusion.batch_size"),
-        (lambda params: score_targets.run(params, "digits", "train"), "targets.score_based.shard_size"),
+        (lambda params: train_diffusion.run(params, "digits", 1), "diffusion.batch_size"),
+        (lambda params: score_targets.run(params, "digits", "train", 1), "targets.score_based.shard_size"),
     ],
     ids=["train_diffusion", "score_targets"],
 )

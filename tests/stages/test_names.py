@@ -47,11 +47,11 @@ def test_a_name_that_params_do_not_have_is_refused_before_anything_is_made(comma
 def test_no_path_is_made_of_what_is_no_name(name):
     for make in (
         lambda: DatasetPaths(name),
-        lambda: DatasetPaths("digits").targets(name),
+        lambda: DatasetPaths("digits").targets(name, 1),
         lambda: DatasetPaths("digits").figures(name),
-        lambda: Cell(name, "resnet8", "vanilla"),
-        lambda: Cell("digits", name, "vanilla"),
-        lambda: Cell("digits", "resnet8", name),
+        lambda: Cell(name, "resnet8", "vanilla", 1),
+        lambda: Cell("digits", name, "vanilla", 1),
+        lambda: Cell("digits", "resnet8", name, 1),
         lambda: require_names(method=name),
     ):
         with pytest.raises(InputError, match="is of lower-case letters, digits and _, not "):
@@ -60,16 +60,21 @@ def test_no_path_is_made_of_what_is_no_name(name):
 
 def test_nothing_is_replaced_where_a_symbolic_link_leads_to(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    mine = tmp_path / "elsewhere" / "resnet8-vanilla" / "diary.txt"
+    mine = tmp_path / "elsewhere" / "resnet8-vanilla" / "1" / "diary.txt"
     mine.parent.mkdir(parents=True)
     mine.write_text("dear", encoding="utf-8")
-    cell = Cell("digits", "resnet8", "vanilla")
-    cell.classifier.parent.parent.mkdir(parents=True)
-    cell.classifier.parent.symlink_to("../../elsewhere")
+    cell = Cell("digits", "resnet8", "vanilla", 1)
+    classifiers = cell.classifier.parents[1]
+    classifiers.parent.mkdir(parents=True)
+    classifiers.symlink_to("../../elsewhere")
     with pytest.raises(InputError, match="leads out of data/"), stage_run("train", outputs=[cell.classifier]):
         pytest.fail("The stage was run.")
     assert mine.read_text(encoding="utf-8") == "dear"
-    assert sorted(path.name for path in mine.parents[1].iterdir()) == ["resnet8-vanilla"]
+    assert [str(path.relative_to(mine.parents[2])) for path in mine.parents[2].rglob("*")] == [
+        "resnet8-vanilla",
+        "resnet8-vanilla/1",
+        "resnet8-vanilla/1/diary.txt",
+    ]
 
 
 def test_the_whole_of_data_may_lie_elsewhere(tmp_path, monkeypatch):

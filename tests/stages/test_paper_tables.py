@@ -45,7 +45,7 @@ def results_of(methods, lambdas=(), where=RN18, **options):
     """Gathered results of methods and of the sweep."""
 
     def cell(name, method, lambda_):
-        evaluation = Metrics.model_validate(metrics(Cell(*where, method), lambda_, **options))
+        evaluation = Metrics.model_validate(metrics(Cell(*where, method, artifacts.SEED), lambda_, **options))
         return CellResult(name=name, evaluation=evaluation, validation={}, target_probability=1.0, curves={})
 
     cells = tuple(cell(method, method, 1.5 if method == "score_based" else None) for method in methods)
@@ -192,10 +192,10 @@ KEPT = {"hardware": "1 × made-up GPU", "commit": "0123456789", "times": {"train
 
 
 def test_kept_run_stands_beside_todays_with_its_hardware(tmp_path):
-    there = metrics(Cell(*RN18, "at_l2"), l2=0.6082) | {
+    there = metrics(Cell(*RN18, "at_l2", artifacts.SEED), l2=0.6082) | {
         "foolbox": {"ead": {**artifacts.measure(0.1, 50), "norm": "l1", "eps": 2.0}}
     }
-    swept = metrics(Cell(*RN18, "score_based"), 2.0)
+    swept = metrics(Cell(*RN18, "score_based", artifacts.SEED), 2.0)
     write_json(tmp_path / "results" / "far.json", KEPT | {"cells": [there], "sweep": [swept]})
     comparison, missing = paper_sections([results_of(["vanilla", "at_l2"])])
     assert "“far” was measured on 1 × made-up GPU, 1.5 hours of computing, commit 0123456." in comparison.paragraphs[1]
@@ -210,13 +210,13 @@ def test_kept_run_stands_beside_todays_with_its_hardware(tmp_path):
     assert "Table 6" in "".join(item.text for item in missing.items)
 
 
-CELL = metrics(Cell(*RN18, "vanilla"))
+CELL = metrics(Cell(*RN18, "vanilla", artifacts.SEED))
 BROKEN = {
     "gpu": (KEPT | {"cells": [CELL], "gpu": 1}, "gpu: extra inputs"),
     "hardware": ({key: value for key, value in KEPT.items() if key != "hardware"} | {"cells": [CELL]}, "hardware: field required"),
     "commit": (KEPT | {"commit": "main", "cells": [CELL]}, "commit: string should match"),
     "times": (KEPT | {"times": {"train": -1.0}, "cells": [CELL]}, r"times\.train"),
-    "twice": (KEPT | {"cells": [CELL, CELL]}, "cells has cifar10/resnet18/vanilla twice"),
+    "twice": (KEPT | {"cells": [CELL, CELL]}, "cells has cifar10/resnet18/vanilla/3407 twice"),
     "nothing": (KEPT | {"cells": [{k: v for k, v in CELL.items() if k != "clean"}]}, "cells.0.clean: field required"),
     "old": (KEPT | {"cells": [CELL | {"method": "vanilla"}]}, "cells.0.method: input should be"),
     "interval": (KEPT | {"cells": [CELL | {"clean": {"value": 1.0, "interval": [0.9], "n": 3}}]}, r"clean\.interval"),
@@ -257,9 +257,9 @@ def test_kept_file_holds_what_was_measured():
 
 def test_kept_cells_that_the_paper_does_not_have_are_shown_too():
     Path("results").mkdir()
-    elsewhere = [Cell("photos", "resnet8", method) for method in ("vanilla", "one_image_own_class")]
+    elsewhere = [Cell("photos", "resnet8", method, artifacts.SEED) for method in ("vanilla", "one_image_own_class")]
     cells = [metrics(cell, 0.5 if cell.method != "vanilla" else None, l2=0.25) for cell in elsewhere]
-    papers = metrics(Cell(*RN18, "vanilla"))
+    papers = metrics(Cell(*RN18, "vanilla", artifacts.SEED))
     times, parameters = {"prepare": 60.0}, {"seed": 0}
     kept = {"hardware": "2 cores", "commit": "a" * 40, "times": times, "params": parameters, "cells": [*cells, papers]}
     write_json(Path("results/small.json"), kept)

@@ -350,6 +350,6 @@ def test_foolbox_options_are_those_of_its_attacks():
 
 def test_grid_cells_have_names_of_their_own_and_vanilla_first():
     cells = list(grid_cells(Params(), "digits", "resnet8"))
-    assert cells[0] == Cell("digits", "resnet8", "vanilla")
+    assert cells[0] == Cell("digits", "resnet8", "vanilla", 3407)
     assert len({cell.classifier for cell in cells}) == len(cells)
-    assert Cell("digits", "resnet8", "score_based", 0.5).name == "resnet8-score_based-lambda-0.5"
+    assert Cell("digits", "resnet8", "score_based", 1, 2, 0.5).name == "digits-resnet8-score_based-lambda-0.5-1-2"

@@ -8,7 +8,7 @@ import artifacts
 import numpy as np
 import pytest
 import torch
-from artifacts import write_ten_images
+from artifacts import SEED, write_ten_images
 
 from pag.base.errors import InputError
 from pag.data.image_store import ImageStore, pixels
@@ -45,13 +45,13 @@ def made(tmp_path, monkeypatch):
     for parameter in model.network.parameters():
         if not parameter.any():  # a network before training gives all labels the same
             torch.nn.init.normal_(parameter, std=0.1)
-    PATHS.diffusion.mkdir()
-    save_diffusion(PATHS.diffusion, model)
+    PATHS.diffusion(SEED).mkdir(parents=True)
+    save_diffusion(PATHS.diffusion(SEED), model)
 
 
 def _stored(params):
-    score_targets.run(params, "digits", "train")
-    return open_targets(PATHS.targets("score_based"))
+    score_targets.run(params, "digits", "train", SEED)
+    return open_targets(PATHS.targets("score_based", SEED))
 
 
 def test_score_targets_distils_the_classes_of_each_image_whatever_the_shards(made):
@@ -81,10 +81,10 @@ def test_more_classes_an_image_than_there_are_is_an_error(made):
 )
 def test_the_diffusion_model_of_other_images_is_refused(made, shape, classes, timesteps, told):
     model = DiffusionConfig(shape, classes, UNET, "cosine", timesteps, learned_variance=False).build()
-    save_diffusion(PATHS.diffusion, model)
+    save_diffusion(PATHS.diffusion(SEED), model)
     with pytest.raises(InputError, match=told):
-        score_targets.run(_params(), "digits", "train")
-    assert not PATHS.targets("score_based").exists()
+        score_targets.run(_params(), "digits", "train", SEED)
+    assert not PATHS.targets("score_based", SEED).exists()
 
 
 @pytest.mark.parametrize("scarce", ["disk", "memory"])
@@ -95,8 +95,8 @@ def test_score_targets_needs_room_before_it_begins(made, monkeypatch, scarce):
         "pag.machine.capacity.psutil.virtual_memory", lambda: type("Memory", (), {"available": free["memory"]})
     )
     with pytest.raises(InputError, match=r"MB (are|of memory are) needed"):
-        score_targets.run(_params(), "digits", "train")
-    assert not PATHS.targets("score_based").exists()
+        score_targets.run(_params(), "digits", "train", SEED)
+    assert not PATHS.targets("score_based", SEED).exists()
 
 
 def test_training_needs_room_for_the_images_before_it_begins(made, monkeypatch):
@@ -107,11 +107,11 @@ def test_training_needs_room_for_the_images_before_it_begins(made, monkeypatch):
         "pag.machine.capacity.psutil.virtual_memory", lambda: type("Memory", (), {"available": available})
     )
     with pytest.raises(InputError, match="of memory are needed"):
-        train.run(_params(), Cell("digits", "resnet8", "vanilla"))
+        train.run(_params(), Cell("digits", "resnet8", "vanilla", SEED))
     available = needed
     monkeypatch.setattr(train, "train_classifier", _begun)
     with pytest.raises(KeyboardInterrupt):
-        train.run(_params(), Cell("digits", "resnet8", "vanilla"))
+        train.run(_params(), Cell("digits", "resnet8", "vanilla", SEED))
 
 
 def _begun(*arguments, **options):
@@ -137,13 +137,13 @@ def test_classifiers_are_trained_measured_and_drawn_with_some_classes(tmp_path, 
     images = ImageStore.open(PATHS.images)
     rows = images.all_training().rows
     classes = image_classes(0, "train", rows, 4, 2).numpy()
-    for path in (PATHS.targets("score_based"), PATHS.test_targets):
+    for path in (PATHS.targets("score_based", SEED), PATHS.test_targets):
         shutil.rmtree(path, ignore_errors=True)
         create_gradients(path, (len(rows), 2, 1, 8, 8), len(rows), "int8", classes, num_classes=4)
         write_shard(path, 0, np.random.default_rng(0).normal(size=(len(rows), 2, 1, 8, 8)))
     monkeypatch.setattr(train, "_validation_robustness", lambda *arguments: {})
     monkeypatch.setattr(ImageStore, "split", lambda store, name: store.all_training())  # none of them is for validation
-    train.run(params, Cell("digits", "resnet8", "score_based"))
+    train.run(params, Cell("digits", "resnet8", "score_based", SEED, SEED))
     model = train.build(image_shape=(1, 8, 8), num_classes=4, **read_architecture(params, "resnet8").options).eval()
     drawn = torch.randint(256, (len(rows), 1, 8, 8), dtype=torch.uint8)
     reference = open_targets(PATHS.test_targets)
