@@ -9,7 +9,7 @@ import pytest
 from matplotlib.text import Text
 
 from pag.base.vocabulary import Family
-from pag.figures import charts
+from pag.figures import charts, scatters
 from pag.figures import grids as figures
 from pag.figures.names import attack_name, eps_text, percent, threat_names
 from pag.figures.style import FAMILY_MARKERS, MUTED, PALETTE, method_color, png_bytes, save
@@ -53,7 +53,7 @@ DOLLARS = ("$", "$x_{", "c$a$t")
 def test_names_are_text_whatever_is_in_them():
     """Nothing in them is taken for a formula; matplotlib would raise where it is none."""
     method = artifacts.METHODS["vanilla"].model_copy(update={"label": "$\\frac{", "name": "other"})
-    scatter = charts.robustness_against_alignment([method, METHODS[0]], INTERVALS[:2], {"L₂": INTERVALS[:2]})
+    scatter = scatters.robustness_against_alignment([method, METHODS[0]], INTERVALS[:2], {"L₂": INTERVALS[:2]})
     numbers = {"L₂": ["0.0%", "55.4%"]}
     tiles = RNG.random((2, 3, 1, 8, 8))
     grid = figures.targeted_grid(tiles[0, 0], "$x", tiles, ["$a", "b$"], DOLLARS, numbers)
@@ -71,7 +71,7 @@ DRAWINGS = {
     "source, colour": lambda: gradients(3, ("airplane", "automobile", "bird")),
     "timestep": lambda: figures.targets_by_timestep(RNG.random((1, 8, 8)), "2", RNG.normal(size=(2, 3, 1, 8, 8)), [5, 900], NAMES),
     "lambda": lambda: charts.lambda_curves([0, 0.5], {"clean": INTERVALS[:2]}, INTERVALS[:2]),
-    "scatter": lambda: charts.robustness_against_alignment(METHODS, INTERVALS, {"L₂": INTERVALS, "L∞": INTERVALS}),
+    "scatter": lambda: scatters.robustness_against_alignment(METHODS, INTERVALS, {"L₂": INTERVALS, "L∞": INTERVALS}),
     "training": training,
     "loss": lambda: charts.loss_curve([1, 2], [1.0, 0.5]),
     "toy": toy,
@@ -114,7 +114,7 @@ def test_saved_png_is_whole(tmp_path):
 
 def test_labels_of_points_do_not_hide_each_other():
     close = [(0.5 + 0.01 * i, 0.49, 0.56) for i in range(len(METHODS))]
-    figure = charts.robustness_against_alignment(METHODS, close, {"L₂": close})
+    figure = scatters.robustness_against_alignment(METHODS, close, {"L₂": close})
     png_bytes(figure)
     boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]
     assert len(boxes) == len(METHODS)

@@ -16,6 +16,8 @@ from stages.params.grid import read_grid
 from stages.params.reading import Params
 from stages.paths import Cell, grid_cells, sweep_cells
 from stages.reporting import paper_tables
+from stages.reporting.evaluated import evaluated
+from stages.reporting.methods import by_method
 from stages.reporting.paper import read_paper
 from stages.reporting.paper_tables import agree, paper_sections
 from stages.reporting.results import CellResult, GridResults
@@ -45,12 +47,15 @@ def results_of(methods, lambdas=(), where=RN18, **options):
     """Gathered results of methods and of the sweep."""
 
     def cell(name, method, lambda_):
-        evaluation = Metrics.model_validate(metrics(Cell(*where, method, artifacts.SEED), lambda_, **options))
-        return CellResult(name=name, evaluation=evaluation, validation={}, target_probability=1.0, curves={})
+        made = metrics(Cell(*where, method, artifacts.SEED), lambda_, **options)
+        return CellResult(
+            name=name, evaluation=Metrics.model_validate(made), validation={}, target_probability=1.0, curves={},
+            outcomes=artifacts.gathered_outcomes(made),
+        )  # fmt: skip
 
     cells = tuple(cell(method, method, 1.5 if method == "score_based" else None) for method in methods)
     sweep = tuple(cell(f"score_based-lambda-{x}", "score_based", x) for x in lambdas)
-    return GridResults(dataset=where[0], architecture=where[1], cells=cells, sweep=sweep)
+    return by_method(GridResults(dataset=where[0], architecture=where[1], cells=cells, sweep=sweep))
 
 
 def comparison_table(entry, sources):
@@ -58,7 +63,7 @@ def comparison_table(entry, sources):
 
 
 def source(*cells):
-    return Source("this run", "", cells)
+    return Source("this run", "", evaluated(cells))
 
 
 def found(method, measures, where=RN18):
@@ -246,7 +251,8 @@ def test_kept_file_holds_what_was_measured():
     for cell in grid_cells(params, *grid):
         found = kept.cell(*grid, cell.method)
         raw = json.loads((cell.evaluation / "metrics.json").read_text(encoding="utf-8"))
-        assert found == Metrics.model_validate(raw)
+        assert found is not None
+        assert found.evaluations == (Metrics.model_validate(raw),)
         assert set(found.measures) == {"clean", L2, LINF, "alignment"}
     assert [kept.cell(*grid, "score_based", c.lambda_).lambda_ for c in sweep_cells(params, *grid)] == read_grid(
         params
