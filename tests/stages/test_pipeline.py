@@ -26,6 +26,7 @@ COPIED = ("pag", "stages", "extensions", "results", "downloads", "params", "dvc.
 GRID = {
     "datasets": ["tiny"], "architectures": ["resnet8"], "baselines": ["vanilla"], "heuristics": ["class_mean"],
     "aligned": ["score_based"], "combined": {"bases": ["at_l2"], "targets": ["class_mean"]}, "lambdas": [0.5],
+    "seeds": [3407], "targets_seeds": [3407],
 }  # fmt: skip
 LAMBDAS = {"score_based": 2.0, "at_l2_with_class_mean": 0.2}
 AT_L2 = {
@@ -34,7 +35,7 @@ AT_L2 = {
 }  # fmt: skip
 OWN = "from torch import nn\n\nclass Own(nn.Module):\n    pass\n"
 TRAIN, TEST = 9, 2  # pictures of each class
-CELLS = ("at_l2_with_class_mean", "score_based", "score_based-lambda-0.5", "vanilla")
+CELLS = ("at_l2_with_class_mean/3407-3407", "score_based-lambda-0.5/3407-3407", "score_based/3407-3407", "vanilla/3407")
 WHERE = {"params.yaml": {"data_root", "launcher"}}  # say where work is done, not what comes of it
 
 
@@ -204,10 +205,11 @@ def test_every_stage_runs_once_and_a_second_run_nothing(project):
 
 def test_results_are_complete_and_plausible(project):
     data = project.root / "data"
-    cells = sorted(path.name for path in (data / "tiny/evaluations").iterdir() if path.is_dir())
+    evaluations = data / "tiny/evaluations"
+    cells = sorted(path.relative_to(evaluations).as_posix() for path in evaluations.glob("*/*") if path.is_dir())
     assert cells == [f"resnet8-{name}" for name in CELLS]
     for cell in cells:
-        folder = data / "tiny/evaluations" / cell
+        folder = evaluations / cell
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         outcomes = load_file(folder / "outcomes.safetensors")
         assert metrics["clean"]["value"] == pytest.approx(outcomes["clean"].double().mean().item())
@@ -346,11 +348,46 @@ def test_a_picture_that_is_added_is_noticed(project):
 
 def test_changed_lambda_reruns_one_classifier_and_what_shows_it(project):
     ran = project.stages_run("dvc", "exp", "run", "--set-param", "lambda.tiny.resnet8.score_based=1.25")
-    cell = "aligned@tiny-resnet8-score_based"
+    cell = "aligned@tiny-resnet8-score_based-3407-3407"
     assert ran == {f"train_{cell}", f"evaluate_{cell}", "visualize@tiny-resnet8", "report"}
-    evaluation = project.root / "data/tiny/evaluations/resnet8-score_based/metrics.json"
+    evaluation = project.root / "data/tiny/evaluations/resnet8-score_based/3407-3407/metrics.json"
     assert json.loads(evaluation.read_text(encoding="utf-8"))["lambda"] == 1.25
     project.restore()
+
+
+def test_a_seed_that_is_added_runs_its_own_cells_and_what_shows_them(project):
+    before = project.lock()
+    ran = project.stages_run("dvc", "exp", "run", "--set-param", "grid.seeds=[3407,1]")
+    cells = ("baselines@tiny-resnet8-vanilla-1", "aligned@tiny-resnet8-score_based-1-3407",
+             "combined@tiny-resnet8-at_l2-class_mean-1-3407", "lambdas@tiny-resnet8-0.5-1-3407")  # fmt: skip
+    own = {f"{stage}_{cell}" for stage in ("train", "evaluate") for cell in cells}
+    assert ran == {*own, "visualize@tiny-resnet8", "report"}
+    after = project.lock()
+    assert {name: after[name] for name in before.keys() - ran} == {name: before[name] for name in before.keys() - ran}
+    for cell in cells:
+        first = cell.replace("-1", "-3407", 1)
+        weights = [after[f"train_{name}"]["outs"] for name in (cell, first)]
+        assert _digest_of("model.safetensors", weights[0]) != _digest_of("model.safetensors", weights[1])
+    results = json.loads((project.root / "data/figures/tiny-resnet8/results.json").read_text(encoding="utf-8"))
+    assert [cell["evaluation"]["training_seed"] for cell in results["cells"]] == 3 * [3407, 1]
+    project.restore()
+
+
+def _digest_of(file, outs):
+    return next(out["md5"] for out in outs if out["path"].endswith(file))
+
+
+def test_a_targets_seed_that_is_added_runs_no_stage_of_the_others(project):
+    try:
+        project.replace("params.yaml", "  targets_seeds:\n  - 3407\n", "  targets_seeds:\n  - 3407\n  - 1\n")
+        text = project.run("dvc", "repro", "--dry")
+        ran = {line.split("'")[1] for line in text.splitlines() if line.startswith("Running stage")}
+        own = {name for name in ran if name.endswith("-1")}
+        assert ran - own == {"visualize@tiny-resnet8", "report"}
+        assert {"train_diffusion@tiny-1", "score_targets@tiny-1", "train_aligned@tiny-resnet8-score_based-3407-1"} < own
+        assert not [name for name in ran if "vanilla" in name or name.startswith("test_targets")]
+    finally:
+        project.restore()
 
 
 def test_going_back_from_another_grid_is_clean(project):
@@ -398,11 +435,11 @@ def test_metrics_and_plots_are_shown(project):
 
 
 def test_imported_model_takes_the_place_of_a_trained_one(project):
-    state = load_file(project.root / "data/tiny/diffusion/model.safetensors")
+    state = load_file(project.root / "data/tiny/diffusion/3407/model.safetensors")
     torch.save({name: value + 0.01 for name, value in state.items()}, project.root / "ema.pt")
     project.run("python", "-m", "stages", "import", "diffusion", "--dataset", "tiny", "--file", "ema.pt")
-    project.run("dvc", "commit", "--force", "train_diffusion@tiny")
-    assert project.stages_run("dvc", "repro", "score_targets@tiny") == {"score_targets@tiny"}
+    project.run("dvc", "commit", "--force", "train_diffusion@tiny-3407")
+    assert project.stages_run("dvc", "repro", "score_targets@tiny-3407") == {"score_targets@tiny-3407"}
     (project.root / "ema.pt").unlink()
     project.restore()
 

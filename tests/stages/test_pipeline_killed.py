@@ -15,7 +15,7 @@ from test_pipeline import Project
 pytestmark = pytest.mark.slow
 
 KILLS = 2
-TARGETS = ("score_targets@tiny", "train_baselines@tiny-resnet8-vanilla")
+TARGETS = ("score_targets@tiny-3407", "train_baselines@tiny-resnet8-vanilla-3407")
 
 
 def _kill_midway(project, command, seconds):

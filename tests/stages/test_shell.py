@@ -18,7 +18,7 @@ HOSTILE = (
     "x; touch pwned #", "$(touch pwned)", "`touch pwned`", "a'; touch pwned; '", 'a"; touch pwned; "', "x && touch pwned",
     "x\ntouch pwned\n", "x > pwned", "\\'; touch pwned", "${HOME} *",
 )  # fmt: skip
-LISTS = ("datasets", "architectures", "baselines", "heuristics", "aligned", "lambdas")
+LISTS = ("datasets", "architectures", "baselines", "heuristics", "aligned", "lambdas", "seeds", "targets_seeds")
 TELLING = "#!/bin/sh\nprintf '%s\\0' \"$@\"\n"
 
 
