@@ -82,7 +82,7 @@ def _write_numbers(results: Sequence[MethodResults]) -> None:
 
 def _report(params: Params, results: Sequence[MethodResults]) -> Report:
     toy_answer, toy_section = _toy(params)
-    answers = [(f"{r.dataset}, {r.architecture}", tuple(findings(r))) for r in results]
+    answers = [(f"{r.dataset}, {r.architecture}", tuple(findings(params, r))) for r in results]
     sections = [section for r in results for section in grid_sections(params, r)]
     files = [params.main, *map(params.dataset, read_grid(params).datasets)]
     parameters = yaml.safe_dump({f.name: f.content for f in files}, sort_keys=False, allow_unicode=True, width=100)

@@ -26,7 +26,7 @@ from stages.params.figures import FiguresParams
 from stages.params.grid import read_grid
 from stages.params.reading import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
-from stages.reporting.costs import front, points_of, priced
+from stages.reporting.costs import front, points_of, priced, relative_cost
 from stages.reporting.former import set_aside
 from stages.reporting.methods import MethodResult, MethodResults, by_method
 from stages.reporting.results import (
@@ -180,7 +180,7 @@ def _charts(results: MethodResults) -> Iterator[tuple[str, Figure]]:
     attacks = {title: [method.attacks(name) for method in shown] for name, title in titles.items()}
     yield "attacks", attack_breakdown(methods, attacks, _doubts(shown, titles))
     if len(known := priced(results)) > 1:
-        yield "cost", _over_cost(known, results.main_threats)
+        yield "cost", _over_cost(results, known)
     yield "training", training_curves({method.method: method.curves for method in shown}, PANELS)
 
 
@@ -190,14 +190,16 @@ def _lambda_curves(results: MethodResults, titles: Mapping[str, str]) -> Figure:
     return lambda_curves(lambdas, accuracies, [_bars(method.alignment) for method in sweep], _doubts(sweep, titles))
 
 
-def _over_cost(methods: Sequence[MethodResult], threats: Mapping[str, str]) -> Figure:
-    names = [method.name for method in methods]
+def _over_cost(results: MethodResults, methods: Sequence[MethodResult]) -> Figure:
+    names, threats = [method.name for method in methods], results.main_threats
     fronts = {
         title: [names.index(name) for name in front(points_of(methods, threat))] for threat, title in threats.items()
     }
-    costs = [method.forwards for method in methods if method.forwards is not None]
+    ratios = [ratio for method in methods if (ratio := relative_cost(results, method)) is not None]
+    passes = [method.forwards for method in methods if method.forwards is not None]
+    costs, unit = (ratios, "vanilla = 1") if ratios else (passes, "forward passes of one image")
     shown = [method.method for method in methods]
-    return robustness_over_cost(shown, costs, _robust(methods, threats), fronts, _doubts(methods, threats))
+    return robustness_over_cost(shown, costs, _robust(methods, threats), fronts, _doubts(methods, threats), unit)
 
 
 def _bars(measure: Repeated) -> Interval:

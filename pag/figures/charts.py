@@ -11,7 +11,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pag.base.vocabulary import Family, Method
-from pag.figures.panels import Interval, in_percent, panels
+from pag.figures.names import short_label
+from pag.figures.panels import Interval, in_percent, legend_columns, panels
 from pag.figures.style import PALETTE, marked, method_color, styled
 
 __all__ = ["attack_breakdown", "lambda_curves", "loss_curve", "toy_boundaries", "toy_seeds", "training_curves"]
@@ -91,23 +92,34 @@ def training_curves(
         x_label: of the x axis.
     """
     figure, axes = panels(len(shown), 0.9 + 2.1 * len(shown), sharex=True)
+    styles = _line_styles(list(curves))
     for ax, (column, label) in zip(axes, shown.items(), strict=True):
         for method, columns in curves.items():
-            _line(ax, method, columns.get(column, ()))
+            _line(ax, method, columns.get(column, ()), styles[method])
         ax.set_ylabel(label)
         if "accuracy" in column:
             in_percent(ax)
     axes[-1].set_xlabel(x_label)
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=4, handlelength=1.6, columnspacing=1.0)
+    ncols = legend_columns(names)
+    figure.legend(handles, names, loc="outside upper center", ncols=ncols, handlelength=1.8, columnspacing=1.0)
     return figure
 
 
-def _line(ax: Axes, method: Method, values: Sequence[float | None]) -> None:
+def _line_styles(methods: Sequence[Method]) -> dict[Method, Any]:
+    """The family's line for each method; those of a family that share a colour get others."""
+    styles: dict[Method, Any] = {}
+    for method in methods:
+        alike = [m for m in styles if (m.family, method_color(m)) == (method.family, method_color(method))]
+        styles[method] = (0, (1 + 2 * len(alike), 1.2)) if alike else LINE_STYLES[method.family]
+    return styles
+
+
+def _line(ax: Axes, method: Method, values: Sequence[float | None], line: Any) -> None:  # noqa: ANN401
     y = np.array([np.nan if value is None else value for value in values], dtype=float)
-    style: dict[str, Any] = {"color": method_color(method), "linestyle": LINE_STYLES[method.family], "linewidth": 1.5}
-    ax.plot(np.arange(1, len(y) + 1), y, label=method.label, **style)
+    style: dict[str, Any] = {"color": method_color(method), "linestyle": line, "linewidth": 1.5}
+    ax.plot(np.arange(1, len(y) + 1), y, label=short_label(method.label), **style)
 
 
 @styled

@@ -1,5 +1,7 @@
 """What goes beyond the paper: targets without a diffusion model, the aligned margin, and the baselines to be fair to."""
 
+from collections.abc import Collection
+
 from pag.base.vocabulary import Family
 from pag.figures.names import percent
 from stages.reporting.comparisons import compared
@@ -29,37 +31,59 @@ LIMITS: dict[Family, str] = {
 }
 
 
-def beyond_findings(results: MethodResults) -> list[str]:
-    """How each method that is not the paper's stands to those that it is to be measured by."""
+def beyond_findings(results: MethodResults, ablated: Collection[str] = ()) -> list[str]:
+    """How each method that is not the paper's stands to those that it is to be measured by.
+
+    Args:
+        results: of the methods that count.
+        ablated: names of aligned-margin methods that are another one with a part changed, which have a sentence elsewhere.
+    """
+    margins = [method for method in results.of("aligned-margin") if method.name not in ablated]
     return [
         *(_kernel(results, method) for method in results.of("kernel")),
         *(_teacher(results, method) for method in results.of("teacher")),
-        *(_margin(results, method) for method in results.of("aligned-margin")),
+        *(_margin(results, method) for method in margins),
         *(_gradient_norm(results, method) for method in results.of("gradient-norm")),
     ]
 
 
 def _against_each(results: MethodResults, method: MethodResult, *others: MethodResult | None) -> str:
     clauses = [compared(results, method, other, "it") for other in others if other is not None]
-    return "; ".join([*clauses, f"clean {percent(method.clean.value)}."])
+    return "; ".join([*clauses, *_against_adversarial(results, method), f"clean {percent(method.clean.value)}."])
+
+
+def _against_adversarial(results: MethodResults, method: MethodResult) -> list[str]:
+    """Under each threat against the adversarially trained method that is the most robust there."""
+    trained = results.of("adversarial")
+    if not trained:
+        return []
+    best = {threat: max(trained, key=lambda at: at.robust(threat).value).name for threat in results.threats}
+    clauses = [
+        compared(results, method, at, "it", [threat for threat, name in best.items() if name == at.name])
+        for at in trained
+        if at.name in best.values()
+    ]
+    return [f"beside the most robust adversarial training under each threat, {' and '.join(clauses)}"]
 
 
 def _kernel(results: MethodResults, method: MethodResult) -> str:
     others = (results.score_based, *results.of("own-class heuristic"))
-    return f"{method.label}, ours, has targets in closed form, without a diffusion model: {_against_each(results, method, *others)}"
+    clauses = [compared(results, method, other, "it") for other in others if other is not None]
+    told = "; ".join([*clauses, f"clean {percent(method.clean.value)}."])
+    return f"{method.label}, ours, has targets in closed form, without a diffusion model: {told}"
 
 
 def _teacher(results: MethodResults, method: MethodResult) -> str:
-    stands = _against_each(results, method, results.score_based, *results.of("adversarial"))
+    stands = _against_each(results, method, results.score_based)
     return f"{method.label}, an oracle and no method, learns from the gradients of a trained classifier: {stands}"
 
 
 def _margin(results: MethodResults, method: MethodResult) -> str:
     """Against score-based targets and adversarial training, with what it costs beside the latter."""
-    stands = _against_each(results, method, results.score_based, *results.of("adversarial"))
+    stands = _against_each(results, method, results.score_based)
     return (
-        f"{method.label}, ours, is trained along stored directions, with no adversarial search{_prices(results, method)}: "
-        f"{stands}{_less_aligned(results, method)}"
+        f"{method.label}, ours, is trained on perturbed images, but with no adversarial search{_prices(results, method)}: {stands}"
+        f"{_less_aligned(results, method)}"
     )
 
 
@@ -87,5 +111,5 @@ def _less_aligned(results: MethodResults, method: MethodResult) -> str:
 
 
 def _gradient_norm(results: MethodResults, method: MethodResult) -> str:
-    stands = _against_each(results, method, results.vanilla, results.score_based, *results.of("aligned-margin"))
+    stands = _against_each(results, method, results.vanilla, results.score_based)
     return f"{method.label}, a baseline that knows no targets: {stands}"

@@ -28,16 +28,21 @@ def against(a: MethodResult, b: MethodResult, threat: str, name: str) -> str:
     return f"{name} ({percent(a.robust(threat).value)} against {percent(b.robust(threat).value)})"
 
 
-def compared(results: MethodResults, a: MethodResult, b: MethodResult, subject: str = "") -> str:
+def compared(
+    results: MethodResults, a: MethodResult, b: MethodResult, subject: str = "", threats: Sequence[str] | None = None
+) -> str:
     """`AT is more robust than SBG in L₂ (60.0% against 50.0%) but less robust than SBG in L∞ (…)`, or that one cannot tell.
 
     Args:
         results: with both.
         a, b: the methods.
         subject: what a is called; its label where it is empty.
+        threats: under which; None: all.
     """
     told: dict[int, list[str]] = {1: [], -1: [], 0: []}
     for threat, name in results.threat_names.items():
+        if threats is not None and threat not in threats:
+            continue
         told[results.sign(a, b, threat)].append(against(a, b, threat, name))
     words = ((told[1], "more"), (told[-1], "less"))
     parts = [f"{word} robust than {b.label} in {joined(where)}" for where, word in words if where]

@@ -5,6 +5,8 @@ from itertools import combinations, pairwise
 
 from pag.base.vocabulary import Family
 from pag.figures.names import eps_text, norm_name, percent
+from stages.params.reading import Params
+from stages.reporting.ablations import ablation_findings, ablations
 from stages.reporting.beyond import beyond_findings
 from stages.reporting.comparisons import compared, joined, with_number
 from stages.reporting.costs import cost_findings
@@ -16,7 +18,7 @@ __all__ = ["findings"]
 UNPERTURBED: tuple[Family, ...] = ("heuristic", "own-class heuristic", "score-based", "imported", "kernel")
 
 
-def findings(results: MethodResults) -> list[str]:
+def findings(params: Params, results: MethodResults) -> list[str]:
     """The answer for one data set and architecture, in the order of the page.
 
     The verdict; what stands behind it; who does not count; the paper's order under each threat; what stands outside that order
@@ -27,16 +29,22 @@ def findings(results: MethodResults) -> list[str]:
     verdict = _verdict(everyone, results)
     sentences = [verdict, _basis(everyone) if verdict else "", *discounted(everyone)]
     if not results.methods:
-        return [sentence for sentence in sentences if sentence]
+        return _told(sentences)
     sentences += [_order(results, threat) for threat in results.threats]
     sentences += [_own_class(results, own) for own in results.of("own-class heuristic")]
     sentences += [_imported(results, imported) for imported in results.of("imported")]
     sentences += [_monotone(results)]
     sentences += [_adversarial(results, at) for at in results.of("adversarial")]
-    sentences += beyond_findings(results)
+    sentences += beyond_findings(results, [method.name for _, method, _ in ablations(params, results)])
+    sentences += ablation_findings(params, results)
     sentences += [_pairs(results, "all" if results.methods == everyone.methods else "the")]
     sentences += cost_findings(results)
-    return [sentence for sentence in sentences if sentence] or ["The grid holds nothing to compare."]
+    return _told(sentences) or ["The grid holds nothing to compare."]
+
+
+def _told(sentences: Sequence[str]) -> list[str]:
+    """Those that say something; the label of a method may begin with a small letter."""
+    return [sentence[0].upper() + sentence[1:] for sentence in sentences if sentence]
 
 
 def _basis(results: MethodResults) -> str:
@@ -159,8 +167,7 @@ def _adversarial(results: MethodResults, at: MethodResult) -> str:
         return ""
     cosines = f"({at.alignment.value:.3f} against {score.alignment.value:.3f})"
     less = at.alignment.value < score.alignment.value
-    stands = compared(results, at, score)
-    stands = f"{stands[0].upper()}{stands[1:]}, with {'less' if less else 'no less'} aligned gradients {cosines}"
+    stands = f"{compared(results, at, score)}, with {'less' if less else 'no less'} aligned gradients {cosines}"
     more = any(results.sign(at, score, threat) > 0 for threat in results.threats)
     return stands + ("; so alignment alone does not order robustness." if less and more else ".")
 

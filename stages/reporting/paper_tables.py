@@ -7,6 +7,7 @@ from pag.evaluation.metrics import Attacked, AutoAttacked, Estimate
 from pag.evaluation.seeds import Repeated
 from pag.figures.names import eps_text, norm_name, percent, points
 from pag.figures.page import Column, Entry, Item, Section, Table
+from stages.reporting.costs import times_text
 from stages.reporting.evaluated import Evaluated
 from stages.reporting.methods import MethodResults
 from stages.reporting.paper import Block, Paper, PaperEntry, Row, read_paper
@@ -73,7 +74,12 @@ def _kept_table(source: Source, cells: Sequence[Evaluated]) -> Table:
         Column("Method"),
         *(Column(_head(name, measure), _conditions(measure)) for name, measure in measured.items()),
     ]
-    rows = [(_kept_label(cell), *(_kept_entry(name, cell) for name in measured)) for cell in cells]
+    costs = _kept_costs(cells)
+    heads += [Column("Training", "vanilla = 1")] if costs else []
+    rows = [
+        (_kept_label(cell), *(_kept_entry(name, cell) for name in measured), *costs[i : i + 1])
+        for i, cell in enumerate(cells)
+    ]
     place, runs = ", ".join(_place(cells[0])[:2]), {len(cell.evaluations) for cell in cells}
     of_runs = "" if runs == {1} else f" mean ± standard deviation over {' or '.join(map(str, sorted(runs)))} runs;"
     return Table(f"“{source.name}”: {place};{of_runs} measured on {source.provenance}.", tuple(heads), tuple(rows))
@@ -83,6 +89,14 @@ def _head(name: str, measure: Estimate) -> str:
     """What a column is called: AutoAttack is none where another attack was run in the place of one of its own."""
     substitute = isinstance(measure, AutoAttacked) and substituted(measure.attacks)
     return measure_name(name).replace(THREATENED["autoattack"], "Substitute") if substitute else measure_name(name)
+
+
+def _kept_costs(cells: Sequence[Evaluated]) -> list[Entry]:
+    """What training cost in units of vanilla's, an entry for each cell; none where it is not known."""
+    unit = next((cell.forwards for cell in cells if cell.method.family == "vanilla"), None)
+    if not unit:
+        return []
+    return [NONE if cell.forwards is None else Entry(times_text(cell.forwards / unit)) for cell in cells]
 
 
 def _conditions(measure: Estimate) -> str:

@@ -75,7 +75,12 @@ class GridResults(BaseModel):
 def aligned_sources(params: Params, dataset: str) -> dict[str, str]:
     """The target stores that the grid's aligned methods read, each with what figures call it."""
     methods = [describe(params, dataset, name) for name in read_grid(params).aligned]
-    return {method.source: method.label for method in methods if method.source is not None}
+    plainest = sorted(methods, key=lambda method: method.objective != "alignment")  # whose label is the targets' alone
+    labels: dict[str, str] = {}
+    for method in plainest:
+        if method.source is not None:
+            labels.setdefault(method.source, method.label)
+    return labels
 
 
 def read_arrays(path: Path, axes: Mapping[str, int]) -> dict[str, NDArray[Any]]:

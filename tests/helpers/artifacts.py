@@ -65,6 +65,13 @@ METHODS = {
         _aligned("kernel", "kernel", "kernel"),
         _aligned("teacher", "teacher", "teacher"),
         Method(name="aligned_margin_l2", objective="aligned_margin", source="kernel", kind="kernel", label="AM L₂"),
+        Method(
+            name="aligned_margin_l2_without_margin",
+            objective="aligned_margin",
+            source="kernel",
+            kind="kernel",
+            label="AM L₂, no margin",
+        ),
         Method(name="aligned_margin_linf", objective="aligned_margin", source="kernel", kind="kernel", label="AM L∞"),
         Method(name="gradient_norm", objective="gradient_norm", label="gradient norm"),
     )

@@ -1,6 +1,8 @@
 """Laws of findings: sentences that the results bear out, and none that they do not."""
 
 from itertools import chain
+from pathlib import Path
+from types import SimpleNamespace
 
 import artifacts
 import pytest
@@ -8,13 +10,16 @@ import pytest
 from pag.evaluation.intervals import Estimate
 from pag.evaluation.metrics import Metrics
 from pag.evaluation.sanity import Check
+from stages.params.reading import Params
 from stages.paths import Cell
+from stages.reporting import ablations
 from stages.reporting.costs import front, times_text
 from stages.reporting.findings import findings
 from stages.reporting.methods import by_method
 from stages.reporting.results import CellResult, GridResults
 
 GRID = ("digits", "resnet8")
+PARAMS = Params(Path(__file__).parents[2] / "params.yaml")
 
 
 def results_of(robust, alignment=None, lambdas=(), forwards=None):
@@ -51,7 +56,7 @@ ORDERED = {"vanilla": 0.1, "one_image": 0.2, "class_mean": 0.3, "score_based": 0
 
 
 def told(*arguments, **options):
-    return " ".join(findings(by_method(results_of(*arguments, **options))))
+    return " ".join(findings(PARAMS, by_method(results_of(*arguments, **options))))
 
 
 def test_order_that_holds():
@@ -95,7 +100,7 @@ def test_imported_targets_are_no_heuristic_and_have_a_sentence_of_their_own():
     assert "(10.0% < 20.0% to 30.0% < 50.0%)." in text
     assert "does not hold" not in text
     assert (
-        "published SBG, trained with imported targets: it is more robust than Vanilla in L₂ (60.0% against 10.0%) and L∞ (30.0% "
+        "Published SBG, trained with imported targets: it is more robust than Vanilla in L₂ (60.0% against 10.0%) and L∞ (30.0% "
         "against 5.0%); it is more robust than SBG in L₂ (60.0% against 50.0%) and L∞ (30.0% against 25.0%); clean 95.0%."
     ) in text
     assert text.startswith("Yes: 4 of 4")
@@ -182,7 +187,7 @@ def test_verdict_is_of_the_smallest_eps_of_each_norm():
         return cell.model_copy(update={"evaluation": evaluation, "outcomes": outcomes})
 
     large = by_method(results.model_copy(update={"cells": tuple(with_floor(cell) for cell in results.cells)}))
-    text = " ".join(findings(large))
+    text = " ".join(findings(PARAMS, large))
     assert text.startswith("Yes: 3 of 3 methods")
     assert "than vanilla in L₂ ε = 0.9 and L∞." in text
     assert "Under AutoAttack in L₂ (ε = 9, n = 120) nothing contradicts the order" in text
@@ -203,7 +208,7 @@ def test_pairs_count_what_agrees():
 
 
 def test_nothing_to_compare():
-    assert findings(by_method(results_of({"vanilla": 0.1}))) == ["The grid holds nothing to compare."]
+    assert findings(PARAMS, by_method(results_of({"vanilla": 0.1}))) == ["The grid holds nothing to compare."]
 
 
 DEAD = {"above_chance": Check(value=0.08, bar=0.1, passed=False)}
@@ -229,7 +234,7 @@ def test_a_dead_network_is_not_called_robust(checks):
     results = altered(
         results_of({"vanilla": 0.02, "score_based": 0.125}), "score_based", clean=clean(0.103), sanity=checks
     )
-    verdict, *rest = findings(results)
+    verdict, *rest = findings(PARAMS, results)
     assert verdict.startswith("No: 0 of 1 methods")
     assert len(rest) == 2
     assert rest[1].startswith("SBG does not count: ")
@@ -243,7 +248,7 @@ def test_a_network_whose_checks_failed_is_in_no_finding():
         "zero_gradient": Check(value=1.0, bar=0.01, passed=False),
         "noise.l2": Check(value=0.1, bar=0.2, passed=True),
     }
-    text = " ".join(findings(altered(results_of(ORDERED), "class_mean", sanity=hidden)))
+    text = " ".join(findings(PARAMS, altered(results_of(ORDERED), "class_mean", sanity=hidden)))
     assert text.startswith("In part: 2 of 3 methods")
     assert "CM does not count: its evaluation failed a check (zero_gradient)." in text
     assert "(10.0% < 20.0% < 50.0%)." in text  # the heuristics without CM
@@ -252,23 +257,23 @@ def test_a_network_whose_checks_failed_is_in_no_finding():
 
 def test_nothing_is_found_where_nothing_counts():
     results = altered(results_of({"vanilla": 0.1}), "vanilla", sanity=DEAD)
-    assert findings(results) == ["Vanilla does not count: its evaluation failed a check (above_chance)."]
+    assert findings(PARAMS, results) == ["Vanilla does not count: its evaluation failed a check (above_chance)."]
 
 
 def test_what_robustness_cost_is_told():
-    text = " ".join(findings(altered(results_of(ORDERED), "score_based", clean=clean(0.8))))
+    text = " ".join(findings(PARAMS, altered(results_of(ORDERED), "score_based", clean=clean(0.8))))
     assert text.startswith("Yes: 3 of 3")
     assert "clean accuracy was paid for it by SBG (clean 80.0% against 95.0%)." in text
     assert "paid" not in told(ORDERED)
     costly = altered(results_of(ORDERED | {"at_l2": 0.7}), "at_l2", clean=clean(0.8))
-    assert "at the price of clean 80.0% against 95.0%" in " ".join(findings(costly))
+    assert "at the price of clean 80.0% against 95.0%" in " ".join(findings(PARAMS, costly))
 
 
 def test_one_bad_run_is_enough():
     results = results_of({"vanilla": [0.1, 0.1], "score_based": [0.5, 0.5]})
     bad = results.cells[3].evaluation.model_copy(update={"sanity": DEAD})
     cells = (*results.cells[:3], results.cells[3].model_copy(update={"evaluation": bad}))
-    text = " ".join(findings(by_method(results.model_copy(update={"cells": cells}))))
+    text = " ".join(findings(PARAMS, by_method(results.model_copy(update={"cells": cells}))))
     assert "SBG does not count: its evaluation failed a check (above_chance), in 1 of 2 runs." in text
 
 
@@ -283,14 +288,14 @@ def test_what_is_not_the_papers_is_not_in_its_order():
         "Yes: 4 of 4 methods that align gradients, without one perturbed image,"
     )  # the kernel among them
     assert (
-        "kernel, ours, has targets in closed form, without a diffusion model: it is more robust than SBG in L₂" in text
+        "Kernel, ours, has targets in closed form, without a diffusion model: it is more robust than SBG in L₂" in text
     )
     assert (
-        "teacher, an oracle and no method, learns from the gradients of a trained classifier: it is more robust than SBG"
+        "Teacher, an oracle and no method, learns from the gradients of a trained classifier: it is more robust than SBG"
         in text
     )
     assert (
-        "gradient norm, a baseline that knows no targets: it is more robust than Vanilla in L₂ (30.0% against 10.0%)"
+        "Gradient norm, a baseline that knows no targets: it is more robust than Vanilla in L₂ (30.0% against 10.0%)"
         in text
     )
 
@@ -298,10 +303,11 @@ def test_what_is_not_the_papers_is_not_in_its_order():
 def test_the_aligned_margin_is_told_with_its_cost_and_its_cosine():
     text = told(BEYOND, {"aligned_margin_l2": 0.4, "score_based": 0.5}, forwards=COSTS)
     assert (
-        "AM L₂, ours, is trained along stored directions, with no adversarial search (training costs 2.8× vanilla's, AT L₂'s "
-        "5.7×): it is more robust than SBG in L₂ (62.0% against 50.0%) and L∞ (31.0% against 25.0%); whether it is more or less "
-        "robust than AT L₂ one cannot tell in L₂ (62.0% against 60.0%) and L∞ (31.0% against 30.0%); clean 95.0%. It has less "
-        "aligned gradients than SBG (0.400 against 0.500): across objectives, more aligned is not more robust."
+        "AM L₂, ours, is trained on perturbed images, but with no adversarial search (training costs 2.8× vanilla's, AT "
+        "L₂'s 5.7×): it is more robust than SBG in L₂ (62.0% against 50.0%) and L∞ (31.0% against 25.0%); beside the most "
+        "robust adversarial training under each threat, whether it is more or less robust than AT L₂ one cannot tell in "
+        "L₂ (62.0% against 60.0%) and L∞ (31.0% against 30.0%); clean 95.0%. It has less aligned gradients than SBG "
+        "(0.400 against 0.500): across objectives, more aligned is not more robust."
     ) in text
     assert "without one perturbed image" not in text[text.index("AM L₂") :]
     assert "less aligned gradients than SBG" not in told(BEYOND, {"aligned_margin_l2": 0.6, "score_based": 0.5})
@@ -335,3 +341,25 @@ def test_front():
     assert front(points) == ["cheap", "dear", "twin"]
     assert front({}) == []
     assert [times_text(x) for x in (0.5, 1.0, 2.87, 34.2)] == ["0.50×", "1.0×", "2.9×", "34×"]
+
+
+def test_parts_of_the_aligned_margin_are_told_by_what_differs(monkeypatch):
+    """The second differs from the first in one parameter, and has no sentence of its own; the third differs in two."""
+    sections = {
+        "aligned_margin_l2": {"margin": 1.0, "ramp": {"until": 0.5}},
+        "aligned_margin_l2_without_margin": {"margin": 0.0, "ramp": {"until": 0.5}, "label": "another"},
+        "aligned_margin_linf": {"margin": 0.5, "ramp": {"until": 0.6}},
+    }
+    monkeypatch.setattr(
+        ablations,
+        "method_section",
+        lambda params, dataset, name: SimpleNamespace(model_dump=lambda mode: sections[name]),
+    )
+    text = told(
+        {"vanilla": 0.1, "aligned_margin_l2": 0.6, "aligned_margin_l2_without_margin": 0.4, "aligned_margin_linf": 0.3}
+    )
+    assert (
+        "Of AM L₂ one part at a time is changed: with margin: 1.0 → 0.0, it is less robust than AM L₂ in L₂ (40.0% "
+        "against 60.0%) and L∞ (20.0% against 30.0%)."
+    ) in text
+    assert text.count("with no adversarial search") == 2
