@@ -150,12 +150,13 @@ def _outcomes(path: Path, evaluation: Metrics) -> dict[str, str]:
     """
     names = {"clean": "clean"}
     names |= {
-        f"autoattack.{threat}": f"{threat}.{list(of.attacks)[-1]}" for threat, of in evaluation.autoattack.items()
+        f"autoattack.{threat}": f"{threat}.{next(reversed(of.attacks), '')}"
+        for threat, of in evaluation.autoattack.items()
     }
     arrays, outcomes = read_arrays(path, dict.fromkeys(names.values(), 1)), {}
     for measure, name in names.items():
         measured, right = evaluation.measures[measure], arrays[name].astype(bool)
-        if len(right) != measured.n or round(measured.value * measured.n) != right.sum():
+        if len(right) != measured.n or abs(measured.value * measured.n - right.sum()) > 0.5:
             raise InputError(f"{path} is not of the evaluation beside it: {measure} differs; run `pag evaluate` again.")
         outcomes[measure] = "".join(map(str, right.astype(int)))
     return outcomes

@@ -19,7 +19,7 @@ from stages.reporting import paper_tables
 from stages.reporting.evaluated import evaluated
 from stages.reporting.methods import by_method
 from stages.reporting.paper import read_paper
-from stages.reporting.paper_tables import agree, paper_sections
+from stages.reporting.paper_tables import agree, kept_tables, paper_sections
 from stages.reporting.results import CellResult, GridResults
 from stages.reporting.sources import Source, read_kept, todays
 
@@ -288,3 +288,27 @@ def test_list_is_folded_on_the_page_and_plain_in_markdown():
     assert "<summary>2 tables and figures" in page
     assert "<li>Table &lt;1&gt;<code>dvc exp run -S &#39;grid.datasets=[cifar10]&#39;</code></li>" in page
     assert "- Table \\<1\\>\n  - `dvc exp run -S 'grid.datasets=[cifar10]'`\n- Figure 3\n" in text
+
+
+def test_runs_of_a_kept_method_are_one_row_of_mean_and_deviation(tmp_path):
+    runs = [metrics(Cell(*RN18, "vanilla", seed), l2=value) for seed, value in ((1, 0.2), (2, 0.3), (3, 0.4))]
+    dear = [metrics(Cell(*RN18, "at_l2", seed), l2=0.5) | {"training_forwards": 1.7e6} for seed in (1, 2, 3)]
+    cells = [*(run | {"training_forwards": 3e5} for run in runs), *dear]
+    write_json(tmp_path / "far.json", KEPT | {"cells": cells})
+    (kept,) = read_kept(tmp_path)
+    (table,) = kept_tables(kept, kept.cells)
+    assert "mean ± standard deviation over 3 runs; measured on 1 × made-up GPU" in table.caption
+    assert [entry.text for entry in table.rows[0]][2] == "30.0% ± 10.0"
+    assert [row[-1].text for row in table.rows] == ["1.0×", "5.7×"]
+    assert len(table.rows) == 2
+    compared = comparison_table(ENTRIES["Table 1"], [kept])
+    assert told(compared, "Vanilla", *RN18)[3] == "30.0% ± 10.0"
+
+
+def test_a_kept_run_of_few_classes_is_not_called_autoattack(tmp_path):
+    cell = metrics(Cell(*RN18, "vanilla", artifacts.SEED))
+    cell["autoattack"]["l2"]["attacks"] = {"apgd-dlr": 0.5}
+    write_json(tmp_path / "far.json", KEPT | {"cells": [cell]})
+    (kept,) = read_kept(tmp_path)
+    (table,) = kept_tables(kept, kept.cells)
+    assert [column.name for column in table.columns[1:4]] == ["Clean", "Substitute L₂", "AA L∞"]
