@@ -9,6 +9,7 @@ import pytest
 import typer
 import yaml
 from dvc.repo import Repo
+from pydantic import ValidationError
 from stored import digests
 
 from pag.base.errors import InputError
@@ -21,7 +22,9 @@ from stages.cli import app
 from stages.params.reading import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
 from stages.reporting.former import set_aside
+from stages.reporting.methods import by_method
 from stages.reporting.results import gather, read_gathered
+from stages.reporting.sources import KeptRun
 from stages.run import read_times
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
@@ -164,7 +167,18 @@ def test_results_have_the_runs_of_a_method_one_after_another(two_seeds):
         ("score_based", (first, first)),
         ("score_based", (1, first)),
     ]
-    assert [(cell.name, cell.label) for cell in results.sweep] == 2 * [("score_based-lambda-0.5", "SBG, λ = 0.5")]
+    (swept,) = by_method(results).sweep
+    assert (swept.name, swept.label, len(swept.runs)) == ("score_based-lambda-0.5", "SBG, λ = 0.5", 2)
+
+
+def test_a_kept_run_has_several_seeds_of_a_method_and_each_once(two_seeds):
+    cells = [cell.evaluation for cell in gather(two_seeds, "digits", "resnet8").cells]
+    kept = {"hardware": "a machine", "commit": "0123456", "times": {}, "params": {}}
+    assert [cell.seeds for cell in KeptRun(**kept, cells=cells).cells] == [cell.seeds for cell in cells]
+    unknown = [cell.model_copy(update={"training_seed": None, "targets_seed": None}) for cell in cells]
+    KeptRun(**kept, cells=unknown[::2])  # as runs are that were kept before
+    with pytest.raises(ValidationError, match="vanilla twice"):
+        KeptRun(**kept, cells=unknown)
 
 
 def test_results_of_other_seeds_are_refused(two_seeds):
