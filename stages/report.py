@@ -13,19 +13,23 @@ from pydantic import BaseModel, Field, ValidationError
 from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.base.json_files import json_text, read_json
+from pag.evaluation.metrics import Metrics
 from pag.figures.charts import toy_boundaries, toy_seeds
 from pag.figures.names import percent
 from pag.figures.page import FigureEntry, Report, Section, render_html, render_markdown
 from pag.figures.style import png_bytes
+from stages.params.evaluation import EvaluationParams
 from stages.params.grid import read_grid
 from stages.params.reading import Params
 from stages.params.toy import ToyParams
 from stages.paths import REPORT, TIMES, TOY
 from stages.reporting.findings import findings
+from stages.reporting.methods import MethodResult, MethodResults, by_method
 from stages.reporting.paper import read_paper
 from stages.reporting.paper_tables import paper_sections
-from stages.reporting.results import CellResult, GridResults, read_arrays, read_gathered
-from stages.reporting.sections import grid_sections, lambda_section, toy_table
+from stages.reporting.results import CellResult, read_arrays, read_gathered
+from stages.reporting.sections import grid_sections, lambda_section
+from stages.reporting.tables import toy_table
 from stages.run import read_times, stage_run
 
 __all__ = ["run"]
@@ -43,35 +47,42 @@ def run(params: Params) -> None:
     """Writes `data/report/`: `index.html`, `tables.md`, CSV files, and beside them `times.js`.
 
     `results.csv` has a row for each measure, with its interval; the others have the form of their plots, a column for each measure:
-    `cells.csv` a row for each cell, `lambda.csv` for each λ, `curves.csv` for each epoch.
+    `cells.csv` a row for each run of a cell, `lambda.csv` for each λ of a run, `curves.csv` for each epoch.
 
     Raises:
         InputError: a cell of the grid, a figure or the toy has no results.
     """
     with stage_run("report", outputs=[REPORT / name for name in OUTPUTS]):
         grid = read_grid(params)
-        results = [read_gathered(params, d, a) for d in grid.datasets for a in grid.architectures]
+        results = [_gathered(params, d, a) for d in grid.datasets for a in grid.architectures]
         report = _report(params, results)
         _write(REPORT / "index.html", render_html(report))
         _write(REPORT / "tables.md", render_markdown(report))
-        where = ("dataset", "architecture", "method")
-        _write_csv(
-            REPORT / "results.csv", (*where, "lambda", "metric", "value", "low", "high", "n"), _result_rows(results)
-        )
-        measures = _columns(results)
-        names = [name.removeprefix("autoattack.") for name in measures]
-        cell = ("cell", *where, "lambda")
-        _write_csv(REPORT / "cells.csv", (*cell, *names), _cell_rows(results, measures))
-        ends = [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
-        _write_csv(REPORT / "lambda.csv", ("cell", *where[:2], "lambda", *ends), _lambda_rows(results, measures))
-        curves = list(dict.fromkeys(name for _, c in _all_cells(results) for name in c.curves))
-        _write_csv(REPORT / "curves.csv", (*cell, *curves), _curve_rows(results, curves))
+        _write_numbers(results)
     _write_times()
 
 
-def _report(params: Params, results: Sequence[GridResults]) -> Report:
+def _gathered(params: Params, dataset: str, architecture: str) -> MethodResults:
+    confidence = params.dataset(dataset).read("evaluation", EvaluationParams).confidence
+    return by_method(read_gathered(params, dataset, architecture), confidence)
+
+
+def _write_numbers(results: Sequence[MethodResults]) -> None:
+    """The CSV files."""
+    measures, where = _columns(results), ("dataset", "architecture", "method", "lambda", "seed", "targets_seed")
+    _write_csv(REPORT / "results.csv", (*where, "metric", "value", "low", "high", "n"), _result_rows(results))
+    names = [name.removeprefix("autoattack.") for name in measures]
+    _write_csv(REPORT / "cells.csv", ("cell", *where, *names, "training_forwards"), _cell_rows(results, measures))
+    ends = [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
+    place = ("cell", "dataset", "architecture", "seed", "targets_seed", "lambda")
+    _write_csv(REPORT / "lambda.csv", (*place, *ends), _lambda_rows(results, measures))
+    curves = list(dict.fromkeys(name for _, _, run in _all_runs(results) for name in run.curves))
+    _write_csv(REPORT / "curves.csv", ("cell", *where, *curves), _curve_rows(results, curves))
+
+
+def _report(params: Params, results: Sequence[MethodResults]) -> Report:
     toy_answer, toy_section = _toy(params)
-    answers = [(f"{r.dataset}, {r.architecture}", tuple(findings(r))) for r in results]
+    answers = [(f"{r.dataset}, {r.architecture}", tuple(findings(params, r))) for r in results]
     sections = [section for r in results for section in grid_sections(params, r)]
     files = [params.main, *map(params.dataset, read_grid(params).datasets)]
     parameters = yaml.safe_dump({f.name: f.content for f in files}, sort_keys=False, allow_unicode=True, width=100)
@@ -168,57 +179,80 @@ def _write_csv(path: Path, head: Sequence[str], rows: Iterator[Row]) -> None:
         writer.writerows(rows)
 
 
-def _all_cells(results: Sequence[GridResults]) -> Iterator[tuple[Row, CellResult]]:
-    """Every cell of the grid and of the sweep, with its data set, architecture, method and λ."""
+def _all_runs(results: Sequence[MethodResults]) -> Iterator[tuple[str, Row, CellResult]]:
+    """Every run of the grid and of the sweep: what plots call it, and its data set, architecture, method, λ and seeds."""
     for r in results:
-        for cell in (*r.cells, *r.sweep):
-            yield (r.dataset, r.architecture, cell.method.name, cell.evaluation.lambda_), cell
+        for method in (*r.methods, *r.sweep):
+            for run in method.runs:
+                e = run.evaluation
+                where = (r.dataset, r.architecture, method.method.name, e.lambda_, e.training_seed, e.targets_seed)
+                yield f"{r.dataset} {r.architecture} {method.label}{_of_seeds(r, e)}", where, run
 
 
-def _result_rows(results: Sequence[GridResults]) -> Iterator[Row]:
-    """Every measure; the accuracy after a single attack has no interval."""
-    for where, cell in _all_cells(results):
-        for name, measure in cell.evaluation.measures.items():
+def _of_seeds(results: MethodResults, evaluation: Metrics) -> str:
+    """What tells the runs of a method apart in plots; nothing where each has one."""
+    return f", seed {'-'.join(map(str, evaluation.seeds))}" if results.several else ""
+
+
+def _result_rows(results: Sequence[MethodResults]) -> Iterator[Row]:
+    """Every measure; the accuracy after a single attack has no interval, and neither has the cost of training."""
+    for _, where, run in _all_runs(results):
+        for name, measure in run.evaluation.measures.items():
             yield (*where, name, *measure.triple, measure.n)
-        for threat, attacked in cell.evaluation.autoattack.items():
+        for threat, attacked in run.evaluation.autoattack.items():
             for attack, value in attacked.attacks.items():
                 yield (*where, f"autoattack.{threat}.{attack}", value, None, None, attacked.n)
+        if run.evaluation.training_forwards is not None:
+            yield (*where, "training_forwards", run.evaluation.training_forwards, None, None, None)
 
 
-def _columns(results: Sequence[GridResults]) -> list[str]:
-    return list(dict.fromkeys(name for r in results for name in r.cells[0].evaluation.measures))
+def _columns(results: Sequence[MethodResults]) -> list[str]:
+    return list(dict.fromkeys(name for r in results for name in r.methods[0].first.measures))
 
 
-def _cell_name(cell: CellResult) -> str:
-    """What plots call a cell: `digits resnet8 SBG, λ = 0.5`."""
-    return f"{cell.evaluation.dataset} {cell.evaluation.architecture} {cell.label}"
+def _cell_rows(results: Sequence[MethodResults], columns: Sequence[str]) -> Iterator[Row]:
+    for cell, where, run in _all_runs(results):
+        measures = run.evaluation.measures
+        values = (measures[name].value if name in measures else None for name in columns)
+        yield (cell, *where, *values, run.evaluation.training_forwards)
 
 
-def _cell_rows(results: Sequence[GridResults], columns: Sequence[str]) -> Iterator[Row]:
-    for where, cell in _all_cells(results):
-        measures = cell.evaluation.measures
-        yield (_cell_name(cell), *where, *(measures[name].value if name in measures else None for name in columns))
-
-
-def _lambda_rows(results: Sequence[GridResults], columns: Sequence[str]) -> Iterator[Row]:
-    """Figure 5's numbers."""
+def _lambda_rows(results: Sequence[MethodResults], columns: Sequence[str]) -> Iterator[Row]:
+    """Figure 5's numbers, a curve for each pair of seeds; vanilla, which reads no targets, begins all of its seed's."""
     for r in results:
-        for lambda_, cell in r.by_lambda:
-            measures = cell.evaluation.measures
+        curve = r.by_lambda
+        for last in curve[-1][1].evaluations if curve else ():
+            seeds = last.training_seed, last.targets_seed
+            for lambda_, method in curve:
+                yield from _lambda_row(r, method, lambda_, seeds, _of_seeds(r, last), columns)
+
+
+def _lambda_row(
+    results: MethodResults,
+    method: MethodResult,
+    lambda_: float,
+    seeds: tuple[int | None, int | None],
+    suffix: str,
+    columns: Sequence[str],
+) -> Iterator[Row]:
+    place = (
+        f"{results.dataset} {results.architecture}{suffix}",
+        results.dataset,
+        results.architecture,
+        *seeds,
+        lambda_,
+    )
+    for evaluation in method.evaluations:
+        if (evaluation.training_seed, evaluation.targets_seed) in (seeds, (seeds[0], None)):
+            measures = evaluation.measures
             triples = [measures[name].triple if name in measures else (None, None, None) for name in columns]
-            yield (
-                f"{r.dataset} {r.architecture}",
-                r.dataset,
-                r.architecture,
-                lambda_,
-                *(value for triple in triples for value in triple),
-            )
+            yield (*place, *(value for triple in triples for value in triple))
 
 
-def _curve_rows(results: Sequence[GridResults], columns: Sequence[str]) -> Iterator[Row]:
-    for where, cell in _all_cells(results):
-        for i in range(len(cell.curves.get("epoch", ()))):
-            yield (_cell_name(cell), *where, *(cell.curves[n][i] if n in cell.curves else None for n in columns))
+def _curve_rows(results: Sequence[MethodResults], columns: Sequence[str]) -> Iterator[Row]:
+    for cell, where, run in _all_runs(results):
+        for i in range(len(run.curves.get("epoch", ()))):
+            yield (cell, *where, *(run.curves[n][i] if n in run.curves else None for n in columns))
 
 
 def _write_times() -> None:

@@ -7,6 +7,7 @@ Times go to `data/times.jsonl`, outside the cached artifacts: an artifact is a f
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -134,7 +135,14 @@ def read_times() -> dict[str, float]:
     for line in TIMES.read_text(encoding="utf-8").splitlines() if TIMES.exists() else ():
         try:
             entry = json.loads(line)
-            seconds[str(entry["stage"])] = float(entry["seconds"])
+            seconds[str(entry["stage"])] = _seconds(entry["seconds"])
         except (ValueError, KeyError, TypeError):
             raise InputError(f"{TIMES} has a line that is no stage with its seconds; delete it.") from None
     return seconds
+
+
+def _seconds(value: object) -> float:
+    """A time is a number that is finite and not negative, which Python's JSON does not see to."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError(value)
+    return float(value)

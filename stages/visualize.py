@@ -12,17 +12,13 @@ from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.base.json_files import write_json
 from pag.data.image_store import ImageStore, pixels
-from pag.figures.charts import (
-    Interval,
-    attack_breakdown,
-    lambda_curves,
-    loss_curve,
-    robustness_against_alignment,
-    training_curves,
-)
+from pag.evaluation.seeds import Repeated
+from pag.figures.charts import attack_breakdown, lambda_curves, loss_curve, training_curves
 from pag.figures.grids import Array, enlarged, targeted_grid, targets_by_source, targets_by_timestep
 from pag.figures.names import eps_text, norm_name, percent
-from pag.figures.style import save
+from pag.figures.panels import Interval
+from pag.figures.scatters import robustness_against_alignment, robustness_over_cost
+from pag.figures.style import marked, save
 from pag.optimization.curves import read_curves
 from pag.targets.kinds import open_targets
 from pag.targets.store import Origin, TargetStore
@@ -30,11 +26,11 @@ from stages.params.figures import FiguresParams
 from stages.params.grid import read_grid
 from stages.params.reading import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
+from stages.reporting.costs import front, points_of, priced, relative_cost
 from stages.reporting.former import set_aside
+from stages.reporting.methods import MethodResult, MethodResults, by_method
 from stages.reporting.results import (
     RESULTS,
-    CellResult,
-    GridResults,
     aligned_sources,
     gather,
     read_shown,
@@ -69,11 +65,11 @@ def run(params: Params, dataset: str, architecture: str, aside: bool = False) ->
         with written_whole(paths.figures(architecture)) as folder:
             folder.mkdir()
             write_json(folder / RESULTS, results.model_dump(mode="json", by_alias=True))
-            for name, figure in _figures(params, paths, results):
+            for name, figure in _figures(params, paths, by_method(results)):
                 save(figure, folder / f"{name}.png")
 
 
-def _figures(params: Params, paths: DatasetPaths, results: GridResults) -> Iterator[tuple[str, Figure]]:
+def _figures(params: Params, paths: DatasetPaths, results: MethodResults) -> Iterator[tuple[str, Figure]]:
     store = ImageStore.open(paths.images)
     yield from _targeted(params, results, store.class_names)
     seed = read_grid(params).targets_seeds[0]
@@ -89,7 +85,7 @@ def _figures(params: Params, paths: DatasetPaths, results: GridResults) -> Itera
     yield "diffusion-samples", enlarged(_png(diffusion / "samples.png"))
 
 
-def _targeted(params: Params, results: GridResults, class_names: tuple[str, ...]) -> Iterator[tuple[str, Figure]]:
+def _targeted(params: Params, results: MethodResults, class_names: tuple[str, ...]) -> Iterator[tuple[str, Figure]]:
     """Figures 1, 2 and 9 from each input, and figure 5: the same with a row for each λ, from the first input.
 
     They show the networks of the first seeds.
@@ -98,42 +94,37 @@ def _targeted(params: Params, results: GridResults, class_names: tuple[str, ...]
     for walk in (grid_cells, sweep_cells):
         for cell in walk(params, results.dataset, results.architecture):
             cells.setdefault(cell.row, cell)
-    methods = [(cell.label, cell) for cell in _first_runs(results.cells)]
+    methods = [(method.label, method) for method in results.methods]
     for i, figure in enumerate(_targeted_grids(methods, cells, class_names, results)):
         yield f"targeted-{i}", figure
     if len(results.by_lambda) < 2:
         return
-    lambdas = [(f"λ = {lambda_:g}", cell) for lambda_, cell in results.by_lambda]
+    lambdas = [(f"λ = {lambda_:g}", method) for lambda_, method in results.by_lambda]
     yield "lambda-targeted", next(_targeted_grids(lambdas, cells, class_names, results))
 
 
-def _first_runs(cells: Sequence[CellResult]) -> list[CellResult]:
-    """Of each method the run of the first seeds."""
-    runs: dict[str, CellResult] = {}
-    for cell in cells:
-        runs.setdefault(cell.name, cell)
-    return list(runs.values())
-
-
 def _targeted_grids(
-    rows: Sequence[tuple[str, CellResult]],
+    rows: Sequence[tuple[str, MethodResult]],
     cells: Mapping[str, Cell],
     class_names: tuple[str, ...],
-    results: GridResults,
+    results: MethodResults,
 ) -> Iterator[Figure]:
-    paths = [cells[cell.name].evaluation / "targeted.safetensors" for _, cell in rows]
+    paths = [cells[method.name].evaluation / "targeted.safetensors" for _, method in rows]
     files = [read_shown(path, {"adversarial": 5}, len(class_names)) for path in paths]
     for path, file in zip(paths, files, strict=True):
         shape = (len(files[0]["images"]), len(class_names), *files[0]["images"].shape[1:])
         if file["adversarial"].shape != shape:
             raise InputError(f"{path} has examples of shape {file['adversarial'].shape}, and {shape} are drawn.")
-    evaluations = [cell.evaluation for _, cell in rows]
     names = [name for name, _ in rows]
     main = [(name, norm_name(results.threats[name].norm)) for name in results.main_threats]
-    numbers = {norm: [percent(e.autoattack[name].value) for e in evaluations] for name, norm in main}
+    numbers = {norm: [_number(method, name) for _, method in rows] for name, norm in main}
     for i, (image, label) in enumerate(zip(files[0]["images"], files[0]["labels"], strict=True)):
         adversarial = np.stack([file["adversarial"][i, :COLUMNS] for file in files])
         yield targeted_grid(image, class_names[label], adversarial, names, class_names[:COLUMNS], numbers)
+
+
+def _number(method: MethodResult, threat: str) -> str:
+    return marked(percent(method.robust(threat).value), _doubtful(method, threat))
 
 
 def _targets(params: Params, paths: DatasetPaths, store: ImageStore, seed: int) -> Iterator[tuple[str, Figure]]:
@@ -175,24 +166,59 @@ def _by_timestep(path: Path, class_names: tuple[str, ...]) -> Iterator[tuple[str
         yield f"targets-by-timestep-{i}", figure
 
 
-def _charts(results: GridResults) -> Iterator[tuple[str, Figure]]:
-    titles = {n: f"AutoAttack {norm_name(a.norm)}, ε = {eps_text(a.eps)}" for n, a in results.threats.items()}
-    sweep = [cell for _, cell in results.by_lambda]
-    accuracies = {title: [c.evaluation.autoattack[name].triple for c in sweep] for name, title in titles.items()}
-    accuracies = {"clean": [c.evaluation.clean.triple for c in sweep], **accuracies}
-    if len(sweep) > 1:
-        yield "lambda", lambda_curves([x for x, _ in results.by_lambda], accuracies, _alignment(sweep))
-    cells = _first_runs(results.cells)
-    evaluations, methods = [cell.evaluation for cell in cells], [cell.method for cell in cells]
-    robust = {words: [e.autoattack[name].triple for e in evaluations] for name, words in results.threat_names.items()}
-    yield "robustness-alignment", robustness_against_alignment(methods, _alignment(cells), robust)
-    attacks = {title: [e.autoattack[name].attacks for e in evaluations] for name, title in titles.items()}
-    yield "attacks", attack_breakdown(methods, attacks)
-    yield "training", training_curves({cell.method: cell.curves for cell in cells}, PANELS)
+def _charts(results: MethodResults) -> Iterator[tuple[str, Figure]]:
+    titles = {n: f"{results.suite} {norm_name(a.norm)}, ε = {eps_text(a.eps)}" for n, a in results.threats.items()}
+    if len(results.by_lambda) > 1:
+        yield "lambda", _lambda_curves(results, titles)
+    shown, names = results.methods, results.threat_names
+    methods = [method.method for method in shown]
+    cosines = [_bars(method.alignment) for method in shown]
+    yield (
+        "robustness-alignment",
+        robustness_against_alignment(methods, cosines, _robust(shown, names), _doubts(shown, names)),
+    )
+    attacks = {title: [method.attacks(name) for method in shown] for name, title in titles.items()}
+    yield "attacks", attack_breakdown(methods, attacks, _doubts(shown, titles))
+    if len(known := priced(results)) > 1:
+        yield "cost", _over_cost(results, known)
+    yield "training", training_curves({method.method: method.curves for method in shown}, PANELS)
 
 
-def _alignment(cells: Sequence[CellResult]) -> list[Interval]:
-    return [cell.alignment.triple for cell in cells]
+def _lambda_curves(results: MethodResults, titles: Mapping[str, str]) -> Figure:
+    lambdas, sweep = zip(*results.by_lambda, strict=True)
+    accuracies = {"clean": [_bars(method.clean) for method in sweep], **_robust(sweep, titles)}
+    return lambda_curves(lambdas, accuracies, [_bars(method.alignment) for method in sweep], _doubts(sweep, titles))
+
+
+def _over_cost(results: MethodResults, methods: Sequence[MethodResult]) -> Figure:
+    names, threats = [method.name for method in methods], results.main_threats
+    fronts = {
+        title: [names.index(name) for name in front(points_of(methods, threat))] for threat, title in threats.items()
+    }
+    ratios = [ratio for method in methods if (ratio := relative_cost(results, method)) is not None]
+    passes = [method.forwards for method in methods if method.forwards is not None]
+    costs, unit = (ratios, "vanilla = 1") if ratios else (passes, "forward passes of one image")
+    shown = [method.method for method in methods]
+    return robustness_over_cost(shown, costs, _robust(methods, threats), fronts, _doubts(methods, threats), unit)
+
+
+def _bars(measure: Repeated) -> Interval:
+    """The error bar of a number: a standard deviation between runs to either side, or of one run its interval."""
+    if measure.sd is None:
+        return measure.triple
+    return measure.value, measure.value - measure.sd, measure.value + measure.sd
+
+
+def _robust(methods: Sequence[MethodResult], names: Mapping[str, str]) -> dict[str, list[Interval]]:
+    return {words: [_bars(method.robust(threat)) for method in methods] for threat, words in names.items()}
+
+
+def _doubts(methods: Sequence[MethodResult], names: Mapping[str, str]) -> dict[str, list[bool]]:
+    return {words: [_doubtful(method, threat) for method in methods] for threat, words in names.items()}
+
+
+def _doubtful(method: MethodResult, threat: str) -> bool:
+    return bool(method.doubts(f"autoattack.{threat}"))
 
 
 def _png(path: Path) -> Array:

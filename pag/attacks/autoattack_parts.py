@@ -3,9 +3,9 @@
 Without AutoAttack and torch, so that results can be told without waiting for them; `pag.attacks.autoattack` has the attacks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-__all__ = ["STANDARD", "SUBSTITUTES", "fitting"]
+__all__ = ["STANDARD", "SUBSTITUTES", "fitting", "substituted"]
 
 STANDARD = ("apgd-ce", "apgd-t", "fab-t", "square")
 SUBSTITUTES: Mapping[str, str] = {"apgd-t": "apgd-dlr", "apgd-dlr": "apgd-margin"}
@@ -18,3 +18,9 @@ def fitting(name: str, num_classes: int) -> str:
     while num_classes < _FEWEST_CLASSES.get(name, 2):
         name = SUBSTITUTES[name]
     return name
+
+
+def substituted(attacks: Iterable[str]) -> list[str]:
+    """Those of `attacks` that stand in the place of the standard version's: what was run is then not AutoAttack."""
+    run = set(attacks)
+    return [name for name in SUBSTITUTES.values() if name in run]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -55,7 +55,7 @@ class Metrics(BaseModel):
     seed: int
     training_seed: int | None = None
     targets_seed: int | None = None
-    training_forwards: float | None = None
+    training_forwards: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     clean: Estimate
     autoattack: dict[str, AutoAttacked]
     pgd: dict[str, Attacked] = Field(default_factory=dict)

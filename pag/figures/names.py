@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-__all__ = ["attack_name", "eps_text", "norm_name", "percent", "threat_names"]
+__all__ = ["attack_name", "eps_text", "norm_name", "percent", "points", "short_label", "threat_names"]
 
 _NORMS = {"l0": "L₀", "l1": "L₁", "l2": "L₂", "linf": "L∞"}
 _ATTACKS = {
@@ -14,6 +14,15 @@ _ATTACKS = {
     "l1_fmn": "L₁-FMN",
     "ead": "EAD",
 }
+
+_SHORT = {"aligned margin": "AM", "gradient norm": "GN", "(own class)": "own"}
+
+
+def short_label(label: str) -> str:
+    """What charts with a name at each point call a method: `aligned margin L₂ + NN (own class)` → `AM L₂ + NN own`."""
+    for words, short in _SHORT.items():
+        label = label.replace(words, short)
+    return label
 
 
 def norm_name(norm: str) -> str:
@@ -46,3 +55,9 @@ def eps_text(eps: float) -> str:
 def percent(fraction: float) -> str:
     """`0.554` → `55.4%`."""
     return f"{100 * fraction:.1f}%"
+
+
+def points(difference: float) -> str:
+    """A difference of fractions in percentage points: `-0.0123` → `−1.2`; what rounds to nothing has no sign."""
+    rounded = round(100 * difference, 1) + 0.0
+    return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"

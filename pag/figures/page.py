@@ -37,12 +37,14 @@ class Entry:
 
     Attributes:
         doubt: why the number is not to be believed; the page shows both in red.
+        timed: stages whose mean time, where `times.js` has it, the page shows below.
     """
 
     text: str
     detail: str = ""
     bold: bool = False
     doubt: str = ""
+    timed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What all figures share: fonts, a colour-blind-safe palette (Okabe and Ito, 2008), and PNGs that repeat to the byte."""
+"""What all figures share: fonts, colours that the colour-blind tell apart, and PNGs that repeat to the byte."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 from pag.base.files import written_whole
 from pag.base.vocabulary import Family, Method
 
-__all__ = ["FAMILY_MARKERS", "INK", "MUTED", "PALETTE", "method_color", "png_bytes", "save", "styled"]
+__all__ = ["FAMILY_MARKERS", "INK", "MUTED", "PALETTE", "marked", "method_color", "png_bytes", "save", "styled"]
 
 P = ParamSpec("P")
 DPI = 200
 INK, MUTED = "#1a1a1a", "#666666"
-PALETTE = {
+PALETTE = {  # Okabe and Ito (2008); from teal on Tol's muted scheme
     "orange": "#E69F00",
     "sky": "#56B4E9",
     "green": "#009E73",
@@ -27,17 +27,22 @@ PALETTE = {
     "purple": "#CC79A7",
     "olive": "#8A8A2B",
     "black": "#1a1a1a",
+    "teal": "#117777",
+    "wine": "#882255",
+    "indigo": "#332288",
+    "sand": "#999933",
+    "rose": "#CC6677",
 }
 FAMILY_MARKERS: dict[Family, str] = {
     "vanilla": "X",
     "heuristic": "o",
     "own-class heuristic": "s",
-    "kernel": "p",
     "score-based": "D",
-    "teacher": "h",
     "imported": "P",
+    "kernel": "h",
+    "teacher": "p",
     "aligned-margin": "v",
-    "gradient-norm": "h",
+    "gradient-norm": "<",
     "adversarial": "^",
     "unknown": "*",
 }
@@ -50,6 +55,13 @@ _LABEL_COLORS = {
     "SBG": "blue",
     "AT L₂": "purple",
     "AT L∞": "vermilion",
+}
+_FAMILY_COLORS: dict[Family, str] = {
+    "kernel": "teal",
+    "teacher": "indigo",
+    "aligned-margin": "wine",
+    "gradient-norm": "sand",
+    "adversarial": "rose",
 }
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -86,8 +98,14 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
 
 def method_color(method: Method) -> str:
-    """A method's colour, the same in every figure: by its label; muted for a label that has none."""
-    return PALETTE[_LABEL_COLORS[method.label]] if method.label in _LABEL_COLORS else MUTED
+    """A method's colour, the same in every figure: by its label, else its family's; muted where neither has one."""
+    name = _LABEL_COLORS.get(method.label) or _FAMILY_COLORS.get(method.family)
+    return PALETTE[name] if name else MUTED
+
+
+def marked(text: str, doubt: bool) -> str:
+    """A label or a number, with ✗ where a failed check spoils what it stands for."""
+    return f"{text} ✗" if doubt else text
 
 
 def png_bytes(figure: Figure) -> bytes:

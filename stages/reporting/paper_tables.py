@@ -1,12 +1,16 @@
 """The paper's tables with our numbers beside its own, and the list of what was not run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from pag.evaluation.metrics import Attacked, Estimate, Metrics
-from pag.figures.names import eps_text, norm_name, percent
+from pag.attacks.autoattack_parts import substituted
+from pag.evaluation.metrics import Attacked, AutoAttacked, Estimate
+from pag.evaluation.seeds import Repeated
+from pag.figures.names import eps_text, norm_name, percent, points
 from pag.figures.page import Column, Entry, Item, Section, Table
+from stages.reporting.costs import times_text
+from stages.reporting.evaluated import Evaluated
+from stages.reporting.methods import MethodResults
 from stages.reporting.paper import Block, Paper, PaperEntry, Row, read_paper
-from stages.reporting.results import GridResults
 from stages.reporting.sources import Source, read_kept, todays
 
 __all__ = ["agree", "comparison_table", "kept_tables", "measure_name", "paper_sections"]
@@ -18,7 +22,7 @@ THREATENED = {"autoattack": "AA", "pgd": "PGD"}  # attacks whose measures are na
 NONE = Entry("–")
 
 
-def paper_sections(results: Sequence[GridResults]) -> list[Section]:
+def paper_sections(results: Sequence[MethodResults]) -> list[Section]:
     """The comparison with the paper, where anything of it was measured, and the list of what today's grid does not hold."""
     today = todays(results)
     sources = [today, *read_kept()]
@@ -52,27 +56,47 @@ def _beside(paper: Paper, kept: Sequence[Source]) -> list[Section]:
     return [Section("Other kept results", (text,), tuple(tables))] if tables else []
 
 
-def _place(cell: Metrics) -> tuple[str, str, str]:
-    return cell.dataset, cell.architecture, cell.method.name
+def _place(cell: Evaluated) -> tuple[str, str, str]:
+    return cell.first.dataset, cell.first.architecture, cell.method.name
 
 
-def kept_tables(source: Source, cells: Sequence[Metrics]) -> list[Table]:
+def kept_tables(source: Source, cells: Sequence[Evaluated]) -> list[Table]:
     """All that was measured in `cells` of a kept run: a table for each data set and architecture, rows in order of the cells."""
-    places = dict.fromkeys((cell.dataset, cell.architecture) for cell in cells)
-    return [_kept_table(source, [c for c in cells if (c.dataset, c.architecture) == place]) for place in places]
+    places = dict.fromkeys(_place(cell)[:2] for cell in cells)
+    return [_kept_table(source, [cell for cell in cells if _place(cell)[:2] == place]) for place in places]
 
 
-def _kept_table(source: Source, cells: Sequence[Metrics]) -> Table:
+def _kept_table(source: Source, cells: Sequence[Evaluated]) -> Table:
     measured = {
-        name: measure for cell in cells for name, measure in cell.measures.items()
+        name: measure for cell in cells for name, measure in cell.first.measures.items()
     }  # the cells of a run share ε and n
     heads = [
         Column("Method"),
-        *(Column(measure_name(name), _conditions(measure)) for name, measure in measured.items()),
+        *(Column(_head(name, measure), _conditions(measure)) for name, measure in measured.items()),
     ]
-    rows = [(_kept_label(cell), *(_kept_entry(name, cell) for name in measured)) for cell in cells]
-    place = f"{cells[0].dataset}, {cells[0].architecture}"
-    return Table(f"“{source.name}”: {place}; measured on {source.provenance}.", tuple(heads), tuple(rows))
+    costs = _kept_costs(cells)
+    heads += [Column("Training", "vanilla = 1")] if costs else []
+    rows = [
+        (_kept_label(cell), *(_kept_entry(name, cell) for name in measured), *costs[i : i + 1])
+        for i, cell in enumerate(cells)
+    ]
+    place, runs = ", ".join(_place(cells[0])[:2]), {len(cell.evaluations) for cell in cells}
+    of_runs = "" if runs == {1} else f" mean ± standard deviation over {' or '.join(map(str, sorted(runs)))} runs;"
+    return Table(f"“{source.name}”: {place};{of_runs} measured on {source.provenance}.", tuple(heads), tuple(rows))
+
+
+def _head(name: str, measure: Estimate) -> str:
+    """What a column is called: AutoAttack is none where another attack was run in the place of one of its own."""
+    substitute = isinstance(measure, AutoAttacked) and substituted(measure.attacks)
+    return measure_name(name).replace(THREATENED["autoattack"], "Substitute") if substitute else measure_name(name)
+
+
+def _kept_costs(cells: Sequence[Evaluated]) -> list[Entry]:
+    """What training cost in units of vanilla's, an entry for each cell; none where it is not known."""
+    unit = next((cell.forwards for cell in cells if cell.method.family == "vanilla"), None)
+    if not unit:
+        return []
+    return [NONE if cell.forwards is None else Entry(times_text(cell.forwards / unit)) for cell in cells]
 
 
 def _conditions(measure: Estimate) -> str:
@@ -80,19 +104,27 @@ def _conditions(measure: Estimate) -> str:
     return f"n = {measure.n}" if eps is None else f"ε = {eps_text(eps)}\nn = {measure.n}"
 
 
-def _kept_label(cell: Metrics) -> Entry:
+def _kept_label(cell: Evaluated) -> Entry:
     return Entry(cell.method.label, "" if cell.lambda_ is None else f"λ = {cell.lambda_:g}")
 
 
-def _kept_entry(name: str, cell: Metrics) -> Entry:
+def _kept_entry(name: str, cell: Evaluated) -> Entry:
     measure = cell.measures.get(name)
     if measure is None:
         return NONE
-    if name == "alignment":  # all but the cosine are accuracies
-        value, low, high = (f"{number:.3f}" for number in measure.triple)
-    else:
-        value, low, high = (percent(number) for number in measure.triple)
-    return Entry(value, f"[{low}, {high}]".replace("%", ""), doubt=", ".join(cell.doubts(name)))
+    written = _cosine if name == "alignment" else percent  # all but the cosine are accuracies
+    low, high = map(written, measure.interval)
+    return Entry(_with_sd(measure, written), f"[{low}, {high}]".replace("%", ""), doubt=", ".join(cell.doubts(name)))
+
+
+def _cosine(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _with_sd(measure: Repeated, written: Callable[[float], str]) -> str:
+    """`34.2% ± 0.8` of several runs, `34.2%` of one."""
+    sd = "" if measure.sd is None else f" ± {written(measure.sd).removesuffix('%')}"
+    return written(measure.value) + sd
 
 
 def _item(paper: Paper, entry: PaperEntry) -> Item:
@@ -103,7 +135,7 @@ def _item(paper: Paper, entry: PaperEntry) -> Item:
     return Item(f"{entry.name}{where}: {entry.caption}{printed}{'' if made else '; nothing to run'}.", tuple(made))
 
 
-def _cell(entry: PaperEntry, block: Block, row: Row, source: Source) -> Metrics | None:
+def _cell(entry: PaperEntry, block: Block, row: Row, source: Source) -> Evaluated | None:
     swept = None if entry.kind == "lambda" else row.lambda_
     return source.cell(block.dataset, block.architecture, row.method, swept)
 
@@ -125,7 +157,7 @@ def _numbers(entry: PaperEntry, source: Source) -> bool:
     )
 
 
-def _measures_any(entry: PaperEntry, row: Row, cell: Metrics) -> bool:
+def _measures_any(entry: PaperEntry, row: Row, cell: Evaluated) -> bool:
     """Whether a cell has a number to stand beside the row's."""
     return cell.lambda_ is not None if entry.kind == "lambda" else not cell.measures.keys().isdisjoint(row.values)
 
@@ -186,7 +218,7 @@ def _lines(entry: PaperEntry, block: Block, row: Row, label: str, sources: Seque
     """The lines of one row of the paper: of each source that measured it, else with the paper's numbers alone."""
     cells = [(source.name, _cell(entry, block, row, source)) for source in sources]
     found = [(name, cell) for name, cell in cells if cell and _measures_any(entry, row, cell)]
-    shown: Sequence[tuple[str, Metrics | None]] = found or [("–", None)]
+    shown: Sequence[tuple[str, Evaluated | None]] = found or [("–", None)]
     swept = entry.kind != "lambda" and row.lambda_ is not None
     method = f"{label}, λ = {row.lambda_:g}" if swept else label
     where = f"{block.dataset}, {block.architecture}"
@@ -207,7 +239,7 @@ def _lambda(value: float | None) -> Entry:
     return NONE if value is None else Entry(f"{value:g}")
 
 
-def _triple(entry: PaperEntry, block: Block, row: Row, cell: Metrics | None, measure: str) -> tuple[Entry, ...]:
+def _triple(entry: PaperEntry, block: Block, row: Row, cell: Evaluated | None, measure: str) -> tuple[Entry, ...]:
     """Our number, the paper's, and the difference, of one measure."""
     printed, eps = row.values.get(measure), block.eps.get(measure)
     if printed is None:
@@ -217,11 +249,12 @@ def _triple(entry: PaperEntry, block: Block, row: Row, cell: Metrics | None, mea
     ours = cell.measures.get(measure) if cell is not None else None
     if ours is None or cell is None:
         return (NONE, paper, NONE)
-    same = agree(_eps(ours), eps)
+    own = _eps(cell.first.measures[measure])
+    same = agree(own, eps)
     return (
-        _ours(ours, same, ", ".join(cell.doubts(measure))),
+        _ours(ours, own, same, ", ".join(cell.doubts(measure))),
         paper,
-        Entry(_points(ours.value - printed)) if same else NONE,
+        Entry(points(ours.value - printed)) if same else NONE,
     )
 
 
@@ -236,14 +269,7 @@ def _eps(measure: Estimate) -> float | None:
     return measure.eps if isinstance(measure, Attacked) else None
 
 
-def _ours(measure: Estimate, same_eps: bool, doubt: str) -> Entry:
+def _ours(measure: Repeated, eps: float | None, same_eps: bool, doubt: str) -> Entry:
     low, high = (percent(end).removesuffix("%") for end in measure.interval)
-    eps = _eps(measure)
     other = "" if same_eps or eps is None else f"\nε = {eps_text(eps)}"
-    return Entry(percent(measure.value), f"[{low}, {high}]\nn = {measure.n}{other}", doubt=doubt)
-
-
-def _points(difference: float) -> str:
-    """`-0.0123` → `−1.2`; what rounds to nothing has no sign."""
-    rounded = round(100 * difference, 1) + 0.0
-    return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"
+    return Entry(_with_sd(measure, percent), f"[{low}, {high}]\nn = {measure.n}{other}", doubt=doubt)

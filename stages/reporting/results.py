@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from pag.base.errors import InputError
 from pag.base.json_files import read_json
-from pag.base.vocabulary import Method
-from pag.evaluation.metrics import AutoAttacked, Estimate, Metrics, read_metrics
-from pag.figures.names import threat_names
+from pag.evaluation.metrics import Metrics, read_metrics
 from pag.optimization.curves import read_curves
 from stages.params.grid import read_grid
 from stages.params.methods import describe
@@ -34,6 +32,8 @@ __all__ = [
 
 RESULTS = "results.json"
 
+Outcome = Annotated[str, Field(pattern="^[01]+$")]
+
 
 class CellResult(BaseModel):
     """All that the report shows of a cell.
@@ -44,6 +44,8 @@ class CellResult(BaseModel):
         validation: accuracy, cosine and accuracy under PGD on the validation split.
         target_probability: mean probability of the target class after the large-ε targeted attack.
         curves: of training, by column.
+        outcomes: at each test image, in order, `1` where the network was right: without an attack, `clean`, and after AutoAttack,
+            `autoattack.l2`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,30 +55,7 @@ class CellResult(BaseModel):
     validation: dict[str, float | None]
     target_probability: float
     curves: dict[str, list[float | None]]
-
-    @property
-    def method(self) -> Method:
-        """How it was trained."""
-        return self.evaluation.method
-
-    @property
-    def label(self) -> str:
-        """What figures and tables call it: the method's label, with λ for a cell of the sweep."""
-        swept = self.name != self.method.name
-        return f"{self.method.label}, λ = {self.evaluation.lambda_:g}" if swept else self.method.label
-
-    @property
-    def alignment(self) -> Estimate:
-        """Mean cosine with score-based gradients, which every cell of the grid has.
-
-        Raises:
-            InputError: it was not measured.
-        """
-        if self.evaluation.alignment is None:
-            raise InputError(
-                f"{self.evaluation.dataset}, {self.name}: alignment was not measured; run `pag evaluate` again."
-            )
-        return self.evaluation.alignment
+    outcomes: dict[str, Outcome]
 
 
 class GridResults(BaseModel):
@@ -92,48 +71,16 @@ class GridResults(BaseModel):
     cells: tuple[CellResult, ...]
     sweep: tuple[CellResult, ...]
 
-    @property
-    def threats(self) -> Mapping[str, AutoAttacked]:
-        """The threats by name, each with one cell's result, for its norm, ε and n."""
-        return self.cells[0].evaluation.autoattack
-
-    @property
-    def threat_names(self) -> Mapping[str, str]:
-        """What each threat is called in figures and sentences."""
-        return threat_names({name: (attacked.norm, attacked.eps) for name, attacked in self.threats.items()})
-
-    @property
-    def main_threats(self) -> Mapping[str, str]:
-        """Of each norm the threat of smallest ε, with what it is called: the paper's table 1, not its table 3."""
-        ascending = sorted(self.threats, key=lambda name: self.threats[name].eps)
-        smallest = {self.threats[name].norm: name for name in reversed(ascending)}
-        return {name: words for name, words in self.threat_names.items() if name in smallest.values()}
-
-    @property
-    def vanilla(self) -> CellResult | None:
-        """The baseline that every other method is compared with."""
-        return next((cell for cell in self.cells if cell.method.family == "vanilla"), None)
-
-    @property
-    def score_based(self) -> CellResult | None:
-        """The cell of score-based targets (section 4.2); of several the one that is named as the store that it reads."""
-        found = [cell for cell in self.cells if cell.method.family == "score-based"]
-        return min(found, key=lambda cell: cell.method.name != cell.method.source, default=None)
-
-    @property
-    def by_lambda(self) -> tuple[tuple[float, CellResult], ...]:
-        """Vanilla (λ = 0), the sweep, and the main grid's score-based cell, each λ once, ascending (figure 5)."""
-        found: dict[float, CellResult] = {}
-        ends = [cell for cell in (self.vanilla, self.score_based) if cell is not None]
-        for cell in (*ends, *self.sweep):
-            found.setdefault(cell.evaluation.lambda_ or 0.0, cell)
-        return tuple(sorted(found.items(), key=lambda item: item[0]))
-
 
 def aligned_sources(params: Params, dataset: str) -> dict[str, str]:
     """The target stores that the grid's aligned methods read, each with what figures call it."""
     methods = [describe(params, dataset, name) for name in read_grid(params).aligned]
-    return {method.source: method.label for method in methods if method.source is not None}
+    plainest = sorted(methods, key=lambda method: method.objective != "alignment")  # whose label is the targets' alone
+    labels: dict[str, str] = {}
+    for method in plainest:
+        if method.source is not None:
+            labels.setdefault(method.source, method.label)
+    return labels
 
 
 def read_arrays(path: Path, axes: Mapping[str, int]) -> dict[str, NDArray[Any]]:
@@ -187,11 +134,32 @@ def _cell(cell: Cell) -> CellResult:
             validation=read_json(validation).get("validation"),  # type: ignore[arg-type]  # which is validated
             target_probability=float(np.mean(probability, dtype=np.float64)),
             curves=read_curves(cell.classifier / "curves.csv"),
+            outcomes=_outcomes(cell.evaluation / "outcomes.safetensors", evaluation),
         )
     except ValidationError:
         raise InputError(
             f"{validation} does not hold what was measured on the validation split; train it again."
         ) from None
+
+
+def _outcomes(path: Path, evaluation: Metrics) -> dict[str, str]:
+    """Who was right without an attack, and after the last part of AutoAttack under each threat.
+
+    Raises:
+        InputError: the file is missing or damaged, or is of another evaluation.
+    """
+    names = {"clean": "clean"}
+    names |= {
+        f"autoattack.{threat}": f"{threat}.{next(reversed(of.attacks), '')}"
+        for threat, of in evaluation.autoattack.items()
+    }
+    arrays, outcomes = read_arrays(path, dict.fromkeys(names.values(), 1)), {}
+    for measure, name in names.items():
+        measured, right = evaluation.measures[measure], arrays[name].astype(bool)
+        if len(right) != measured.n or abs(measured.value * measured.n - right.sum()) > 0.5:
+            raise InputError(f"{path} is not of the evaluation beside it: {measure} differs; run `pag evaluate` again.")
+        outcomes[measure] = "".join(map(str, right.astype(int)))
+    return outcomes
 
 
 def _check_cell(file: Path, evaluation: Metrics, cell: Cell) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from pag.base.errors import InputError
 from pag.base.json_files import read_json
 from pag.evaluation.metrics import Metrics
 from stages.params.section import NonNegative, Section
-from stages.reporting.results import GridResults
+from stages.reporting.evaluated import Evaluated, evaluated
+from stages.reporting.methods import MethodResults
 
 __all__ = ["KEPT", "KeptRun", "Source", "read_kept", "read_kept_run", "todays"]
 
@@ -25,20 +27,20 @@ class Source:
     Attributes:
         name: what tables call it.
         provenance: where they were measured, in words; empty for today's grid.
-        cells: evaluations of the main grid.
+        cells: the methods of the main grid, each with its runs.
         sweep: the same of figure 5's sweep.
     """
 
     name: str
     provenance: str
-    cells: tuple[Metrics, ...]
-    sweep: tuple[Metrics, ...] = ()
+    cells: tuple[Evaluated, ...]
+    sweep: tuple[Evaluated, ...] = ()
 
-    def cell(self, dataset: str, architecture: str, method: str, swept_lambda: float | None = None) -> Metrics | None:
-        """The main grid's cell of a method, by its key in params; or, for the sweep of figure 5, the one with that λ."""
+    def cell(self, dataset: str, architecture: str, method: str, swept_lambda: float | None = None) -> Evaluated | None:
+        """The main grid's runs of a method, by its key in params; or, for the sweep of figure 5, those with that λ."""
         wanted = (dataset, architecture, method)
         cells = self.cells if swept_lambda is None else (*self.cells, *self.sweep)
-        found = (cell for cell in cells if (cell.dataset, cell.architecture, cell.method.name) == wanted)
+        found = (cell for cell in cells if (cell.first.dataset, cell.first.architecture, cell.method.name) == wanted)
         return next((cell for cell in found if swept_lambda in (None, cell.lambda_)), None)
 
 
@@ -74,10 +76,11 @@ class KeptRun(Section):
         return self
 
 
-def todays(results: Sequence[GridResults]) -> Source:
+def todays(results: Sequence[MethodResults]) -> Source:
     """The gathered results of today's grid."""
-    cells = tuple(cell.evaluation for r in results for cell in r.cells)
-    return Source("this run", "", cells, tuple(cell.evaluation for r in results for cell in r.sweep))
+    return Source(
+        "this run", "", tuple(chain(*(r.methods for r in results))), tuple(chain(*(r.sweep for r in results)))
+    )
 
 
 def read_kept(folder: Path = KEPT) -> list[Source]:
@@ -99,7 +102,7 @@ def read_kept_run(path: Path) -> Source:
         message = first["msg"].removeprefix("Value error, ")
         raise InputError(f"{path}: {where + ': ' if where else ''}{message[0].lower()}{message[1:]}.") from None
     provenance = f"{run.hardware}, {_duration(sum(run.times.values()))} of computing, commit {run.commit[:7]}"
-    return Source(path.stem, provenance, tuple(run.cells), tuple(run.sweep))
+    return Source(path.stem, provenance, evaluated(run.cells), evaluated(run.sweep))
 
 
 def _duration(seconds: float) -> str:

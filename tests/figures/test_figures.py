@@ -9,9 +9,10 @@ import pytest
 from matplotlib.text import Text
 
 from pag.base.vocabulary import Family
-from pag.figures import charts
+from pag.figures import charts, scatters
 from pag.figures import grids as figures
-from pag.figures.names import attack_name, eps_text, percent, threat_names
+from pag.figures.names import attack_name, eps_text, percent, short_label, threat_names
+from pag.figures.panels import legend_columns
 from pag.figures.style import FAMILY_MARKERS, MUTED, PALETTE, method_color, png_bytes, save
 
 RNG = np.random.default_rng(0)
@@ -53,7 +54,7 @@ DOLLARS = ("$", "$x_{", "c$a$t")
 def test_names_are_text_whatever_is_in_them():
     """Nothing in them is taken for a formula; matplotlib would raise where it is none."""
     method = artifacts.METHODS["vanilla"].model_copy(update={"label": "$\\frac{", "name": "other"})
-    scatter = charts.robustness_against_alignment([method, METHODS[0]], INTERVALS[:2], {"L₂": INTERVALS[:2]})
+    scatter = scatters.robustness_against_alignment([method, METHODS[0]], INTERVALS[:2], {"L₂": INTERVALS[:2]})
     numbers = {"L₂": ["0.0%", "55.4%"]}
     tiles = RNG.random((2, 3, 1, 8, 8))
     grid = figures.targeted_grid(tiles[0, 0], "$x", tiles, ["$a", "b$"], DOLLARS, numbers)
@@ -71,7 +72,10 @@ DRAWINGS = {
     "source, colour": lambda: gradients(3, ("airplane", "automobile", "bird")),
     "timestep": lambda: figures.targets_by_timestep(RNG.random((1, 8, 8)), "2", RNG.normal(size=(2, 3, 1, 8, 8)), [5, 900], NAMES),
     "lambda": lambda: charts.lambda_curves([0, 0.5], {"clean": INTERVALS[:2]}, INTERVALS[:2]),
-    "scatter": lambda: charts.robustness_against_alignment(METHODS, INTERVALS, {"L₂": INTERVALS, "L∞": INTERVALS}),
+    "scatter": lambda: scatters.robustness_against_alignment(METHODS, INTERVALS, {"L₂": INTERVALS, "L∞": INTERVALS}),
+    "cost": lambda: scatters.robustness_over_cost(
+        METHODS, [1, 2, 2, 2, 3, 5.7], {"L₂": INTERVALS}, {"L₂": [0, 3, 5]}, {"L₂": [False, True] * 3}
+    ),
     "training": training,
     "loss": lambda: charts.loss_curve([1, 2], [1.0, 0.5]),
     "toy": toy,
@@ -114,7 +118,7 @@ def test_saved_png_is_whole(tmp_path):
 
 def test_labels_of_points_do_not_hide_each_other():
     close = [(0.5 + 0.01 * i, 0.49, 0.56) for i in range(len(METHODS))]
-    figure = charts.robustness_against_alignment(METHODS, close, {"L₂": close})
+    figure = scatters.robustness_against_alignment(METHODS, close, {"L₂": close})
     png_bytes(figure)
     boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]
     assert len(boxes) == len(METHODS)
@@ -151,3 +155,46 @@ def test_further_attacks_of_one_network_are_in_the_legend():
     rest = [standard] * (len(METHODS) - 1)
     figure = charts.attack_breakdown(METHODS, {"L₂": [standard, *rest], "L∞": [more, *rest]})
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["APGD-CE", "+ Square", "+ Substitute"]
+
+
+def texts_of(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def test_what_a_check_spoils_is_marked_in_every_chart():
+    doubts = {"L₂": [False, True, *[False] * (len(METHODS) - 2)]}
+    scatter = scatters.robustness_against_alignment(METHODS, INTERVALS, {"L₂": INTERVALS}, doubts)
+    cost = scatters.robustness_over_cost(METHODS, range(1, 7), {"L₂": INTERVALS}, {"L₂": [0]}, doubts)
+    for figure in (scatter, cost):
+        assert "OI ✗" in texts_of(figure.axes[0])
+        hollow = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
+        assert len(hollow) == 1
+    parts = charts.attack_breakdown(METHODS, {"L₂": [{"square": 0.2}] * len(METHODS)}, doubts)
+    assert [text.get_text() for text in parts.axes[0].get_yticklabels()][:3] == ["Vanilla", "OI ✗", "NN (own class)"]
+    curves = charts.lambda_curves(
+        [0, 0.5], {"clean": INTERVALS[:2], "L₂": INTERVALS[:2]}, INTERVALS[:2], {"L₂": [False, True]}
+    )
+    crosses = [line for line in curves.axes[0].lines if line.get_marker() == "x"]
+    assert [list(line.get_xdata()) for line in crosses] == [[0.5]]
+
+
+def test_the_axis_of_cost_has_plain_numbers():
+    figure = scatters.robustness_over_cost(METHODS, [1, 2, 2, 3, 4, 5.7], {"L₂": INTERVALS}, {"L₂": [0, 5]})
+    png_bytes(figure)
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert {"1", "2", "5"} <= set(labels)
+    assert not any("$" in label for label in labels)
+
+
+def test_curves_of_one_family_and_colour_are_told_apart():
+    margins = [artifacts.METHODS[f"aligned_margin_{norm}"] for norm in ("l2", "linf")]
+    figure = charts.training_curves({m: {"a": [0.1, 0.2]} for m in margins}, {"a": "a"})
+    lines = figure.axes[0].lines
+    assert lines[0].get_color() == lines[1].get_color()
+    assert lines[0]._dash_pattern != lines[1]._dash_pattern
+
+
+def test_legends_fit():
+    assert [legend_columns(["a" * n]) for n in (3, 20, 60)] == [4, 2, 1]
+    assert short_label("aligned margin L₂ + NN (own class)") == "AM L₂ + NN own"
+    assert short_label("SBG") == "SBG"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ __all__ = [
     "METHODS",
     "SEED",
     "evaluation_metrics",
+    "gathered_outcomes",
     "with_other_attacks",
     "write_all",
     "write_cell",
@@ -60,6 +62,18 @@ METHODS = {
         _aligned("SBG", "score_based", "score_based"),
         _aligned("frozen stats + SBG", "score_based", "score_based", name="frozen_with_score_based"),
         _aligned("published SBG", "published", "imported"),
+        _aligned("kernel", "kernel", "kernel"),
+        _aligned("teacher", "teacher", "teacher"),
+        Method(name="aligned_margin_l2", objective="aligned_margin", source="kernel", kind="kernel", label="AM L₂"),
+        Method(
+            name="aligned_margin_l2_without_margin",
+            objective="aligned_margin",
+            source="kernel",
+            kind="kernel",
+            label="AM L₂, no margin",
+        ),
+        Method(name="aligned_margin_linf", objective="aligned_margin", source="kernel", kind="kernel", label="AM L∞"),
+        Method(name="gradient_norm", objective="gradient_norm", label="gradient norm"),
     )
 }
 """A method of each family, as params describe it."""
@@ -87,6 +101,23 @@ def evaluation_metrics(cell, method, lambda_, l2, linf, alignment, clean=0.95, h
         "clean": measure(clean, 360, 0.02), "autoattack": autoattack,
         "alignment": measure(alignment, 360, 0.01),
     }  # fmt: skip
+
+
+def _right(measured):
+    """Who was right, of the images that a measure is of: the first ones."""
+    return np.arange(measured["n"]) < round(measured["value"] * measured["n"])
+
+
+def _outcomes(metrics):
+    """`outcomes.safetensors` of an evaluation with these metrics: the last attack's are what AutoAttack left."""
+    attacked = {f"{threat}.{ATTACKS[-1]}": _right(of) for threat, of in metrics["autoattack"].items()}
+    return {"clean": _right(metrics["clean"]), **attacked}
+
+
+def gathered_outcomes(metrics):
+    """The same as `visualize` gathers it."""
+    measures = {"clean": metrics["clean"]} | {f"autoattack.{name}": of for name, of in metrics["autoattack"].items()}
+    return {name: "".join("1" if right else "0" for right in _right(of)) for name, of in measures.items()}
 
 
 def with_other_attacks(metrics):
@@ -118,6 +149,7 @@ def write_cell(cell, metrics, rng, channels):
     validation = {"accuracy": 0.97, "cosine": rows[-1].get("validation_cosine"), "pgd_l2": 0.5, "pgd_linf": 0.4}
     write_json(cell.classifier / "metrics.json", {"validation": validation, "loss": 0.1})
     write_json(cell.evaluation / "metrics.json", metrics)
+    save_file(_outcomes(metrics), cell.evaluation / "outcomes.safetensors")
     shape = (channels, SIDE, SIDE)
     targeted = {
         "images": rng.random((INPUTS, *shape), dtype=np.float32),
@@ -190,21 +222,26 @@ def write_toy(rng):
     )  # fmt: skip
 
 
+def _numbered(cells):
+    """Each cell with the numbers of its method and of its run."""
+    for i, (_, runs) in enumerate(groupby(cells, key=lambda cell: cell.row)):
+        yield from ((i, j, cell) for j, cell in enumerate(runs))
+
+
 def write_all(params, dataset, architecture, *, channels=1, class_names=("0", "1", "2", "3"), extended=dict):
     """Everything that `visualize` and `report` read, under the working directory; `extended` may add to the metrics of a cell."""
     rng, paths = np.random.default_rng(0), DatasetPaths(dataset)
     paths.root.mkdir(parents=True)
     _write_dataset(params, paths, rng, channels, class_names)
     _write_diffusion(paths, rng)
-    for i, cell in enumerate(grid_cells(params, dataset, architecture)):
-        method = describe(params, dataset, cell.method)
+    for i, j, cell in _numbered(grid_cells(params, dataset, architecture)):
+        method, more = describe(params, dataset, cell.method), 0.1 * i + 0.025 * j
         lambda_ = None if method.source is None else read_lambda(params, dataset, architecture, cell.method)
-        metrics = evaluation_metrics(cell, method, lambda_, 0.05 + 0.1 * i, 0.02 + 0.1 * i, 0.1 + 0.1 * i)
+        metrics = evaluation_metrics(cell, method, lambda_, 0.05 + more, 0.02 + more, 0.1 + more)
         write_cell(cell, extended(metrics), rng, channels)
-    for i, cell in enumerate(sweep_cells(params, dataset, architecture)):
-        metrics = evaluation_metrics(
-            cell, describe(params, dataset, cell.method), cell.lambda_, 0.2 + 0.1 * i, 0.1 + 0.1 * i, 0.2 + 0.1 * i
-        )
+    for i, j, cell in _numbered(sweep_cells(params, dataset, architecture)):
+        method, more = describe(params, dataset, cell.method), 0.1 * i + 0.025 * j
+        metrics = evaluation_metrics(cell, method, cell.lambda_, 0.2 + more, 0.1 + more, 0.2 + more)
         write_cell(cell, extended(metrics), rng, channels)
     write_toy(rng)
     times = [("prepare@digits", 1.0), ("train@<b>", 2.5), ("prepare@digits", 3.0)]

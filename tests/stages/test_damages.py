@@ -31,6 +31,7 @@ from stages.params.architectures import read_architecture
 from stages.params.reading import Params
 from stages.params.toy import ToyParams
 from stages.paths import TOY, TOY_NETWORKS, Cell, DatasetPaths
+from stages.reporting.methods import by_method
 from stages.reporting.results import gather
 from stages.reporting.sources import read_kept_run
 
@@ -127,7 +128,7 @@ def read_classifier():
 
 def read_figures():
     names = ImageStore.open(PATHS.images).class_names
-    results = gather(PARAMS, "digits", "resnet8")
+    results = by_method(gather(PARAMS, "digits", "resnet8"))
     return list(visualize._targeted(PARAMS, results, names)), list(
         visualize._by_timestep(PATHS.target_examples(SEED), names)
     )

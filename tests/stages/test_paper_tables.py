@@ -16,8 +16,10 @@ from stages.params.grid import read_grid
 from stages.params.reading import Params
 from stages.paths import Cell, grid_cells, sweep_cells
 from stages.reporting import paper_tables
+from stages.reporting.evaluated import evaluated
+from stages.reporting.methods import by_method
 from stages.reporting.paper import read_paper
-from stages.reporting.paper_tables import agree, paper_sections
+from stages.reporting.paper_tables import agree, kept_tables, paper_sections
 from stages.reporting.results import CellResult, GridResults
 from stages.reporting.sources import Source, read_kept, todays
 
@@ -45,12 +47,15 @@ def results_of(methods, lambdas=(), where=RN18, **options):
     """Gathered results of methods and of the sweep."""
 
     def cell(name, method, lambda_):
-        evaluation = Metrics.model_validate(metrics(Cell(*where, method, artifacts.SEED), lambda_, **options))
-        return CellResult(name=name, evaluation=evaluation, validation={}, target_probability=1.0, curves={})
+        made = metrics(Cell(*where, method, artifacts.SEED), lambda_, **options)
+        return CellResult(
+            name=name, evaluation=Metrics.model_validate(made), validation={}, target_probability=1.0, curves={},
+            outcomes=artifacts.gathered_outcomes(made),
+        )  # fmt: skip
 
     cells = tuple(cell(method, method, 1.5 if method == "score_based" else None) for method in methods)
     sweep = tuple(cell(f"score_based-lambda-{x}", "score_based", x) for x in lambdas)
-    return GridResults(dataset=where[0], architecture=where[1], cells=cells, sweep=sweep)
+    return by_method(GridResults(dataset=where[0], architecture=where[1], cells=cells, sweep=sweep))
 
 
 def comparison_table(entry, sources):
@@ -58,7 +63,7 @@ def comparison_table(entry, sources):
 
 
 def source(*cells):
-    return Source("this run", "", cells)
+    return Source("this run", "", evaluated(cells))
 
 
 def found(method, measures, where=RN18):
@@ -246,7 +251,8 @@ def test_kept_file_holds_what_was_measured():
     for cell in grid_cells(params, *grid):
         found = kept.cell(*grid, cell.method)
         raw = json.loads((cell.evaluation / "metrics.json").read_text(encoding="utf-8"))
-        assert found == Metrics.model_validate(raw)
+        assert found is not None
+        assert found.evaluations == (Metrics.model_validate(raw),)
         assert set(found.measures) == {"clean", L2, LINF, "alignment"}
     assert [kept.cell(*grid, "score_based", c.lambda_).lambda_ for c in sweep_cells(params, *grid)] == read_grid(
         params
@@ -282,3 +288,27 @@ def test_list_is_folded_on_the_page_and_plain_in_markdown():
     assert "<summary>2 tables and figures" in page
     assert "<li>Table &lt;1&gt;<code>dvc exp run -S &#39;grid.datasets=[cifar10]&#39;</code></li>" in page
     assert "- Table \\<1\\>\n  - `dvc exp run -S 'grid.datasets=[cifar10]'`\n- Figure 3\n" in text
+
+
+def test_runs_of_a_kept_method_are_one_row_of_mean_and_deviation(tmp_path):
+    runs = [metrics(Cell(*RN18, "vanilla", seed), l2=value) for seed, value in ((1, 0.2), (2, 0.3), (3, 0.4))]
+    dear = [metrics(Cell(*RN18, "at_l2", seed), l2=0.5) | {"training_forwards": 1.7e6} for seed in (1, 2, 3)]
+    cells = [*(run | {"training_forwards": 3e5} for run in runs), *dear]
+    write_json(tmp_path / "far.json", KEPT | {"cells": cells})
+    (kept,) = read_kept(tmp_path)
+    (table,) = kept_tables(kept, kept.cells)
+    assert "mean ± standard deviation over 3 runs; measured on 1 × made-up GPU" in table.caption
+    assert [entry.text for entry in table.rows[0]][2] == "30.0% ± 10.0"
+    assert [row[-1].text for row in table.rows] == ["1.0×", "5.7×"]
+    assert len(table.rows) == 2
+    compared = comparison_table(ENTRIES["Table 1"], [kept])
+    assert told(compared, "Vanilla", *RN18)[3] == "30.0% ± 10.0"
+
+
+def test_a_kept_run_of_few_classes_is_not_called_autoattack(tmp_path):
+    cell = metrics(Cell(*RN18, "vanilla", artifacts.SEED))
+    cell["autoattack"]["l2"]["attacks"] = {"apgd-dlr": 0.5}
+    write_json(tmp_path / "far.json", KEPT | {"cells": [cell]})
+    (kept,) = read_kept(tmp_path)
+    (table,) = kept_tables(kept, kept.cells)
+    assert [column.name for column in table.columns[1:4]] == ["Clean", "Substitute L₂", "AA L∞"]

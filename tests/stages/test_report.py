@@ -20,8 +20,9 @@ from pag.figures.page import Column, Entry, FigureEntry, Report, Section, Table,
 from pag.figures.style import png_bytes
 from stages import plots_page, report, visualize
 from stages.params.reading import Params
-from stages.paths import REPORT, DatasetPaths, grid_cells, sweep_cells
+from stages.paths import REPORT, TIMES, DatasetPaths, grid_cells, sweep_cells
 from stages.reporting.results import gather
+from stages.run import read_times
 
 GRID = ("digits", "resnet8")
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
@@ -195,8 +196,7 @@ def test_page_of_plots_needs_no_network(params, tmp_path, monkeypatch):
 def test_other_attacks_have_a_table_and_a_large_eps_a_column(params, tmp_path, monkeypatch, made):
     monkeypatch.chdir(tmp_path)
     pgd = "params/digits.yaml:evaluation.pgd={steps: 20, restarts: 5, relative_step: 2.5}"
-    small = ["grid.aligned=[score_based]", "grid.heuristics=[]", "grid.lambdas=[0.5]", "grid.baselines=[vanilla,at_l2]"]
-    few = Params(PARAMS_FILE, [*FOR_TESTS, *small, pgd])
+    few = Params(PARAMS_FILE, [*FOR_TESTS, *SMALL, pgd])
     artifacts.write_all(few, *GRID, extended=artifacts.with_other_attacks)
     visualize.run(few, *GRID)
     report.run(few)
@@ -216,6 +216,115 @@ def test_other_attacks_have_a_table_and_a_large_eps_a_column(params, tmp_path, m
     names = ("autoattack.l2_large", "autoattack.l2_large.square", "pgd.linf", "foolbox.gaussian_blur")
     assert [float(rows[name]["value"]) for name in names] == [0.025, 0.05, 0.01, 0.025]
     assert "In the form of the paper's Table 6" not in (made / REPORT / "tables.md").read_text(encoding="utf-8")
+
+
+SEEDS = ["grid.seeds=[3407,1,2]", "grid.targets_seeds=[3407,5]"]
+SMALL = ["grid.aligned=[score_based]", "grid.heuristics=[]", "grid.lambdas=[0.5]", "grid.baselines=[vanilla,at_l2]"]
+
+
+@pytest.fixture(scope="module")
+def with_seeds(tmp_path_factory):
+    """A working directory as `made`, with three seeds of training and two of targets, and what training cost."""
+    folder, params = tmp_path_factory.mktemp("seeds"), Params(PARAMS_FILE, [*FOR_TESTS, *SMALL, *SEEDS])
+    costs = {"vanilla": 3e5, "score_based": 6e5, "at_l2": 1.7e6}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        priced = lambda metrics: metrics | {"training_forwards": costs[metrics["method"]["name"]]}  # noqa: E731
+        artifacts.write_all(params, *GRID, extended=priced)
+        visualize.run(params, *GRID)
+        report.run(params)
+    return folder
+
+
+def test_runs_of_a_method_are_told_as_one(with_seeds):
+    text = (with_seeds / REPORT / "tables.md").read_text(encoding="utf-8")
+    for line in (
+        "Mean ± standard deviation over 3 to 6 runs of each method (seeds 3407, 1, 2 of training; seeds 3407, 5 of targets)",
+        "in brackets the 95% confidence interval of a single run.",
+        "| Vanilla | **95.0% ± 0.0** \\[93.0, 97.0\\] | 7.5% ± 2.5 \\[2.5, 12.5\\] |",
+        "| 1.0× 3e5 |",
+        "| 5.7× 1.7e6 |",
+        "| Method | less Vanilla, L₂ | less SBG, L₂ | less Vanilla, L∞ | less SBG, L∞ |",
+        "On the front of robust accuracy in L₂ over the cost of training",
+        "| λ | Clean, n = 360 |",
+    ):
+        assert line in text
+    assert text.count("| SBG | ") >= 3
+    page = (with_seeds / REPORT / "index.html").read_text(encoding="utf-8")
+    assert 'data-stages="train@digits-resnet8-vanilla-3407 train@digits-resnet8-vanilla-1 ' in page
+    assert "standard deviations between runs" in page
+
+
+def test_numbers_have_a_row_for_each_run_and_plots_a_name(with_seeds):
+    rows = rows_of(with_seeds / REPORT / "results.csv")
+    clean = [
+        (row["method"], row["lambda"], row["seed"], row["targets_seed"]) for row in rows if row["metric"] == "clean"
+    ]
+    assert len(set(clean)) == len(clean) == 3 + 6 + 3 + 6
+    assert {row["value"] for row in rows if row["metric"] == "training_forwards" and row["method"] == "at_l2"} == {
+        "1700000.0"
+    }
+    for name in ("cells.csv", "curves.csv", "lambda.csv"):
+        table = rows_of(with_seeds / REPORT / name)
+        seeds = {(row["cell"], row["seed"], row["targets_seed"]) for row in table}
+        assert len({cell for cell, _, _ in seeds}) == len(seeds), name
+    cells = [row["cell"] for row in rows_of(with_seeds / REPORT / "cells.csv")]
+    assert {"digits resnet8 Vanilla, seed 1", "digits resnet8 SBG, seed 2-5"} <= set(cells)
+    curves = rows_of(with_seeds / REPORT / "lambda.csv")
+    assert [float(row["lambda"]) for row in curves] == [0.0, 0.5, 2.0] * 6
+
+
+def test_cost_is_drawn_where_it_is_known(with_seeds, made):
+    assert (with_seeds / "data/figures/digits-resnet8/cost.png").exists()
+    assert not (made / "data/figures/digits-resnet8/cost.png").exists()
+    text = (made / REPORT / "tables.md").read_text(encoding="utf-8")
+    assert "front" not in text
+    assert "vanilla = 1" not in text
+
+
+def test_outcomes_of_another_evaluation_are_refused(params, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    few = Params(PARAMS_FILE, [*FOR_TESTS, *SMALL])
+    artifacts.write_all(few, *GRID)
+    vanilla, other = list(grid_cells(few, *GRID))[:2]
+    shutil.copy(other.evaluation / "outcomes.safetensors", vanilla.evaluation)
+    with pytest.raises(
+        InputError, match=r"3407.outcomes\.safetensors is not of the evaluation beside it: autoattack\.l2 differs"
+    ):
+        gather(few, *GRID)
+    (vanilla.evaluation / "outcomes.safetensors").unlink()
+    with pytest.raises(InputError, match=r"outcomes\.safetensors does not exist"):
+        gather(few, *GRID)
+
+
+def test_too_few_classes_are_not_called_autoattack(params, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    few = Params(PARAMS_FILE, [*FOR_TESTS, *SMALL])
+
+    def substituted(metrics):
+        attacked = {
+            name: {**of, "attacks": {"apgd-dlr": of["value"], "square": of["value"]}}
+            for name, of in metrics["autoattack"].items()
+        }
+        return metrics | {"autoattack": attacked}
+
+    artifacts.write_all(few, *GRID, extended=substituted)
+    visualize.run(few, *GRID)
+    report.run(few)
+    text = (REPORT / "tables.md").read_text(encoding="utf-8")
+    assert "| Substitute L₂, ε = 0.9, n = 120 |" in text
+    assert "AutoAttack needs four classes: APGD-DLR is in APGD-T's place." in text
+    assert "| AA L₂" not in text
+    assert "clean and under AutoAttack's substitute" in text
+
+
+@pytest.mark.parametrize("seconds", ["NaN", "Infinity", "-1.0", "true", '"1"'])
+def test_a_time_is_a_number_of_seconds(seconds, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    TIMES.parent.mkdir()
+    TIMES.write_text(f'{{"stage": "train@a", "seconds": {seconds}}}\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"times\.jsonl has a line that is no stage"):
+        read_times()
 
 
 def test_times_are_the_last_of_each_stage(made, params, monkeypatch):

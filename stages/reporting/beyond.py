@@ -1,0 +1,115 @@
+"""What goes beyond the paper: targets without a diffusion model, the aligned margin, and the baselines to be fair to."""
+
+from collections.abc import Collection
+
+from pag.base.vocabulary import Family
+from pag.figures.names import percent
+from stages.reporting.comparisons import compared
+from stages.reporting.costs import relative_cost, times_text
+from stages.reporting.methods import MethodResult, MethodResults
+
+__all__ = ["BEYOND", "LIMITS", "beyond_findings"]
+
+BEYOND: tuple[Family, ...] = ("kernel", "teacher", "aligned-margin", "gradient-norm")
+"""Families that are not the paper's; adversarial training in one step is of the family of adversarial training."""
+
+LIMITS: dict[Family, str] = {
+    "kernel": (
+        "Kernel targets are differences of posterior means under a kernel density of the training images: eq. (8) with Parzen's "
+        "estimate in place of the diffusion model. The paper does not have them."
+    ),
+    "teacher": (
+        "Teacher targets are the input gradients of a classifier that was trained before, adversarially as a rule. They show how "
+        "far targets can carry and are no method of their own: what the teacher cost is not counted."
+    ),
+    "aligned-margin": (
+        "The aligned margin trains at points off the training images, along stored directions: no adversarial example is "
+        "searched for, but images are perturbed. One of its terms penalises the network's own gradient and knows no targets: it "
+        "is a gradient regulariser, and what of the robustness is due to alignment only a run without it tells."
+    ),
+    "gradient-norm": "The gradient norm penalises the gradient of the cross-entropy and knows no targets.",
+}
+
+
+def beyond_findings(results: MethodResults, ablated: Collection[str] = ()) -> list[str]:
+    """How each method that is not the paper's stands to those that it is to be measured by.
+
+    Args:
+        results: of the methods that count.
+        ablated: names of aligned-margin methods that are another one with a part changed, which have a sentence elsewhere.
+    """
+    margins = [method for method in results.of("aligned-margin") if method.name not in ablated]
+    return [
+        *(_kernel(results, method) for method in results.of("kernel")),
+        *(_teacher(results, method) for method in results.of("teacher")),
+        *(_margin(results, method) for method in margins),
+        *(_gradient_norm(results, method) for method in results.of("gradient-norm")),
+    ]
+
+
+def _against_each(results: MethodResults, method: MethodResult, *others: MethodResult | None) -> str:
+    clauses = [compared(results, method, other, "it") for other in others if other is not None]
+    return "; ".join([*clauses, *_against_adversarial(results, method), f"clean {percent(method.clean.value)}."])
+
+
+def _against_adversarial(results: MethodResults, method: MethodResult) -> list[str]:
+    """Under each threat against the adversarially trained method that is the most robust there."""
+    trained = results.of("adversarial")
+    if not trained:
+        return []
+    best = {threat: max(trained, key=lambda at: at.robust(threat).value).name for threat in results.threats}
+    clauses = [
+        compared(results, method, at, "it", [threat for threat, name in best.items() if name == at.name])
+        for at in trained
+        if at.name in best.values()
+    ]
+    return [f"beside the most robust adversarial training under each threat, {' and '.join(clauses)}"]
+
+
+def _kernel(results: MethodResults, method: MethodResult) -> str:
+    others = (results.score_based, *results.of("own-class heuristic"))
+    clauses = [compared(results, method, other, "it") for other in others if other is not None]
+    told = "; ".join([*clauses, f"clean {percent(method.clean.value)}."])
+    return f"{method.label}, ours, has targets in closed form, without a diffusion model: {told}"
+
+
+def _teacher(results: MethodResults, method: MethodResult) -> str:
+    stands = _against_each(results, method, results.score_based)
+    return f"{method.label}, an oracle and no method, learns from the gradients of a trained classifier: {stands}"
+
+
+def _margin(results: MethodResults, method: MethodResult) -> str:
+    """Against score-based targets and adversarial training, with what it costs beside the latter."""
+    stands = _against_each(results, method, results.score_based)
+    return (
+        f"{method.label}, ours, is trained on perturbed images, but with no adversarial search{_prices(results, method)}: {stands}"
+        f"{_less_aligned(results, method)}"
+    )
+
+
+def _prices(results: MethodResults, method: MethodResult) -> str:
+    """` (training costs 2.9× vanilla's, AT L₂'s 5.7×)`, where it is known."""
+    own, others = (
+        relative_cost(results, method),
+        [(at.label, relative_cost(results, at)) for at in results.of("adversarial")],
+    )
+    if own is None:
+        return ""
+    beside = "".join(f", {label}'s {times_text(ratio)}" for label, ratio in others if ratio is not None)
+    return f" (training costs {times_text(own)} vanilla's{beside})"
+
+
+def _less_aligned(results: MethodResults, method: MethodResult) -> str:
+    """Says so where the method has more robustness with less aligned gradients."""
+    score = results.score_based
+    if score is None or method.alignment.value >= score.alignment.value:
+        return ""
+    if not any(results.sign(method, score, threat) > 0 for threat in results.threats):
+        return ""
+    cosines = f"{method.alignment.value:.3f} against {score.alignment.value:.3f}"
+    return f" It has less aligned gradients than SBG ({cosines}): across objectives, more aligned is not more robust."
+
+
+def _gradient_norm(results: MethodResults, method: MethodResult) -> str:
+    stands = _against_each(results, method, results.vanilla, results.score_based)
+    return f"{method.label}, a baseline that knows no targets: {stands}"

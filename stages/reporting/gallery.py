@@ -1,0 +1,139 @@
+"""The PNGs that `visualize` drew, with captions that name the paper's figures."""
+
+from pathlib import Path
+
+from pag.base.errors import InputError
+from pag.figures.names import eps_text, norm_name
+from pag.figures.page import FigureEntry
+from stages.params.evaluation import EvaluationParams
+from stages.params.figures import FiguresParams
+from stages.params.reading import Params
+from stages.params.targets import TARGET, ScoreBasedParams
+from stages.paths import DatasetPaths
+from stages.reporting.costs import priced
+from stages.reporting.methods import MethodResults
+from stages.reporting.results import aligned_sources
+
+__all__ = ["Gallery", "read_png"]
+
+
+class Gallery:
+    """The PNGs that `visualize` drew of one data set and architecture, with their captions."""
+
+    def __init__(self, params: Params, results: MethodResults) -> None:
+        file, self._results = params.dataset(results.dataset), results
+        self._targeted = file.read("evaluation", EvaluationParams).targeted
+        self._images = file.read("figures", FiguresParams).images
+        self._targets = {name: file.read(f"targets.{name}", TARGET) for name in file.content["targets"]}
+        self._folder = DatasetPaths(results.dataset).figures(results.architecture)
+        self._sources = aligned_sources(params, results.dataset)
+        self._names = ", ".join(method.label for method in results.methods)
+
+    def _entry(self, name: str, caption: str, alt: str) -> FigureEntry:
+        return FigureEntry(read_png(self._folder / f"{name}.png"), caption, alt)
+
+    def _several(self, stem: str, asked: int, caption: str, alt: str, least: int = 1) -> tuple[FigureEntry, ...]:
+        """A figure for each input: of as many as were asked for, or as there are classes."""
+        drawn = sum((self._folder / f"{stem}-{i}.png").exists() for i in range(asked))
+        count = max(least, drawn)
+        return tuple(self._entry(f"{stem}-{i}", caption, f"{alt} Input {i + 1} of {count}.") for i in range(count))
+
+    def robustness_alignment(self) -> FigureEntry:
+        caption = f"Robust accuracy against alignment, with {self._bars} (section 5.4 asks for their correlation)."
+        return self._entry("robustness-alignment", caption, f"Scatter plots, a point for each of {self._names}.")
+
+    @property
+    def _bars(self) -> str:
+        """What error bars are."""
+        return "standard deviations between runs" if self._results.several else "confidence intervals"
+
+    def cost(self) -> tuple[FigureEntry, ...]:
+        """Robust accuracy over what training cost; none where fewer than two methods say it."""
+        known = priced(self._results)
+        if len(known) < 2:
+            return ()
+        caption = (
+            f"Robust accuracy over the cost of training, with {self._bars}. The line is the front: no other method is both as "
+            "cheap and as robust. The cost of targets is not in it."
+        )
+        names = ", ".join(method.label for method in known)
+        return (
+            self._entry("cost", caption, f"Scatter plots on a logarithmic axis of cost, a point for each of {names}."),
+        )
+
+    def attacks(self) -> FigureEntry:
+        runs = " Means over the runs." if self._results.several else ""
+        caption = f"Accuracy that is left after each attack of {self._results.suite}, which are run one after the other.{runs}"
+        return self._entry("attacks", caption, f"Bars for each of {self._names}.")
+
+    def targeted(self) -> tuple[FigureEntry, ...]:
+        """Figures 1, 2 and 9."""
+        t = self._targeted
+        probabilities = [run.target_probability for method in self._results.methods for run in method.runs]
+        caption = (
+            f"As in the paper's Figures 1, 2 and 9: test images after a targeted attack of large ε ({norm_name(t.norm)}, "
+            f"ε = {eps_text(t.eps)}, {t.steps} steps) towards each class. A network with aligned gradients draws the class. The "
+            f"mean probability of the target class afterwards is {min(probabilities):.2f} to {max(probabilities):.2f} by network."
+            f"{' Images of the first seed, numbers of all.' if self._results.several else ''}"
+        )
+        alt = f"Grid of images: a row for each of {self._names}; a column for each target class; robust accuracies at the right."
+        return self._several("targeted", t.images, caption, alt)
+
+    def lambdas(self) -> FigureEntry:
+        caption = f"The numbers of the paper's Figure 5: accuracy and alignment by λ, with {self._bars}."
+        return self._entry("lambda", caption, "Curves of clean accuracy, robust accuracies and alignment against λ.")
+
+    def lambda_targeted(self) -> FigureEntry:
+        caption = "The images of the paper's Figure 5: the same targeted attack on networks of growing λ."
+        alt = "Grid of images: a row for each λ, a column for each target class, robust accuracies at the right."
+        return self._entry("lambda-targeted", caption, alt)
+
+    def targets(self) -> tuple[tuple[FigureEntry, ...], tuple[FigureEntry, ...]]:
+        """Figures 7 and 8: one of each, and the others."""
+        drawn = [(label, self._targets[name]) for name, label in self._sources.items()]
+        of_scores = {label: target for label, target in drawn if isinstance(target, ScoreBasedParams)}
+        timestep = "".join(f" {label} at t = {target.timestep}." for label, target in of_scores.items())
+        in_part = [target for target in of_scores.values() if target.classes_per_image is not None]
+        sources = self._several(
+            "targets-by-source",
+            self._images if self._sources else 0,
+            "As in the paper's Figure 7: target gradients at a training image by source (without its last row, an AT network)."
+            + timestep,
+            "Grid of target gradients: a row for each source, a column for each target class.",
+            least=1 if len(in_part) < len(drawn) else 0,  # stores of a few classes an image are not drawn
+        )
+        timesteps = self._several(
+            "targets-by-timestep",
+            self._images,
+            "As in the paper's Figure 8: score-based gradients at a training image by the timestep t of the diffusion.",
+            "Grid of score-based gradients: a row for each timestep, a column for each target class.",
+        )
+        return (*sources[:1], *timesteps[:1]), (*sources[1:], *timesteps[1:])
+
+    def training(self) -> FigureEntry:
+        caption = (
+            "Training: cross-entropy and cosine with the targets, then accuracy and cosine on the validation split. The "
+            "cross-entropy of an adversarial method is at perturbed images."
+            f"{' Means over the runs.' if self._results.several else ''}"
+        )
+        return self._entry("training", caption, f"Curves by epoch for each of {self._names}.")
+
+    def diffusion(self) -> tuple[FigureEntry, ...]:
+        """Loss and samples of the diffusion model."""
+        loss = self._entry(
+            "diffusion-loss", "The diffusion model's training loss.", "Curve of the loss by training step."
+        )
+        caption = "Samples of the diffusion model, a row for each class (section 4.2)."
+        return loss, self._entry("diffusion-samples", caption, "Grid of generated images.")
+
+
+def read_png(path: Path) -> bytes:
+    """The bytes of a figure.
+
+    Raises:
+        InputError: it is missing.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; run `pag visualize` again.") from None
