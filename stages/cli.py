@@ -82,7 +82,11 @@ SHARED = (
     "commands.evaluate_checkpoint",
     "commands.evaluate_module",
 )  # by ranks
-FORKING = ("evaluate", "commands.evaluate_checkpoint", "commands.evaluate_module")  # whose last argument is a number of processes
+FORKING = (
+    "evaluate",
+    "commands.evaluate_checkpoint",
+    "commands.evaluate_module",
+)  # whose last argument is a number of processes
 EXACT = ("code", "originals", "plots_page")  # whose results have no floating-point number
 LOWER = {
     "train_diffusion": "a lower diffusion.batch_size",

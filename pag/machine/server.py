@@ -8,7 +8,7 @@ not survive them: there each worker begins anew.
 import signal
 import sys
 from collections.abc import Sequence
-from multiprocessing import forkserver, get_context, set_forkserver_preload
+from multiprocessing import forkserver, get_context, resource_tracker, set_forkserver_preload
 from multiprocessing.context import BaseContext
 
 __all__ = ["start_server", "worker_context"]
@@ -27,6 +27,7 @@ def start_server(modules: Sequence[str]) -> None:
     if not FORKS:
         return
     set_forkserver_preload(list(modules))
+    resource_tracker.ensure_running()  # as the server would: its start unblocks the signal
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
