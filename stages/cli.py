@@ -119,7 +119,6 @@ def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments:
 
     from pag.base.vocabulary import Arithmetic
     from pag.machine.arithmetic import set_arithmetic
-    from pag.machine.server import start_server
     from stages.params.check import Named, check
     from stages.params.reading import Params
 
@@ -132,6 +131,8 @@ def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments:
     elif _one_of_many() and os.environ["RANK"] != "0":
         return
     if stage in FORKING and arguments[-1] != 1:
+        from pag.machine.server import start_server
+
         start_server([f"stages.{stage}"])  # imports beside this process, not after it
     run: Callable[..., None] = import_module(f"stages.{stage}").run
     try:
