@@ -102,6 +102,11 @@ SHARED = (
     "commands.evaluate_checkpoint",
     "commands.evaluate_module",
 )  # by ranks
+FORKING = (
+    "evaluate",
+    "commands.evaluate_checkpoint",
+    "commands.evaluate_module",
+)  # whose last argument is a number of processes
 EXACT = ("code", "originals", "plots_page")  # whose results have no floating-point number
 LOWER = {
     "train_diffusion": "a lower diffusion.batch_size",
@@ -148,6 +153,10 @@ def _run(stage: str, params_file: Path, overrides: list[str] | None, *arguments:
         _launch(params.main.read("launcher", str) if "launcher" in params.main.content else "")
     elif _one_of_many() and os.environ["RANK"] != "0":
         return
+    if stage in FORKING and arguments[-1] != 1:
+        from pag.machine.server import start_server
+
+        start_server([f"stages.{stage}"])  # imports beside this process, not after it
     run: Callable[..., None] = import_module(f"stages.{stage}").run
     try:
         with _ranks() if stage in SHARED else nullcontext():

@@ -1,7 +1,6 @@
 """`train_toy`: the networks of the toy experiment (section 5.1, appendix G.1), each pair with and without alignment."""
 
 from safetensors.torch import save_file
-from torch import Tensor
 
 from pag.base.files import written_whole
 from pag.optimization.loop import Run
@@ -22,10 +21,11 @@ def run(params: Params) -> None:
             toy.pairs, toy.data.train, toy.widths, toy.epochs, toy.batch_size, toy.optimizer.model_dump()
         )  # fmt: skip
         of = toy.alignment
-        alignments = {"vanilla": None, "aligned": ToyAlignment(of.lambda_, of.gradient, of.pool_per_class)}
-        weights: dict[str, Tensor] = {}
-        for kind, alignment in alignments.items():
-            model = train_toy(recipe, alignment, Run(params.seed, f"toy, {kind}"))
-            weights |= {f"{kind}.{name}": value.contiguous() for name, value in model.state_dict().items()}
+        alignment = ToyAlignment(of.lambda_, of.gradient, of.pool_per_class)
+        ensembles = train_toy(recipe, alignment, Run(params.seed, "toy"))
+        weights = {
+            f"{kind}.{name}": value.contiguous()
+            for kind, ensemble in ensembles.items() for name, value in ensemble.state_dict().items()
+        }  # fmt: skip
         with written_whole(TOY_NETWORKS) as partial:
             save_file(weights, partial)

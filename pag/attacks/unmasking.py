@@ -18,15 +18,14 @@ from pag.attacks.square import counting_ties
 from pag.attacks.substitute import SubstituteTransfer
 from pag.attacks.threats import Threat
 
-__all__ = ["FURTHER", "Unmasking"]
+__all__ = ["Unmasking"]
 
-FURTHER = ("pgd-margin", "substitute", "square-more")
 SMALLEST = 5  # pixels that Square's L2 form needs each way
 
 
 @dataclass(frozen=True)
 class Unmasking:
-    """Further attacks on a block, by the names of `FURTHER`.
+    """Further attacks on a block: `pgd-margin`, `substitute` and `square-more`.
 
     Attributes:
         threat: the ball.

@@ -10,10 +10,11 @@ from pag.evaluation.accuracy import Robustness
 from pag.evaluation.intervals import Flags, wilson_interval
 from pag.evaluation.sanity import Check, judged, of_share
 
-__all__ = ["clean_checks", "further_checks", "outcome_checks"]
+__all__ = ["FURTHER_CHECKS", "clean_checks", "further_checks", "outcome_checks"]
 
 SQUARE = "square"
 FURTHER_CHECKS = {"pgd-margin": "more_steps", "substitute": "transfer", "square-more": "more_queries"}
+"""The check of each attack of `pag.attacks.unmasking`, in their order."""
 
 
 def clean_checks(predicted: NDArray[np.int64], labels: NDArray[np.int64], confidence: float) -> dict[str, Check]:

@@ -1,6 +1,6 @@
 """Independent tasks over processes, so that the results depend on neither their number nor their order.
 
-Every task runs with one torch thread, in this process or in spawned ones: sums are taken in the same order everywhere.
+Every task runs with one torch thread, in this process or in others: sums are taken in the same order everywhere.
 """
 
 import os
@@ -12,10 +12,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, parent_process
 from typing import Any, TypeVar
 
 import torch
+
+from pag.machine.server import worker_context
 
 __all__ = ["DeadWorkerError", "run_tasks"]
 
@@ -53,7 +55,7 @@ def run_tasks(
         _run_here(prepare, tasks, finished)
         return
     before = set(active_children())
-    executor = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(prepare,))
+    executor = ProcessPoolExecutor(workers, worker_context(), initializer=_begin, initargs=(prepare,))
     try:
         with _unblocked(executor):
             futures = {executor.submit(_run_there, task): index for index, task in enumerate(tasks)}

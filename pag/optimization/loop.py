@@ -186,7 +186,7 @@ def _steps(
     sums: dict[str, Tensor] = {}  # on the device: to read them at each step would make it wait
     watch = _Watch(state, run, rows)
     for done in range(1, count + 1):
-        torch.manual_seed(torch_stream(run.seed, "global", state.step).initial_seed())
+        _seed_global(torch_stream(run.seed, "global", state.step).initial_seed(), watch.device)
         parts = loss_of_step(state.step)
         watch.see(parts)
         state.optimization.step(parts["loss"])
@@ -201,6 +201,13 @@ def _steps(
     return row
 
 
+def _seed_global(seed: int, device: torch.device) -> None:
+    """Seeds the generators that the device draws from by itself: on a CPU at a hundredth of the time of `torch.manual_seed`, which
+    there prints a traceback, and keeps it, for a GPU that may yet come.
+    """
+    (torch.default_generator if device.type == "cpu" else torch).manual_seed(seed)
+
+
 class _Watch:
     """Finds the first step whose loss, or a part of it, is not finite.
 
@@ -210,7 +217,8 @@ class _Watch:
 
     def __init__(self, state: _State, run: Run, rows: Callable[[int], Tensor] | None) -> None:
         self._state, self._run, self._rows = state, run, rows
-        self._at_once = _device(state.model).type == "cpu" and size() == 1
+        self.device = _device(state.model)
+        self._at_once = self.device.type == "cpu" and size() == 1
         self._broken: list[Tensor] = []  # a flag a step
         self._first = state.step
 

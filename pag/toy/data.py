@@ -13,6 +13,7 @@ __all__ = ["CLASSES", "MODES", "nearest_neighbors", "sample_points"]
 
 MODES = ((-50.0, -10.0, 30.0), (-30.0, 10.0, 50.0))  # centres of x₁ for class 0 and class 1
 CLASSES = len(MODES)
+BLOCK = 64  # points whose distances to a pool are in the processor's cache at once
 
 
 def sample_points(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -49,7 +50,12 @@ def nearest_neighbors(x: Tensor, labels: Tensor, pool_per_class: int, generator:
     for c in range(CLASSES):
         members = x[labels == c]
         pool = members[torch.randperm(len(members), generator=generator)[:pool_per_class]]
-        distance = torch.cdist(x, pool, compute_mode="donot_use_mm_for_euclid_dist")
-        distance = distance.masked_fill((x[:, None] == pool).all(dim=2), torch.inf)
-        targets.append(pool[distance.argmin(dim=1)] - x)
+        nearest = torch.cat([_nearest(part, pool) for part in x.split(BLOCK)])
+        targets.append(pool[nearest] - x)
     return torch.stack(targets, dim=1)
+
+
+def _nearest(x: Tensor, pool: Tensor) -> Tensor:
+    """The row of `pool` that is nearest to each of `x` without being the same point; `(B,)`."""
+    distance = torch.cdist(x, pool, compute_mode="donot_use_mm_for_euclid_dist")
+    return distance.masked_fill_(distance == 0, torch.inf).argmin(dim=1)

@@ -12,7 +12,7 @@ from torch import nn
 from pag.attacks.autoattack import AutoAttack
 from pag.attacks.harness import Outcome
 from pag.attacks.threats import Threat
-from pag.attacks.unmasking import FURTHER, Unmasking
+from pag.attacks.unmasking import Unmasking
 from pag.base.errors import InputError
 from pag.base.randomness import torch_stream
 from pag.evaluation.accuracy import Robustness, evaluate, predictions
@@ -20,7 +20,7 @@ from pag.evaluation.blocks import Blocks
 from pag.evaluation.checking import Examined, basic_checks, further, require_deterministic, suspected
 from pag.evaluation.intervals import proportion
 from pag.evaluation.network import attackable, device_of
-from pag.evaluation.outcomes import clean_checks, outcome_checks
+from pag.evaluation.outcomes import FURTHER_CHECKS, clean_checks, outcome_checks
 from pag.evaluation.probes import Probe
 from pag.evaluation.rereading import holds
 from pag.evaluation.sanity import CHECKS, Check, failed, judged, masked, of_share, spoils
@@ -140,7 +140,7 @@ def test_further_attacks_find_what_was_hidden(name):
     after, checks = further(
         examined(lambda: made(name)), THREATS, before, ["linf"], lambda threat: Unmasking(threat, **attack)
     )
-    assert list(after["linf"].robust) == ["apgd-ce", *FURTHER]
+    assert list(after["linf"].robust) == ["apgd-ce", *FURTHER_CHECKS]
     assert after["linf"].accuracy.value <= 0.1
     assert not checks["transfer.linf"].passed
     assert after["linf"].holds.all()

@@ -47,13 +47,61 @@ def test_ensemble_is_its_members_side_by_side():
         torch.testing.assert_close(logits[e], h @ ensemble.weight2[e] + ensemble.bias2[e])
 
 
-def train(pairs, alignment):
-    return train_toy(ToyRecipe(pairs, 60, (2, 8, 2), 2, 16, ADAM), alignment, Run(5, "toy"))
+RECIPE = {"points": 60, "widths": (2, 8, 2), "epochs": 2, "batch_size": 16, "optimizer": ADAM}
 
 
-@pytest.mark.parametrize("alignment", [None, ToyAlignment(0.5, "logit", pool_per_class=4)], ids=["vanilla", "aligned"])
-def test_a_network_does_not_depend_on_how_many_are_trained_beside_it(alignment):
-    one, three = train(1, alignment), train(3, alignment)
+def train(pairs, weight=0.5):
+    return train_toy(ToyRecipe(pairs=pairs, **RECIPE), ToyAlignment(weight, "logit", pool_per_class=4), Run(5, "toy"))
+
+
+@pytest.fixture
+def float64():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def alone(pair, weight):
+    """One network by the equations: eq. (4) over all classes, or cross-entropy, and Adam."""
+    x, labels = sample_points(60, torch_stream(5, "toy train", pair))
+    g = nearest_neighbors(x, labels, 4, torch_stream(5, "toy pool", pair))
+    network = MLPEnsemble((2, 8, 2), [torch_stream(5, "toy weights", pair)])
+    optimizer = torch.optim.Adam(network.parameters(), 0.01)
+    for epoch in range(2):
+        order = torch.randperm(60, generator=torch_stream(5, "toy order", pair, epoch))
+        for rows in order.split(16):
+            points = x[rows].requires_grad_()
+            logits = network(points)
+            loss = torch.nn.functional.cross_entropy(logits, labels[rows])
+            for c in range(2) if weight else ():
+                (v,) = torch.autograd.grad(logits[:, c].sum(), points, create_graph=True)
+                loss = loss + weight * (1 - torch.cosine_similarity(v, g[rows, c], dim=1)).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return network.state_dict()
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize(("kind", "weight"), [("vanilla", 0.0), ("aligned", 0.5)])
+def test_each_network_is_what_it_would_be_alone(kind, weight):
+    """To float64's rounding: a few 10⁻¹⁶ a step, relative to the largest weight."""
+    together = train(3)[kind].state_dict()
+    for pair in range(3):
+        for name, expected in alone(pair, weight).items():
+            assert (together[name][pair] - expected[0]).abs().max() <= 1e-12 * expected.abs().max()
+    assert not torch.allclose(together["weight1"][0], together["weight1"][1])
+
+
+@pytest.mark.parametrize("kind", ["vanilla", "aligned"])
+def test_a_network_does_not_depend_on_how_many_are_trained_beside_it(kind):
+    one, three = train(1)[kind], train(3)[kind]
     for name, weights in one.state_dict().items():
         torch.testing.assert_close(weights[0], three.state_dict()[name][0], rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(three.weight1[0], three.weight1[1])
+
+
+def test_alignment_moves_none_of_the_networks_without_it():
+    weak, strong = train(2, 0.1), train(2, 5.0)
+    for name, weights in weak["vanilla"].state_dict().items():
+        assert torch.equal(weights, strong["vanilla"].state_dict()[name])
+    assert not torch.equal(weak["aligned"].weight1, strong["aligned"].weight1)
