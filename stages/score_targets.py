@@ -3,7 +3,6 @@
 `--split test` writes those at the test images, a reference that `evaluate` alone reads, to measure how aligned a classifier is.
 """
 
-import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -15,16 +14,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pag.base.errors import InputError
-from pag.base.files import naming, put_copy, written_whole
+from pag.base.files import written_whole
 from pag.data.image_store import ImageStore, Split, pixels
-from pag.data.zarr_store import drop_partial_chunks
 from pag.diffusion.model import load_diffusion
-from pag.machine.capacity import one_disk, require_disk, require_memory
-from pag.machine.progress import progress
-from pag.machine.ranks import barrier, deal, first, from_first, local_size
-from pag.targets.gradient_store import create_gradients, shard_rows, write_shard
+from pag.machine.ranks import first
 from pag.targets.score_based import image_classes, score_based_gradients
 from pag.targets.store import Origin
+from pag.targets.writing import Layout, write_gradients
 from stages.params.diffusion import DiffusionParams
 from stages.params.evaluation import ReferenceParams
 from stages.params.figures import FiguresParams
@@ -37,8 +33,6 @@ __all__ = ["SOURCE", "run"]
 
 SOURCE = "score_based"
 REFERENCE_SHARD = 1024
-INDEX = 16  # bytes of each row of a shard, there or not, in its index
-SHARD_COPIES = 4  # of a shard in float32 in memory at once, at most: its parts, their sum, and what it is stored as
 
 Distiller = partial[Tensor]  # (pixels, rows, timestep=…, classes=…) → gradients (N, m, ch, H, W)
 
@@ -111,38 +105,22 @@ def _write(
     shard_size: int,
     kept: Path,
 ) -> None:
-    """Fills a store under `kept`, each rank its shards of those that an earlier run left, then puts a copy in its place.
-
-    The store stays under `kept` until the stage has ended: a run that is interrupted after this one finds it finished.
-    """
-    unfinished, shards = kept / "store.zarr", shard_rows(len(part.rows), shard_size)
+    """A store of the gradients at the images of `part`."""
     classes = _classes(part, store.num_classes, distill, how)
-    origin = Origin(store.checksum, distill.keywords["split"])
-    shape = (*classes.shape, *part.images.shape[1:])
+    layout = Layout(
+        (*classes.shape, *store.image_shape),
+        shard_size,
+        f"targets.{SOURCE}.shard_size",
+        how.dtype,
+        None if how.classes_per_image is None else classes.numpy(),
+        store.num_classes,
+        Origin(store.checksum, distill.keywords["split"]),
+    )
 
-    def left() -> list[int]:
-        missing = [number for number in range(len(shards)) if not _done(kept, number).exists()]
-        _require_room(shape, how, [len(shards[number]) for number in missing], kept, destination)
-        require_memory(2 * INDEX * shard_size, key="targets.score_based.shard_size")
-        if not unfinished.exists():
-            chosen = None if how.classes_per_image is None else classes.numpy()
-            with written_whole(unfinished) as partial_store:
-                create_gradients(partial_store, shape, shard_size, how.dtype, chosen, store.num_classes, origin)
-        drop_partial_chunks(unfinished)
-        return missing
+    def compute(index: Tensor) -> Tensor:
+        return distill(pixels(part.images[index]), part.rows[index], classes=classes[index])
 
-    mine = deal(from_first(left))
-    with progress(destination.name, sum(len(shards[number]) for number in mine)) as meter:
-        for number in mine:
-            index = torch.tensor(shards[number])
-            g = distill(pixels(part.images[index]), part.rows[index], classes=classes[index])
-            with naming(unfinished):
-                write_shard(unfinished, number, g.numpy())
-            _done(kept, number).touch()
-            meter.advance(len(index))
-    barrier()
-    if first():
-        put_copy(unfinished, destination)
+    write_gradients(destination, layout, compute, kept)
 
 
 def _classes(part: Split, num_classes: int, distill: Distiller, how: DistilledParams) -> Tensor:
@@ -153,23 +131,6 @@ def _classes(part: Split, num_classes: int, distill: Distiller, how: DistilledPa
         raise InputError(f"classes_per_image is {how.classes_per_image}, and there are {num_classes} classes.")
     given = distill.keywords
     return image_classes(given["seed"], given["split"], part.rows, num_classes, how.classes_per_image)
-
-
-def _require_room(
-    shape: tuple[int, ...], how: DistilledParams, images: Sequence[int], kept: Path, destination: Path
-) -> None:
-    """On the disk for shards of so many images, of gradients `(N, m, ch, H, W)` in all; in memory for those that ranks work on."""
-    values = math.prod(shape[1:])
-    size = values * (2 if how.dtype == "float16" else 1)
-    copied = 0 if one_disk(kept, destination) else shape[0]  # where there are no hard links
-    require_disk({kept: sum(images) * size, destination: copied * size})
-    require_memory(
-        SHARD_COPIES * 4 * max(images, default=0) * values * local_size(), key="targets.score_based.shard_size"
-    )
-
-
-def _done(kept: Path, shard: int) -> Path:
-    return kept / f"shard-{shard}.done"
 
 
 def _by_timestep(distill: Distiller, train: Split, figures: FiguresParams) -> dict[str, Tensor]:

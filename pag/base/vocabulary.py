@@ -32,16 +32,28 @@ Precision = Literal["float32", "tf32", "bfloat16"]
 Arithmetic = Literal["portable", "native"]
 """Which instructions CPUs compute with (`pag.machine.arithmetic`)."""
 
-RelativeTo = Literal["image", "own_class"]
-"""What a heuristic target is relative to: r_c(x) − x (section 4.1), or r_c(x) − r_y(x) (`pag.targets.heuristic_store`)."""
+RelativeTo = Literal["image", "own_class", "unconditional"]
+"""What a target is relative to: r_c(x) − x (section 4.1), r_c(x) − r_y(x), or r_c(x) − r(x) (`pag.targets.heuristic_store`)."""
 
-SourceKind = Literal["one_image", "class_mean", "nearest_neighbor", "score_based", "imported"]
-"""Where target gradients come from (section 4); `imported` ones were computed by somebody else."""
+SourceKind = Literal["one_image", "class_mean", "nearest_neighbor", "kernel", "score_based", "teacher", "imported"]
+"""Where target gradients come from: section 4; `kernel` (`pag.targets.kernel`) and `teacher` (`pag.targets.teacher`) are not the
+paper's; `imported` ones were computed by somebody else.
+"""
 
 ObjectiveName = Literal["cross_entropy", "adversarial", "trades", "alignment", "unknown"]
 """What training minimised beside any alignment; `alignment` is eq. (4), `unknown` is for weights from elsewhere."""
 
-Family = Literal["vanilla", "heuristic", "own-class heuristic", "score-based", "imported", "adversarial", "unknown"]
+Family = Literal[
+    "vanilla",
+    "heuristic",
+    "own-class heuristic",
+    "kernel",
+    "score-based",
+    "teacher",
+    "imported",
+    "adversarial",
+    "unknown",
+]
 """The kind of training that a method belongs to, by which figures and findings group methods."""
 
 
@@ -53,7 +65,7 @@ class Method(BaseModel):
         objective: what is minimised.
         source: the target store that it reads, by its key in params; None without alignment.
         kind: how the targets of that store were made.
-        relative_to: what heuristic targets are relative to; None for other kinds.
+        relative_to: what targets are relative to; None where they are what their source makes of them, as scores are by eq. (8).
         label: what tables and figures call it, in the paper's words.
     """
 
@@ -78,6 +90,6 @@ class Method(BaseModel):
                 return "vanilla"
             case "score_based":
                 return "score-based"
-            case "imported":
-                return "imported"
+            case "imported" | "kernel" | "teacher" as own:
+                return own
         return "own-class heuristic" if self.relative_to == "own_class" else "heuristic"

@@ -4,6 +4,7 @@ They are of all m = C classes, or of m that were drawn once for each image, `cla
 `scales (N, m)`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from pag.machine.capacity import fits
 from pag.targets.shards import mapped_shards
 from pag.targets.store import Origin, TargetStore, attributes_of
 
-__all__ = ["Gradients", "create_gradients", "shard_rows", "write_shard"]
+__all__ = ["GradientType", "Gradients", "create_gradients", "shard_rows", "write_shard"]
 
 GradientType = Literal["float16", "int8"]
 
@@ -35,6 +36,7 @@ def create_gradients(
     classes: NDArray[np.int64] | None = None,
     num_classes: int | None = None,
     origin: Origin | None = None,
+    attributes: Mapping[str, Any] | None = None,
 ) -> None:
     """Creates an empty store of gradients, which `write_shard` fills.
 
@@ -46,9 +48,10 @@ def create_gradients(
         classes: `(N, m)`, whose gradients an image has, ascending; None: those of all m = C classes.
         num_classes: C, where `classes` are given.
         origin: what the gradients are taken at.
+        attributes: what else the store is to say of how they were made.
     """
-    attributes = {"kind": "gradients", "num_classes": num_classes or shape[1], **attributes_of(origin)}
-    group = zarr.create_group(path, attributes=attributes)
+    own = {"kind": "gradients", "num_classes": num_classes or shape[1], **attributes_of(origin)}
+    group = zarr.create_group(path, attributes={**own, **(attributes or {})})
     chunk, shard = (1, *shape[1:]), (shard_size, *shape[1:])
     # What is so noisy does not shrink: not compressed it is read twice as fast. What is missing is never taken for a value.
     fill = float("nan") if dtype == "float16" else _MISSING

@@ -7,7 +7,7 @@ import torch
 from pag.base.errors import InputError
 from pag.data.zarr_store import ReadOnlyStore
 from pag.targets.gradient_store import Gradients
-from pag.targets.heuristic_store import Nearest, Representatives
+from pag.targets.heuristic_store import Nearest, Neighbors, Representatives
 from pag.targets.store import Origin, TargetStore
 
 __all__ = ["open_targets"]
@@ -34,6 +34,8 @@ def open_targets(path: Path, preload: bool | None = None, device: torch.device =
             opened = Representatives(store)
         case "nearest":
             opened = Nearest(store)
+        case "neighbors":
+            opened = Neighbors(store)
         case "gradients":
             opened = Gradients(store, preload, device)
         case _:

@@ -29,9 +29,12 @@ KIND_LABELS: Mapping[SourceKind, str] = {
     "one_image": "OI",
     "class_mean": "CM",
     "nearest_neighbor": "NN",
+    "kernel": "Kernel",
     "score_based": "SBG",
+    "teacher": "Teacher",
     "imported": "imported",
 }
+USUAL_FORMS: Mapping[SourceKind, RelativeTo] = {"kernel": "own_class"}  # what a label need not say; else the paper's
 NORM_LABELS: Mapping[NormName, str] = {"l2": "L₂", "linf": "L∞"}
 
 
@@ -156,5 +159,6 @@ def _label(method: MethodSections, kind: SourceKind | None, relative_to: Relativ
     elif isinstance(method, TradesParams):
         parts.append("TRADES")
     if kind is not None:
-        parts.append(KIND_LABELS[kind] + (" (own class)" if relative_to == "own_class" else ""))
+        told = relative_to not in (None, USUAL_FORMS.get(kind, "image"))
+        parts.append(KIND_LABELS[kind] + (f" ({relative_to.replace('_', ' ')})" if relative_to and told else ""))
     return " + ".join(parts) or "Vanilla"

@@ -13,30 +13,58 @@ __all__ = [
     "DistilledParams",
     "HeuristicParams",
     "ImportedParams",
+    "KernelParams",
     "NearestNeighborParams",
     "OneImageParams",
     "ScoreBasedParams",
     "Target",
     "TargetParams",
+    "TeacherParams",
 ]
+
+RepresentativesRelativeTo = Literal["image", "own_class"]
+Bandwidth = Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
 
 
 class OneImageParams(Section):
     source: Literal["one_image"]
-    relative_to: RelativeTo
+    relative_to: RepresentativesRelativeTo
     choice: Literal["first", "random", "medoid"]
 
 
 class ClassMeanParams(Section):
     source: Literal["class_mean"]
-    relative_to: RelativeTo
+    relative_to: RepresentativesRelativeTo
     scale: Positive
 
 
 class NearestNeighborParams(Section):
     source: Literal["nearest_neighbor"]
-    relative_to: RelativeTo
+    relative_to: RepresentativesRelativeTo
     pool_per_class: Count
+
+
+class KernelParams(Section):
+    """Kernel densities (`pag.targets.kernel`): of which σ, in which space (None: pixels), kept as what.
+
+    Of `neighbors` a class as many, with their weights; without it gradients, as type `dtype` in shards of `shard_size`.
+    """
+
+    source: Literal["kernel"]
+    relative_to: RelativeTo
+    sigma: Bandwidth | Literal["auto"]
+    components: Count | None = None
+    neighbors: Count | None = None
+    dtype: Literal["float16", "int8"] = "float16"
+    shard_size: BatchSize = 512
+
+
+class TeacherParams(Section):
+    """A stored classifier's margin gradients (`pag.targets.teacher`); which classifier is in the store's name."""
+
+    source: Literal["teacher"]
+    dtype: Literal["float16", "int8"] = "float16"
+    shard_size: BatchSize
 
 
 class DistilledParams(Section):
@@ -63,7 +91,7 @@ class ImportedParams(Section):
     shard_size: BatchSize
 
 
-HeuristicParams = OneImageParams | ClassMeanParams | NearestNeighborParams
-Target = HeuristicParams | ScoreBasedParams | ImportedParams
+HeuristicParams = OneImageParams | ClassMeanParams | NearestNeighborParams | KernelParams
+Target = HeuristicParams | ScoreBasedParams | TeacherParams | ImportedParams
 TargetParams = Annotated[Target, Field(discriminator="source")]
 TARGET: TypeAdapter[Target] = TypeAdapter(TargetParams)
