@@ -22,6 +22,7 @@ from pag.evaluation.module import evaluate as evaluate
 from pag.networks.classifier import load_classifier as load_classifier
 from pag.optimization.loop import Run as Run
 from pag.targets.kinds import open_targets as open_targets
+from pag.targets.tensors import kernel_targets as kernel_targets
 from pag.targets.tensors import nearest_neighbor_targets as nearest_neighbor_targets
 from pag.targets.tensors import score_based_targets as score_based_targets
 from pag.training.network import EagerNetwork as EagerNetwork

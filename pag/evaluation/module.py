@@ -59,17 +59,17 @@ class Evaluation:
         ]
 
     def __str__(self) -> str:
-        robust = [
-            _line(f"{name} ({outcome.norm}, ε = {outcome.eps:g})", outcome.accuracy, self.doubts(name))
+        robust = (
+            _line(name, outcome.accuracy, f", ε = {outcome.eps:g}", self.doubts(name))
             for name, outcome in self.outcomes.items()
-        ]
-        return "\n".join([_line("clean", self.clean, self.doubts()), *robust])
+        )
+        return "\n".join([_line("clean", self.clean, "", self.doubts()), *robust])
 
 
-def _line(what: str, estimate: Estimate, doubts: list[str]) -> str:
+def _line(what: str, estimate: Estimate, under: str, doubts: list[str]) -> str:
     value, low, high = (f"{100 * number:.1f}" for number in estimate.triple)
     believed = f"; not to be believed, by the checks {', '.join(doubts)}" if doubts else ""
-    return f"{what}: {value} % [{low}, {high}], n = {estimate.n}{believed}"
+    return f"{what}: {value} % [{low}, {high}], n = {estimate.n}{under}{believed}"
 
 
 def evaluate(

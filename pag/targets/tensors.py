@@ -3,6 +3,8 @@
 The pipeline keeps the same in stores (`pag.targets.kinds`), which need not fit into memory: here they take `4·N·C·ch·H·W` bytes.
 """
 
+from typing import Literal
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,19 +12,22 @@ from torch import Tensor
 from pag.base.errors import InputError
 from pag.base.vocabulary import RelativeTo
 from pag.diffusion.model import DiffusionModel
+from pag.targets.bandwidth import likeliest_sigma
+from pag.targets.kernel import posterior_means
+from pag.targets.members import Members
+from pag.targets.relative import RELATIVE, Wanted
 from pag.targets.representatives import nearest_neighbor
 from pag.targets.score_based import score_based_gradients
+from pag.targets.spaces import LEVELS, pixel_space
 
-__all__ = ["nearest_neighbor_targets", "score_based_targets"]
-
-LEVELS = 255  # of a pixel of 1
+__all__ = ["kernel_targets", "nearest_neighbor_targets", "score_based_targets"]
 
 
 def nearest_neighbor_targets(
     images: Tensor,
     labels: Tensor,
     *,
-    relative_to: RelativeTo = "own_class",
+    relative_to: Literal["image", "own_class"] = "own_class",
     pool_per_class: int | None = None,
     seed: int = 0,
 ) -> Tensor:
@@ -42,23 +47,57 @@ def nearest_neighbor_targets(
     Raises:
         InputError: images or labels are not as above, a class has no image, or none in its pool that differs from another image.
     """
-    _check(images, labels)
-    levels = np.ascontiguousarray((images.cpu() * LEVELS).round().byte().permute(0, 2, 3, 1).numpy())
-    y = labels.cpu()
-    num_classes = int(y.max()) + 1
+    levels, y, num_classes = _levels(images, labels), labels.cpu(), _num_classes(labels)
+    channels_last = np.ascontiguousarray(levels.permute(0, 2, 3, 1).numpy())
     per_class = len(images) if pool_per_class is None else pool_per_class
-    pool, nearest = nearest_neighbor(levels, y.numpy(), levels, num_classes, per_class, seed)
+    pool, nearest = nearest_neighbor(channels_last, y.numpy(), channels_last, num_classes, per_class, seed)
     r = torch.from_numpy(pool).permute(0, 3, 1, 2).float().div(LEVELS)[torch.from_numpy(nearest).long()]
-    return r - images.cpu().float()[:, None] if relative_to == "image" else _relative_to_own_class(r, y)
+    return _relative(r, images, y, num_classes, relative_to)
+
+
+def kernel_targets(
+    images: Tensor,
+    labels: Tensor,
+    *,
+    sigma: float | None = None,
+    relative_to: RelativeTo = "own_class",
+    seed: int = 0,
+) -> Tensor:
+    """Kernel targets (`pag.targets.kernel`; not in the paper): eq. (8) with the score of the noised training set in closed form.
+
+    r_c(x) is the mean of the other images of class c, weighted by `exp(−‖x − x_i‖² / 2σ²)`: the nearest neighbour as σ → 0, the
+    class mean as σ → ∞. No network is trained.
+
+    Args:
+        images: the training set, `(N, ch, H, W)` in [0, 1]; taken with 8 bits a value.
+        labels: `(N,)` int64, every one of 0 … C − 1.
+        sigma: σ > 0 in pixels of [0, 1]; None: that of the largest leave-one-out likelihood.
+        relative_to: `"own_class"`: `g(x, c) = r_c(x) − r_y(x)`, and for the own class y minus the mean of those; `"unconditional"`:
+            `r_c(x) − r(x)`, r over all classes, as eq. (8) has it; `"image"`: `r_c(x) − x`.
+        seed: draws whose likelihood is taken, where there are more than 2,048 images.
+
+    Returns:
+        g(x, c) in pixels, `(N, C, ch, H, W)` float32 on the CPU.
+
+    Raises:
+        InputError: images, labels or σ are not as above, or a class has no image that differs from another.
+    """
+    if sigma is not None and not 0 < sigma < float("inf"):
+        raise InputError(f"The bandwidth sigma is a positive, finite number, not {sigma}.")
+    levels, num_classes = _levels(images, labels), _num_classes(labels)
+    members = Members(levels, labels.cpu(), num_classes, pixel_space(torch.device("cpu")))
+    r = posterior_means(members, levels, likeliest_sigma(members, seed) if sigma is None else sigma)
+    return _relative(r, images, labels.cpu(), num_classes, relative_to)
 
 
 def score_based_targets(
     images: Tensor,
-    labels: Tensor | None,
+    labels: Tensor,
     model: DiffusionModel,
     *,
     timestep: int,
     draws: int = 1,
+    relative_to: Literal["unconditional", "own_class"] = "unconditional",
     seed: int = 0,
     rows: Tensor | None = None,
 ) -> Tensor:
@@ -66,14 +105,15 @@ def score_based_targets(
 
     Args:
         images: `(N, ch, H, W)` in [0, 1]; resized for a model of another size, and the gradients back.
-        labels: `(N,)` int64 in [0, C): targets are then relative to the own class, `∇ log p(x_t | c) − ∇ log p(x_t | y)` and for
-            y minus the mean of those (not in the paper); None: those of eq. (8).
+        labels: `(N,)` int64 in [0, C).
         model: what `train_diffusion` or `load_diffusion` gives, on any device.
         timestep: t in 0 … T − 1; medium values are both relevant to the image and meaningful.
         draws: how many draws of noise are averaged, at least 1.
+        relative_to: `"unconditional"`: eq. (8); `"own_class"`: `∇ log p(x_t | c) − ∇ log p(x_t | y)`, and for the own class y minus
+            the mean of those (not in the paper).
         seed: of the noise.
-        rows: `(N,)` int64, the images' numbers, to which their noise belongs: parts of a set have with theirs what the whole has;
-            None: 0 … N − 1.
+        rows: `(N,)` int64, the images' numbers, to which their noise belongs: so parts of a set have what the whole has; None:
+            0 … N − 1.
 
     Returns:
         `(N, C, ch, H, W)` float32 on the CPU, in the score's scale for pixels in [-1, 1].
@@ -82,30 +122,39 @@ def score_based_targets(
         InputError: an argument is not as above.
     """
     _check(images, labels)
-    timesteps, num_classes, channels = model.config.timesteps, model.config.num_classes, model.config.image_shape[0]
-    if not 0 <= timestep < timesteps or draws < 1:
-        raise InputError(f"timestep is in 0 … {timesteps - 1} and draws at least 1, not {timestep} and {draws}.")
-    if images.shape[1] != channels or (labels is not None and int(labels.max()) >= num_classes):
+    num_classes, channels = model.config.num_classes, model.config.image_shape[0]
+    if not 0 <= timestep < model.config.timesteps or draws < 1:
+        raise InputError(
+            f"timestep is in 0 … {model.config.timesteps - 1} and draws at least 1, not {timestep} and {draws}."
+        )
+    if images.shape[1] != channels or _num_classes(labels) > num_classes:
         raise InputError(
             f"The diffusion model is of {num_classes} classes and {channels} channels, and the images are not."
         )
     numbers = torch.arange(len(images)) if rows is None else rows.cpu()
-    g = score_based_gradients(
-        model, images.cpu().float(), numbers, split="train", timestep=timestep, draws=draws, seed=seed
-    )
-    return g if labels is None else _relative_to_own_class(g, labels.cpu())
+    x = images.cpu().float()
+    g = score_based_gradients(model, x, numbers, split="train", timestep=timestep, draws=draws, seed=seed)
+    return g if relative_to == "unconditional" else _relative(g, images, labels.cpu(), num_classes, relative_to)
 
 
-def _relative_to_own_class(r: Tensor, labels: Tensor) -> Tensor:
-    """`r_c − r_y`, and for c = y minus the mean of the others; of `r` `(N, C, *)`, C ≥ 2."""
-    row = torch.arange(len(r))
-    g = r - r[row, labels][:, None]
-    g[row, labels] = -g.sum(dim=1) / (r.shape[1] - 1)  # the own term is still zero in this sum
-    return g
+def _relative(r: Tensor, images: Tensor, labels: Tensor, num_classes: int, relative_to: RelativeTo) -> Tensor:
+    """`r` `(N, C, ch, H, W)`, or with that of no class `(N, C + 1, ch, H, W)`, as targets g(x, c) of all classes."""
+    wanted = Wanted(torch.arange(num_classes).expand(len(r), -1), num_classes, images.cpu().float(), labels)
+    return RELATIVE[relative_to](lambda places, of: r[places[:, None], of], wanted)
 
 
-def _check(images: Tensor, labels: Tensor | None) -> None:
+def _num_classes(labels: Tensor) -> int:
+    return int(labels.max()) + 1
+
+
+def _levels(images: Tensor, labels: Tensor) -> Tensor:
+    """The images, once they are checked, as uint8 `(N, ch, H, W)` on the CPU."""
+    _check(images, labels)
+    return (images.cpu() * LEVELS).round().to(torch.uint8)
+
+
+def _check(images: Tensor, labels: Tensor) -> None:
     if images.ndim != 4 or len(images) == 0 or not bool(((images >= 0) & (images <= 1)).all()):
         raise InputError(f"Targets need images (N, ch, H, W) in [0, 1]; these are {tuple(images.shape)}.")
-    if labels is not None and (labels.shape != images.shape[:1] or labels.dtype != torch.int64 or labels.min() < 0):
+    if labels.shape != images.shape[:1] or labels.dtype != torch.int64 or labels.min() < 0:
         raise InputError(f"{len(images)} images need as many labels, int64 from 0; these are {tuple(labels.shape)}.")
