@@ -2,20 +2,33 @@
 
 Ganz, Kawar and Elad, "Do Perceptually Aligned Gradients Imply Robustness?", ICML 2023; docstrings cite its sections.
 The library takes plain values: it knows nothing of DVC, `params.yaml` or the command line (those are in `stages`).
+
+What it offers stands in the stub beside this file, `__init__.pyi`, alone: type checkers read it, and so does this module. A name is
+imported when it is asked for, so `import pag` does not wait for torch; and a new name changes nothing of what stages run.
 """
 
-from typing import TYPE_CHECKING, Any
+import ast
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from pag.networks.classifier import load_classifier
 
-__all__ = ["load_classifier"]
+def _offered() -> dict[str, str]:
+    """The names of the stub, each with the module that it comes from."""
+    stub = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    return {a.name: str(node.module) for node in stub.body if isinstance(node, ast.ImportFrom) for a in node.names}
+
+
+_OFFERED = _offered()
+__all__ = sorted(_OFFERED)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """Imports what the package offers when it is asked for: `import pag` does not wait for torch."""
-    if name == "load_classifier":
-        from pag.networks.classifier import load_classifier
+    if name not in _OFFERED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_OFFERED[name]), name)
+    return value
 
-        return load_classifier
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

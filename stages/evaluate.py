@@ -24,7 +24,7 @@ from pag.base.vocabulary import Method
 from pag.data.image_store import ImageStore, Split, pixels
 from pag.evaluation.accuracy import Robustness, evaluate, predictions
 from pag.evaluation.blocks import Blocks
-from pag.evaluation.checking import Examined, basic_checks, further, require_deterministic, suspected
+from pag.evaluation.checking import Examined, checked, require_deterministic
 from pag.evaluation.intervals import mean_estimate, proportion
 from pag.evaluation.metrics import Metrics, write_metrics
 from pag.evaluation.network import attackable
@@ -221,13 +221,9 @@ def _checked(
     few, threats = slice(evaluation.examples), _threats(evaluation)
     examined = Examined(load, x[few], labels[few], blocks, evaluation.confidence)
     others = {f"{kind}.{name}": of for kind, by in attacked.others.items() for name, of in by.items()}
-    checks = from_first(lambda: basic_checks(examined, predicted, labels, threats, attacked.autoattack, others))
     full = evaluation.sanity == "full"
-    if full:
-        checks |= from_first(lambda: examined.probe().full_checks(threats))
-    again = list(threats) if full else suspected(checks, threats)
-    autoattack, found = further(examined, threats, attacked.autoattack, again)
-    return replace(attacked, autoattack=autoattack), checks | found
+    autoattack, checks = checked(examined, predicted, labels, threats, attacked.autoattack, others, full=full)
+    return replace(attacked, autoattack=autoattack), checks
 
 
 def _restarted(threat: Threat, pgd: PGDParams) -> RestartedPGD:

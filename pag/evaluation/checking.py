@@ -16,8 +16,9 @@ from pag.evaluation.blocks import Blocks
 from pag.evaluation.outcomes import clean_checks, further_checks, outcome_checks
 from pag.evaluation.probes import Probe, threat_checks
 from pag.evaluation.sanity import Check, masked
+from pag.machine.ranks import from_first
 
-__all__ = ["Examined", "basic_checks", "further", "require_deterministic", "suspected"]
+__all__ = ["Examined", "basic_checks", "checked", "further", "require_deterministic", "suspected"]
 
 
 @dataclass(frozen=True)
@@ -116,3 +117,29 @@ def further(
 def suspected(checks: Mapping[str, Check], threats: Mapping[str, Threat]) -> list[str]:
     """The threats under which a failed check says that gradients may be masked."""
     return [name for name in threats if masked(checks, name)]
+
+
+def checked(
+    examined: Examined,
+    predicted: Tensor,
+    labels: Tensor,
+    threats: Mapping[str, Threat],
+    autoattack: Mapping[str, Robustness],
+    others: Mapping[str, Robustness],
+    *,
+    full: bool,
+) -> tuple[dict[str, Robustness], dict[str, Check]]:
+    """All checks of an evaluation; where gradients may be masked, or all is asked for, further attacks follow.
+
+    Args:
+        examined, predicted, labels, threats, autoattack, others: as of `basic_checks`.
+        full: whether every network is attacked further, and its outcomes in blocks of another size are compared.
+
+    Returns:
+        The outcomes of AutoAttack, after the further attacks, and the checks.
+    """
+    checks = from_first(lambda: basic_checks(examined, predicted, labels, threats, autoattack, others))
+    if full:
+        checks |= from_first(lambda: examined.probe().full_checks(threats))
+    after, found = further(examined, threats, autoattack, list(threats) if full else suspected(checks, threats))
+    return after, checks | found
