@@ -149,14 +149,14 @@ class Cell:
 
 
 def grid_cells(params: Params, dataset: str, architecture: str) -> Iterator[Cell]:
-    """The main grid's cells, in the order of the paper's tables: vanilla, the aligned ones, the other baselines, both combined;
-    each with all its seeds.
+    """The main grid's cells, in the order of the paper's tables: vanilla, the aligned ones, those of the aligned margin, the other
+    baselines, both combined; each with all its seeds.
     """
     grid = read_grid(params)
     first = [name for name in grid.baselines if name == "vanilla"]
     others = [name for name in grid.baselines if name not in first]
     aligned = {method for _, method, source in grid.methods() if source is not None}
-    for method in (*first, *grid.aligned, *others, *grid.combined.methods):
+    for method in (*first, *grid.aligned, *grid.aligned_margin.methods, *others, *grid.combined.methods):
         for seed, targets_seed in grid.seeds_of(method in aligned):
             yield Cell(dataset, architecture, method, seed, targets_seed)
 

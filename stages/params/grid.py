@@ -33,11 +33,18 @@ class CombinedParams(Section):
         return {f"{base}_with_{targets}": targets for base in self.bases for targets in self.targets}
 
 
+class AlignedMarginParams(Section):
+    """Methods of the aligned margin, which all read one store; it does not bear their name."""
+
+    methods: Names
+    targets: Name
+
+
 class GridParams(Section):
     """What is run.
 
     Attributes:
-        datasets, architectures, baselines, heuristics, aligned, combined, lambdas: by their keys in params.
+        datasets, architectures, baselines, heuristics, aligned, aligned_margin, combined, lambdas: by their keys in params.
         seeds: of training: each cell's weights, order of images and draws.
         targets_seeds: of the diffusion model and the target gradients, which are made once for each; each cell of a method that
             reads targets is trained with each. The first is that of what there is one of: the reference that alignment is measured
@@ -49,6 +56,7 @@ class GridParams(Section):
     baselines: Names
     heuristics: Names
     aligned: Names
+    aligned_margin: AlignedMarginParams
     combined: CombinedParams
     lambdas: Annotated[list[Annotated[NonNegative, BeforeValidator(_with_decimal_point)]], Once]
     seeds: Seeds
@@ -57,13 +65,16 @@ class GridParams(Section):
     @model_validator(mode="after")
     def _something_is_trained(self) -> Self:
         if not any(True for _ in self.methods()):
-            raise ValueError("it has no method: baselines, aligned and combined are empty")
+            raise ValueError("it has no method: baselines, aligned, aligned_margin and combined are empty")
         return self
 
     def methods(self) -> Iterator[tuple[str, str, str | None]]:
         """Key of the grid, method, and the target store that dvc.yaml makes it depend on, for every method that is named."""
         yield from (("grid.baselines", method, None) for method in self.baselines)
         yield from (("grid.aligned", method, method) for method in self.aligned)
+        yield from (
+            ("grid.aligned_margin", method, self.aligned_margin.targets) for method in self.aligned_margin.methods
+        )
         yield from (("grid.combined", method, targets) for method, targets in self.combined.methods.items())
 
     def seeds_of(self, reads_targets: bool) -> Iterator[tuple[int, int | None]]:

@@ -18,7 +18,8 @@ from stages.paths import REPORT, Cell
 ROOT = Path(__file__).parents[2]
 GRID = {
     "datasets": ["few"], "architectures": ["resnet8"], "baselines": [], "heuristics": [],
-    "aligned": ["score_based"], "combined": {"bases": [], "targets": []}, "lambdas": [],
+    "aligned": ["score_based"], "aligned_margin": {"methods": [], "targets": "score_based"},
+    "combined": {"bases": [], "targets": []}, "lambdas": [],
 }  # fmt: skip
 SECOND = {2: "apgd-margin", 3: "apgd-dlr", 200: "apgd-t"}  # of the attacks
 EXAMPLES = 6  # under attack

@@ -26,16 +26,23 @@ COPIED = ("pag", "stages", "extensions", "results", "downloads", "params", "dvc.
 GRID = {
     "datasets": ["tiny"], "architectures": ["resnet8"], "baselines": ["vanilla"], "heuristics": ["class_mean"],
     "aligned": ["score_based"], "combined": {"bases": ["at_l2"], "targets": ["class_mean"]}, "lambdas": [0.5],
+    "aligned_margin": {"methods": ["aligned_margin_l2"], "targets": "class_mean"},
     "seeds": [3407], "targets_seeds": [3407],
 }  # fmt: skip
-LAMBDAS = {"score_based": 2.0, "at_l2_with_class_mean": 0.2}
+LAMBDAS = {"score_based": 2.0, "aligned_margin_l2": 1.5, "at_l2_with_class_mean": 0.2}
 AT_L2 = {
     "objective": "adversarial", "norm": "l2", "eps": 0.9, "steps": 1, "relative_step": 1.5,
     "alignment": {"targets": "class_mean", "gradient": "log_softmax", "classes_per_step": 1},
 }  # fmt: skip
 OWN = "from torch import nn\n\nclass Own(nn.Module):\n    pass\n"
 TRAIN, TEST = 9, 2  # pictures of each class
-CELLS = ("at_l2_with_class_mean/3407-3407", "score_based-lambda-0.5/3407-3407", "score_based/3407-3407", "vanilla/3407")
+CELLS = (
+    "aligned_margin_l2/3407-3407",
+    "at_l2_with_class_mean/3407-3407",
+    "score_based-lambda-0.5/3407-3407",
+    "score_based/3407-3407",
+    "vanilla/3407",
+)
 WHERE = {"params.yaml": {"data_root", "launcher"}}  # say where work is done, not what comes of it
 
 
@@ -50,6 +57,7 @@ def _dataset():
     # enough steps that no network knows one class alone, which no attack fools
     params["training"] |= {"epochs": 4, "batch_size": 16}
     params["methods"]["at_l2_with_class_mean"] = AT_L2
+    params["methods"]["aligned_margin_l2"]["targets"] = "class_mean"
     params["evaluation"] |= {
         # so large that the first attack fools every example: the later ones cost nothing
         "threats": {"l2": {"norm": "l2", "eps": 8.0}, "linf": {"norm": "linf", "eps": 1.0}},
@@ -298,7 +306,7 @@ def test_every_key_that_a_stage_reads_is_tracked_and_none_is_superfluous(reads):
         assert not unused, stage
 
 
-TRAINING = {"train_baselines", "train_aligned", "train_combined", "train_lambdas"}
+TRAINING = {"train_baselines", "train_aligned", "train_aligned_margin", "train_combined", "train_lambdas"}
 EVALUATION = {name.replace("train", "evaluate") for name in TRAINING}
 CLASSIFIERS = {*TRAINING, *EVALUATION}
 EDITS = {
@@ -359,6 +367,7 @@ def test_a_seed_that_is_added_runs_its_own_cells_and_what_shows_them(project):
     before = project.lock()
     ran = project.stages_run("dvc", "exp", "run", "--set-param", "grid.seeds=[3407,1]")
     cells = ("baselines@tiny-resnet8-vanilla-1", "aligned@tiny-resnet8-score_based-1-3407",
+             "aligned_margin@tiny-resnet8-aligned_margin_l2-1-3407",
              "combined@tiny-resnet8-at_l2-class_mean-1-3407", "lambdas@tiny-resnet8-0.5-1-3407")  # fmt: skip
     own = {f"{stage}_{cell}" for stage in ("train", "evaluate") for cell in cells}
     assert ran == {*own, "visualize@tiny-resnet8", "report"}

@@ -24,7 +24,9 @@ TELLING = "#!/bin/sh\nprintf '%s\\0' \"$@\"\n"
 
 def _params(name):
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    params["grid"] = {key: [name] for key in LISTS} | {"combined": {"bases": [name], "targets": [name]}}
+    params["grid"] = {key: [name] for key in LISTS} | {
+        "combined": {"bases": [name], "targets": [name]}, "aligned_margin": {"methods": [name], "targets": "kernel"},
+    }  # fmt: skip
     return params
 
 
