@@ -158,15 +158,16 @@ class Cell:
 
 
 def grid_cells(params: Params, dataset: str, architecture: str) -> Iterator[Cell]:
-    """The main grid's cells, in the order of the paper's tables: vanilla, the aligned ones, the other baselines, both combined,
-    and those with generated images; each with all its seeds.
+    """The main grid's cells, in the order of the paper's tables: vanilla, the aligned ones, those of the aligned margin, the other
+    baselines, both combined, and those with generated images; each with all its seeds.
     """
     grid = read_grid(params)
     first = [name for name in grid.baselines if name == "vanilla"]
     others = [name for name in grid.baselines if name not in first]
     generated = grid.generated.methods_of(dataset)
     seeded = {method for _, method, source in grid.methods() if source is not None} | generated.keys()
-    for method in (*first, *grid.aligned, *others, *grid.combined.methods, *generated):
+    ours = (*grid.aligned, *grid.aligned_margin.methods)
+    for method in (*first, *ours, *others, *grid.combined.methods, *generated):
         for seed, targets_seed in grid.seeds_of(method in seeded):
             yield Cell(dataset, architecture, method, seed, targets_seed)
 

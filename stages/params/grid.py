@@ -60,11 +60,19 @@ class GeneratedGridParams(Section):
         return {f"{base}_with_generated": source for base, source in sources.items()}
 
 
+class AlignedMarginParams(Section):
+    """Methods of the aligned margin, which all read one store; it does not bear their name."""
+
+    methods: Names
+    targets: Name
+
+
 class GridParams(Section):
     """What is run.
 
     Attributes:
-        datasets, architectures, baselines, heuristics, aligned, combined, generated, lambdas: by their keys in params.
+        datasets, architectures: what the data sets are, and the networks.
+        baselines, heuristics, teachers, aligned, aligned_margin, combined, generated, lambdas: by their keys in params.
         seeds: of training: each cell's weights, order of images and draws.
         targets_seeds: of the diffusion model and the target gradients, which are made once for each; each cell of a method that
             reads targets is trained with each. The first is that of what there is one of: the reference that alignment is measured
@@ -77,6 +85,7 @@ class GridParams(Section):
     heuristics: Names
     teachers: TeachersParams
     aligned: Names
+    aligned_margin: AlignedMarginParams
     combined: CombinedParams
     generated: GeneratedGridParams
     lambdas: Annotated[list[Annotated[NonNegative, BeforeValidator(_with_decimal_point)]], Once]
@@ -86,7 +95,7 @@ class GridParams(Section):
     @model_validator(mode="after")
     def _something_is_trained(self) -> Self:
         if not any(True for _ in self.methods()):
-            raise ValueError("it has no method: baselines, aligned and combined are empty")
+            raise ValueError("it has no method: baselines, aligned, aligned_margin and combined are empty")
         return self
 
     @model_validator(mode="after")
@@ -100,6 +109,9 @@ class GridParams(Section):
         """Key of the grid, method, and the target store that dvc.yaml makes it depend on, for every method that is named."""
         yield from (("grid.baselines", method, None) for method in self.baselines)
         yield from (("grid.aligned", method, method) for method in self.aligned)
+        yield from (
+            ("grid.aligned_margin", method, self.aligned_margin.targets) for method in self.aligned_margin.methods
+        )
         yield from (("grid.combined", method, targets) for method, targets in self.combined.methods.items())
 
     def generated_methods(self, dataset: str) -> Iterator[tuple[str, str, str | None]]:

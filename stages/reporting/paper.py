@@ -172,6 +172,7 @@ class Paper(Section):
             "heuristics": [name for name, method in used if method.grid == "heuristics"],
             "teachers.methods": [],
             "aligned": [name for name, method in used if method.grid in ("heuristics", "aligned")],
+            "aligned_margin.methods": [],
             "combined.bases": [str(method.base) for method in combined],
             "combined.targets": list(dict.fromkeys(str(method.targets) for method in combined)),
             "lambdas": [str(row.lambda_) for row in rows if swept and row.lambda_ is not None],

@@ -208,7 +208,10 @@ def test_training_is_the_eager_one_and_resumes_exactly(recorded, double, data, t
 def test_stage_compiles_where_its_parameter_says_so(recorded, tmp_path, monkeypatch, compiled):
     monkeypatch.chdir(tmp_path)
     settings = [f"params/digits.yaml:training.compiled={str(compiled).lower()}", "params/digits.yaml:training.epochs=1"]
-    params = Params(PARAMS_FILE, ["grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]", *settings])
+    params = Params(
+        PARAMS_FILE,
+        ["grid.aligned_margin.methods=[]", "grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]", *settings],
+    )
     artifacts.write_all(params, "digits", "resnet8")
     monkeypatch.setattr(train, "_validation_robustness", lambda *arguments: {})
     monkeypatch.setattr(ImageStore, "split", lambda store, name: store.all_training())  # none of them is for validation

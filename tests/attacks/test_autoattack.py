@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pyautoattack
 import pytest
 import torch
+from pyautoattack.autopgd_base import APGDAttack_targeted
 from pyautoattack.square import SquareAttack
 from torch import nn
 
@@ -95,6 +96,19 @@ def test_any_number_of_classes_is_attacked_and_a_substitute_has_a_name_of_its_ow
     threat = Threat(norm, {"l2": 0.1, "linf": 0.02}[norm])
     outcome = run_block(model, x[:3], labels[:3], threat, seed=0)
     assert tuple(outcome.robust) == names
+
+
+def test_iterations_and_targets_are_those_of_the_packages_own_attack():
+    model, x, labels = network()
+    options = {"norm": "Linf", "eps": 0.05, "seed": 3, "device": x.device, "logger": logging.getLogger("auto-attack")}
+    for iterations, targets in ((1, 1), (7, 3)):
+        attack = AutoAttack(Threat("linf", 0.05), ("apgd-t",), iterations, targets)
+        perturb = attack.parts(model, x, 5, seed=3)["apgd-t"]
+        own = APGDAttack_targeted(model, n_iter=iterations, n_target_classes=targets, **options)
+        with torch.no_grad():
+            assert torch.equal(perturb(x, labels), own.perturb(x, labels))
+    with pytest.raises(InputError, match="at least one iteration and target, not 0 and 3"):
+        AutoAttack(Threat("linf", 0.05), iterations=0, targets=3)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -47,6 +47,28 @@ def test_random_start_is_inside(norm, shape):
     assert (threat.size(start) <= 0.7 * (1 + 1e-12)).all()
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dual_size_is_what_the_steepest_step_gains_and_no_step_gains_more(norm, shape):
+    threat, gradient = Threat(norm, 0.7), draw(shape)
+    sizes = threat.dual_size(gradient)
+    torch.testing.assert_close((gradient * threat.steepest(gradient)).flatten(1).sum(1), sizes)
+    others = threat.random_start(torch.zeros(500, *shape[1:], dtype=torch.float64), torch_stream(0, "others")) / 0.7
+    assert (others.flatten(1) @ gradient.flatten(1).T <= sizes * (1 + 1e-12)).all()
+
+
+def test_dual_size_of_zero_has_a_finite_derivative(norm):
+    gradient = torch.zeros(2, 3, requires_grad=True)
+    size = Threat(norm, 1.0).dual_size(gradient)
+    assert (size <= 1e-12).all()
+    assert torch.autograd.grad(size.sum(), gradient)[0].isfinite().all()
+
+
+def test_emphasised_targets_keep_their_signs_and_in_linf_the_large_entries(norm):
+    g = torch.tensor([[3.0, -1.0, 0.5]])
+    expected = {"l2": g, "linf": torch.tensor([[9.0, -1.0, 0.25]])}[norm]
+    assert torch.equal(Threat(norm, 1.0).emphasised(g), expected)
+
+
 @pytest.mark.parametrize("dimensions", [1, 2, 5])
 def test_random_start_is_uniform(norm, dimensions):
     # The size of a uniform point of a ball in d dimensions is distributed as U^(1/d), so size^d is uniform in [0, 1].

@@ -166,7 +166,9 @@ def _write_dataset(params, paths, rng, channels, class_names):
     images = rng.integers(0, 256, (n, *shape), dtype=np.uint8)
     part = LabelledImages(images, labels)
     write_images(paths.images, Dataset("made up", part, part, class_names, "made up"), np.arange(n) >= n - CLASSES)
-    for name in read_grid(params).aligned:
+    grid = read_grid(params)
+    margin = [grid.aligned_margin.targets] if grid.aligned_margin.methods else []
+    for name in dict.fromkeys([*grid.aligned, *margin]):
         path, method = paths.targets(name, SEED), describe(params, paths.dataset, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         if method.kind == "score_based":

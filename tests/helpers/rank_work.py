@@ -24,7 +24,7 @@ from pag.targets.kinds import open_targets
 from pag.training import batches, classifier
 from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
-from pag.training.objectives import AdversarialTraining, Alignment, CrossEntropy, Trades
+from pag.training.objectives import AdversarialTraining, AlignedMargin, Alignment, CrossEntropy, Trades
 from pag.training.recipe import AlignedTargets, Recipe
 from stages import evaluate, generate, generated_targets, heuristic_targets, score_targets, teacher_targets
 from stages.params.reading import Params
@@ -62,6 +62,8 @@ OBJECTIVES = {
     "aligned": Alignment(0.5, C, "log_softmax"),
     "adversarial": AdversarialTraining(L2_ATTACK),
     "aligned trades": Alignment(0.5, C, "log_softmax", Trades(KL_ATTACK, 6.0)),
+    "aligned margin": AlignedMargin(Threat("l2", 0.5), 0.5, C),
+    "random margin aligned": AlignedMargin(Threat("linf", 0.1), 0.5, C, path="random"),
 }
 
 
@@ -111,7 +113,8 @@ def _classifier(name, targets, checkpoint=None, stop_after=None):
     generator = torch.Generator().manual_seed(1)
     images = torch.randint(256, (N, 1, 6, 6), generator=generator, dtype=torch.uint8)
     split = Split(images, torch.arange(N) % C, torch.arange(N))
-    aligned = AlignedTargets(targets, "log_softmax", classes_per_step=2) if "aligned" in name else None
+    aligned = AlignedTargets(targets, "log_softmax", classes_per_step=2, by_prediction="margin" in name)
+    aligned = aligned if "aligned" in name else None
     recipe, run = Recipe(2, BATCH, SGD, Augmentation(1, True)), Run(3, name, checkpoint=checkpoint)
     curves = train_classifier(model, split, split, counted, aligned, recipe, run)
     return model.state_dict(), curves

@@ -23,7 +23,7 @@ from stages.paths import TIMES
 
 WORK = Path(__file__).parents[1] / "helpers/rank_work.py"
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
-NAMES = ("vanilla", "aligned", "adversarial", "aligned trades", "diffusion")
+NAMES = ("vanilla", "aligned", "adversarial", "aligned trades", "aligned margin", "random margin aligned", "diffusion")
 FAILING = """
 import types
 from stages import cli
@@ -52,7 +52,10 @@ def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("made")
     before = Path.cwd()
     os.chdir(root)
-    few = Params(PARAMS_FILE, ["grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]"])
+    few = Params(
+        PARAMS_FILE,
+        ["grid.aligned_margin.methods=[]", "grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]"],
+    )
     artifacts.write_all(few, "digits", "resnet8")
     artifacts.write_networks(few, CELL, UNET)
     os.chdir(before)

@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 GRID = {
     "datasets": ["few"], "architectures": ["resnet8"], "baselines": [], "heuristics": [],
     "teachers": {"architecture": "resnet8", "methods": []},
-    "aligned": ["score_based"], "combined": {"bases": [], "targets": []}, "lambdas": [],
+    "aligned": ["score_based"], "aligned_margin": {"methods": [], "targets": "score_based"},
+    "combined": {"bases": [], "targets": []}, "lambdas": [],
     "generated": {"datasets": [], "baselines": [], "aligned": []},
     "seeds": [1], "targets_seeds": [1],
 }  # fmt: skip

@@ -35,7 +35,12 @@ from stages.reporting.methods import by_method
 from stages.reporting.results import gather
 from stages.reporting.sources import read_kept_run
 
-FEW = ["grid.aligned=[score_based, class_mean, nearest_neighbor]", "grid.lambdas=[]", "grid.baselines=[vanilla]"]
+FEW = [
+    "grid.aligned_margin.methods=[]",
+    "grid.aligned=[score_based, class_mean, nearest_neighbor]",
+    "grid.lambdas=[]",
+    "grid.baselines=[vanilla]",
+]
 PARAMS = Params(overrides=[*FEW, "toy.pairs=2"])
 CELL, PATHS = Cell("digits", "resnet8", "vanilla", SEED), DatasetPaths("digits")
 STATE, KEPT = Path("state.pt"), Path("results/run.json")

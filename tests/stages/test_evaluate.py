@@ -54,7 +54,10 @@ def _classifier(params, seed=0):
 def made(params, tmp_path, monkeypatch):
     """Images, score-based gradients at the test images, and a classifier of the grid, in a working directory."""
     monkeypatch.chdir(tmp_path)
-    few = Params(PARAMS_FILE, ["grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]"])
+    few = Params(
+        PARAMS_FILE,
+        ["grid.aligned_margin.methods=[]", "grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]"],
+    )
     artifacts.write_all(few, "digits", "resnet8")
     store = ImageStore.open(PATHS.images)
     shape = (len(store.split("test").labels), 4, 1, 8, 8)

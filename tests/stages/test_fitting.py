@@ -45,6 +45,18 @@ def test_training_refuses_what_its_images_do_not_allow(images, cell, override, t
     assert not cell.classifier.exists()
 
 
+def test_aligned_margin_refuses_more_rivals_than_there_are_targets_of(images, monkeypatch):
+    source = "nearest_neighbor_own_class"
+    key = "params/digits.yaml:methods.aligned_margin_l2.classes_per_step"
+    monkeypatch.setattr(ImageStore, "split", lambda store, name: store.all_training())  # each class has one image
+    heuristic_targets.run(Params(PARAMS_FILE), "digits", source, 1)
+    cell = Cell("digits", "resnet8", "aligned_margin_l2", 1, 1)
+    with pytest.raises(
+        InputError, match=r"methods\.aligned_margin_l2 draws 10 classes other than .*own_class\.zarr has targets of 10"
+    ):
+        train.run(Params(PARAMS_FILE, [f"{key}=10"]), cell)
+
+
 @pytest.mark.parametrize("source", ["class_mean", "one_image"])
 def test_targets_say_what_they_were_made_from_and_train_nothing_else(images, monkeypatch, source):
     """The images of the data set may have been made anew since."""

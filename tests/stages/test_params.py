@@ -7,7 +7,9 @@ import pytest
 import yaml
 from dvc.utils.serialize import modify_yaml
 
+from pag.attacks.threats import Threat
 from pag.base.errors import InputError
+from pag.training.objectives import AlignedMargin, GradientNorm
 from stages import train
 from stages.params import evaluation
 from stages.params.check import check
@@ -85,6 +87,16 @@ MISTAKES = {
     "grid.baselines=[vanilla, score_based]": "grid.baselines is for methods without targets",
     "grid.combined={bases: [at_linf], targets: [score_based]}": "'at_linf_with_score_based'",
     "grid.combined={bases: [at_l2]}": "grid.combined.targets: field required",
+    "grid.aligned_margin.targets=class_mean": "grid.aligned_margin is for methods that read the targets class_mean",
+    "~lambda.digits.resnet8.aligned_margin_l2": "lambda.digits.resnet8 has no 'aligned_margin_l2', which the grid runs",
+    "params/digits.yaml:methods.aligned_margin_l2.path=straight": "params/digits.yaml: methods.aligned_margin_l2.path: ",
+    "params/digits.yaml:methods.aligned_margin_l2.margin=-1.0": "methods.aligned_margin_l2.margin: input should be greater",
+    "params/digits.yaml:methods.aligned_margin_l2.temperature=0.0": "methods.aligned_margin_l2.temperature: input should be",
+    "params/digits.yaml:methods.aligned_margin_l2.gradient=logit": "methods.aligned_margin_l2.gradient: unknown key",
+    "params/digits.yaml:methods.gradient_norm.weight=-0.1": "params/digits.yaml: methods.gradient_norm.weight: input should be",
+    "params/digits.yaml:methods.gradient_norm.norm=l1": "params/digits.yaml: methods.gradient_norm.norm: ",
+    "params/digits.yaml:training.validation_attack.apgd_t.targets=0": "training.validation_attack.apgd_t.targets: input should be",
+    "~params/digits.yaml:training.validation_attack.apgd_t": "training.validation_attack.apgd_t: field required",
     "params/digits.yaml:data.source=mnist": "params/digits.yaml: data",
     "params/digits.yaml:data.images_per_class={train: 0, test: 1}": "params/digits.yaml: data.images_per_class.train",
     "params/cifar10.yaml:data={source: cifar10, test_fraction: 0.2, validation_fraction: 0.1, split_seed: 0}": "test_fraction",
@@ -139,7 +151,7 @@ def test_mistake_is_one_sentence_with_its_key(override, expected):
 
 def test_a_grid_trains_something():
     with pytest.raises(InputError, match=r"params\.yaml: grid: it has no method"):
-        checked("grid.baselines=[]", "grid.aligned=[]")
+        checked("grid.baselines=[]", "grid.aligned_margin.methods=[]", "grid.aligned=[]")
 
 
 def test_a_home_that_nobody_has_is_told():
@@ -175,14 +187,10 @@ def test_missing_or_broken_file_is_named(copied):
 
 def test_a_data_set_of_ones_own_is_one_new_file(copied):
     shutil.copy(copied / "params/digits.yaml", copied / "params/mine.yaml")
-    params = Params(
-        copied / "params.yaml",
-        [
-            "grid.datasets=[mine]",
-            "lambda.mine="
-            + yaml.safe_dump({"resnet8": dict.fromkeys(read_grid(Params()).aligned, 1.0)}, default_flow_style=True),
-        ],
-    )
+    grid = read_grid(Params())
+    lambdas = {"resnet8": dict.fromkeys([*grid.aligned, *grid.aligned_margin.methods], 1.0)}
+    settings = ["grid.datasets=[mine]", f"lambda.mine={yaml.safe_dump(lambdas, default_flow_style=True)}"]
+    params = Params(copied / "params.yaml", settings)
     check(params)
     assert next(grid_cells(params, "mine", "resnet8")).dataset == "mine"
 
@@ -308,6 +316,21 @@ def test_what_lambda_weighs_is_the_papers_sum_where_few_of_many_classes_are_draw
     for name in names:
         objective = train._objective(method_section(params, dataset, name), 100, 1.0)
         assert objective.classes_scale == ("drawn" if dataset in ("cifar100", "tiny_imagenet") else "expectation")
+
+
+def test_methods_train_by_the_objective_that_their_section_says():
+    of = {name: train._objective(method_section(Params(), "digits", name), 10, 1.5) for name in (
+        "aligned_margin_l2", "aligned_margin_linf_random_path", "aligned_margin_l2_without_margin", "fgsm_linf", "gradient_norm",
+    )}  # fmt: skip
+    assert of["aligned_margin_l2"] == AlignedMargin(
+        Threat("l2", 1.2), 1.5, 10, margin=1.0, path="stored", temperature=2.0
+    )
+    assert of["aligned_margin_linf_random_path"].path == "random"
+    assert of["aligned_margin_l2_without_margin"].margin == 0
+    fgsm = of["fgsm_linf"].attack
+    assert (fgsm.steps, fgsm.step_size, fgsm.random_start) == (1, 1.25 * fgsm.threat.eps, True)
+    assert isinstance(of["gradient_norm"], GradientNorm)
+    assert read_lambda(Params(), "digits", "resnet8", "aligned_margin_linf_without_alignment") == 0
 
 
 def test_steps_are_relative_to_eps_or_absolute():

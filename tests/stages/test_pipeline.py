@@ -27,9 +27,11 @@ GRID = {
     "datasets": ["tiny"], "architectures": ["resnet8"], "baselines": ["vanilla"], "heuristics": ["class_mean"],
     "teachers": {"architecture": "resnet8", "methods": []},
     "aligned": ["score_based"], "combined": {"bases": ["at_l2"], "targets": ["class_mean"]}, "lambdas": [0.5],
-    "seeds": [3407], "targets_seeds": [3407], "generated": {"datasets": ["tiny"], "baselines": [], "aligned": ["class_mean"]},
+    "aligned_margin": {"methods": ["aligned_margin_l2"], "targets": "class_mean"},
+    "generated": {"datasets": ["tiny"], "baselines": [], "aligned": ["class_mean"]},
+    "seeds": [3407], "targets_seeds": [3407],
 }  # fmt: skip
-LAMBDAS = {"score_based": 2.0, "at_l2_with_class_mean": 0.2, "class_mean_with_generated": 0.2}
+LAMBDAS = {"score_based": 2.0, "aligned_margin_l2": 1.5, "at_l2_with_class_mean": 0.2, "class_mean_with_generated": 0.2}
 AT_L2 = {
     "objective": "adversarial", "norm": "l2", "eps": 0.9, "steps": 1, "relative_step": 1.5,
     "alignment": {"targets": "class_mean", "gradient": "log_softmax", "classes_per_step": 1},
@@ -41,6 +43,7 @@ WITH_GENERATED = {
 OWN = "from torch import nn\n\nclass Own(nn.Module):\n    pass\n"
 TRAIN, TEST = 9, 2  # pictures of each class
 CELLS = (
+    "aligned_margin_l2/3407-3407",
     "at_l2_with_class_mean/3407-3407",
     "class_mean_with_generated/3407-3407",
     "score_based-lambda-0.5/3407-3407",
@@ -63,6 +66,7 @@ def _dataset():
     params["methods"]["at_l2_with_class_mean"] = AT_L2
     params["methods"]["class_mean_with_generated"] = WITH_GENERATED
     params["generated"] = {"per_class": 2, "steps": 2}
+    params["methods"]["aligned_margin_l2"]["targets"] = "class_mean"
     params["evaluation"] |= {
         # so large that the first attack fools every example: the later ones cost nothing
         "threats": {"l2": {"norm": "l2", "eps": 8.0}, "linf": {"norm": "linf", "eps": 1.0}},
@@ -311,7 +315,9 @@ def test_every_key_that_a_stage_reads_is_tracked_and_none_is_superfluous(reads):
         assert not unused, stage
 
 
-TRAINING = {"train_baselines", "train_aligned", "train_combined", "train_lambdas", "train_generated_aligned"}
+TRAINING = {
+    "train_baselines", "train_aligned", "train_aligned_margin", "train_combined", "train_lambdas", "train_generated_aligned",
+}  # fmt: skip
 EVALUATION = {name.replace("train", "evaluate") for name in TRAINING}
 CLASSIFIERS = {*TRAINING, *EVALUATION}
 EDITS = {
@@ -372,6 +378,7 @@ def test_a_seed_that_is_added_runs_its_own_cells_and_what_shows_them(project):
     before = project.lock()
     ran = project.stages_run("dvc", "exp", "run", "--set-param", "grid.seeds=[3407,1]")
     cells = ("baselines@tiny-resnet8-vanilla-1", "aligned@tiny-resnet8-score_based-1-3407",
+             "aligned_margin@tiny-resnet8-aligned_margin_l2-1-3407",
              "combined@tiny-resnet8-at_l2-class_mean-1-3407", "lambdas@tiny-resnet8-0.5-1-3407")  # fmt: skip
     own = {f"{stage}_{cell}" for stage in ("train", "evaluate") for cell in cells}
     assert ran == {*own, "visualize@tiny-resnet8", "report"}

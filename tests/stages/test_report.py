@@ -219,7 +219,10 @@ def test_other_attacks_have_a_table_and_a_large_eps_a_column(params, tmp_path, m
 
 
 SEEDS = ["grid.seeds=[3407,1,2]", "grid.targets_seeds=[3407,5]"]
-SMALL = ["grid.aligned=[score_based]", "grid.heuristics=[]", "grid.lambdas=[0.5]", "grid.baselines=[vanilla,at_l2]"]
+SMALL = [
+    "grid.aligned=[score_based]", "grid.aligned_margin.methods=[]", "grid.heuristics=[]", "grid.lambdas=[0.5]",
+    "grid.baselines=[vanilla,at_l2]",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -347,7 +350,16 @@ def test_figures_of_another_grid_are_refused(made, params, monkeypatch):
 def test_test_images_are_not_read(params, tmp_path, monkeypatch):
     """`visualize` works where the test set has been taken out of the store's folder."""
     monkeypatch.chdir(tmp_path)
-    few = Params(PARAMS_FILE, [*FOR_TESTS, "grid.aligned=[]", "grid.lambdas=[]", "grid.baselines=[vanilla,at_l2]"])
+    few = Params(
+        PARAMS_FILE,
+        [
+            *FOR_TESTS,
+            "grid.aligned_margin.methods=[]",
+            "grid.aligned=[]",
+            "grid.lambdas=[]",
+            "grid.baselines=[vanilla,at_l2]",
+        ],
+    )
     artifacts.write_all(few, *GRID, channels=3, class_names=("airplane", "automobile", "bird", "cat"))
     shutil.rmtree(DatasetPaths("digits").images / "test" / "images" / "c")
     visualize.run(few, *GRID)
@@ -365,7 +377,13 @@ def test_a_cell_without_results_is_named(params, tmp_path, monkeypatch):
 
 def test_a_failed_check_is_shown_beside_the_number_that_it_spoils(params, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    small = ["grid.aligned=[score_based]", "grid.heuristics=[]", "grid.lambdas=[]", "grid.baselines=[vanilla]"]
+    small = [
+        "grid.aligned_margin.methods=[]",
+        "grid.aligned=[score_based]",
+        "grid.heuristics=[]",
+        "grid.lambdas=[]",
+        "grid.baselines=[vanilla]",
+    ]
     few = Params(PARAMS_FILE, [*FOR_TESTS, *small])
 
     def with_checks(metrics):

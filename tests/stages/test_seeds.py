@@ -34,7 +34,7 @@ BRIEF = (
     "params/digits.yaml:training.validation_attack.steps=1",
     "params/digits.yaml:methods.class_mean.classes_per_step=10",
 )
-FEW = ("grid.baselines=[vanilla]", "grid.aligned=[score_based]", "grid.lambdas=[0.5]")
+FEW = ("grid.baselines=[vanilla]", "grid.aligned_margin.methods=[]", "grid.aligned=[score_based]", "grid.lambdas=[0.5]")
 CELL = ("--dataset", "digits", "--architecture", "resnet8", "--params", str(PARAMS_FILE))
 
 

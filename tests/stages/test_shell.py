@@ -26,6 +26,7 @@ def _params(name):
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     params["grid"] = {key: [name] for key in LISTS} | {
         "combined": {"bases": [name], "targets": [name]}, "teachers": {"architecture": name, "methods": [name]},
+        "aligned_margin": {"methods": [name], "targets": "kernel"},
         "generated": {key: [name] for key in ("datasets", "baselines", "aligned")},
     }  # fmt: skip
     return params

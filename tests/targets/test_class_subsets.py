@@ -131,7 +131,13 @@ def test_store_that_does_not_fit_into_memory_is_read_from_the_disk(tmp_path, mon
 
 def test_classifiers_are_trained_measured_and_drawn_with_some_classes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    few = ["grid.aligned=[score_based]", "grid.lambdas=[]", "grid.baselines=[]", "params/digits.yaml:training.epochs=1"]
+    few = [
+        "grid.aligned_margin.methods=[]",
+        "grid.aligned=[score_based]",
+        "grid.lambdas=[]",
+        "grid.baselines=[]",
+        "params/digits.yaml:training.epochs=1",
+    ]
     params = Params(PARAMS_FILE, few)
     artifacts.write_all(params, "digits", "resnet8")
     images = ImageStore.open(PATHS.images)

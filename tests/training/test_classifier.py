@@ -14,6 +14,7 @@ import pag
 from pag.attacks.pgd import PGD
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
+from pag.base.randomness import torch_stream
 from pag.data.image_store import Split, pixels
 from pag.networks.architectures import build
 from pag.networks.classifier import load_classifier, save_classifier
@@ -25,7 +26,15 @@ from pag.training.augmentation import Augmentation
 from pag.training.batches import Batches
 from pag.training.classifier import train_classifier
 from pag.training.modes import train_with_statistics
-from pag.training.objectives import AdversarialTraining, Alignment, CrossEntropy, Ramp, Trades
+from pag.training.objectives import (
+    AdversarialTraining,
+    AlignedMargin,
+    Alignment,
+    CrossEntropy,
+    GradientNorm,
+    Ramp,
+    Trades,
+)
 from pag.training.recipe import AlignedTargets, Recipe
 
 OPTIONS = {"family": "resnet", "channels": [4, 8], "blocks": [1, 1], "norm": "none", "activation": "silu"}
@@ -42,6 +51,8 @@ OBJECTIVES = {
     "adversarial": ADVERSARIAL,
     "trades": TRADES,
     "aligned trades": Alignment(0.5, C, "log_softmax", TRADES, Ramp(0.5, 2 / 3)),
+    "aligned margin": AlignedMargin(Threat("linf", 0.1), 0.5, C),
+    "gradient norm": GradientNorm("linf", 0.1),
 }
 
 
@@ -137,7 +148,8 @@ def _train(data, name, checkpoint=None, epochs=3, stop_after=None, norm="none", 
             watch(*arguments)
         return objective(*arguments)
 
-    aligned = AlignedTargets(targets, "log_softmax", classes_per_step=2) if "aligned" in name else None
+    k, by_prediction = 2, "margin" in name
+    aligned = AlignedTargets(targets, "log_softmax", k, by_prediction=by_prediction) if "aligned" in name else None
     recipe = Recipe(epochs, 8, ADAMW, Augmentation(1, True), frozen_from)
     curves = train_classifier(
         model, train, validation, interrupted, aligned, recipe, Run(4, name, checkpoint=checkpoint)
@@ -194,13 +206,14 @@ def test_interrupted_training_ends_with_the_same_weights(data, name, tmp_path):
     assert not whole.training
 
 
-def test_training_from_disk_with_batches_made_ahead_is_training_from_memory(data, tmp_path):
+@pytest.mark.parametrize("name", ["aligned", "aligned margin"])
+def test_training_from_disk_with_batches_made_ahead_is_training_from_memory(data, tmp_path, name):
     g = np.random.default_rng(1).normal(size=(36, C, 1, 8, 8)).astype(np.float32)
     create_gradients(tmp_path / "g.zarr", g.shape, 36)
     write_shard(tmp_path / "g.zarr", 0, g)
     stores = [open_targets(tmp_path / "g.zarr", preload) for preload in (True, False)]
     assert [store.device for store in stores] == [torch.device("cpu"), None]
-    (memory, curves), (disk, disk_curves) = (_train((*data[:2], store), "aligned") for store in stores)
+    (memory, curves), (disk, disk_curves) = (_train((*data[:2], store), name) for store in stores)
     assert all(torch.equal(value, disk.state_dict()[key]) for key, value in memory.state_dict().items())
     assert curves == disk_curves
 
@@ -220,6 +233,22 @@ def test_training_draws_among_the_classes_that_an_image_has_targets_of(data, tmp
     counts = torch.cat([c.flatten() for _, c in seen]).bincount(minlength=C)
     assert (counts == counts[0]).all()
     assert all("validation_cosine" in row for row in curves)
+
+
+def test_targets_that_the_objective_asks_for_are_those_of_the_augmented_images(data):
+    train, _, store = data
+    recipe, classes = Recipe(2, 8, ADAMW, Augmentation(1, True)), torch.tensor([[2, 0]])
+    targets = AlignedTargets(store, "log_softmax", 2, by_prediction=True)
+    batches = Batches(train, targets, recipe, 4, torch.device("cpu"))
+    for step in range(4):
+        batch, _ = batches(step)
+        rows, views = batches.rows(step), recipe.augmentation.draw(batches.size(step), torch_stream(4, "step", step))
+        x, asked = pixels(train.images[rows]), classes.expand(len(rows), -1)
+        assert torch.equal(batch.x, views(x))
+        assert torch.equal(batch.stored.gather(asked), views(store.gather(rows, asked, x)))
+        assert torch.equal(batch.stored.classes, torch.arange(C).expand(len(rows), C))
+        assert batch.stored.classes_per_step == 2
+        assert batch.classes is batch.targets is None
 
 
 STEPS, FREEZE = 12, 0.5  # 3 epochs of 4 steps: the statistics freeze in the middle of the second
