@@ -6,16 +6,20 @@ first are queries; brute force takes one query and class at a time, and what is 
     python benchmarks/kernel_targets.py [--quick]
 """
 
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from measuring import Bar, Row, command, devices, same_round, spread, timed
+from measuring import ROOT, Bar, Row, command, devices, same_round, spread, timed
 from pag.targets.kernel import posterior_means, weighted_neighbors
 from pag.targets.members import Members
 from pag.targets.spaces import pixel_space
+from peak_memory import RESET, kilobytes
 
 CLASSES, SHAPE, SIGMA = 10, (3, 32, 32), 1.0
 CIFAR10 = 50_000  # queries, and members
@@ -69,12 +73,35 @@ def problem(quick: bool, device: torch.device) -> Problem:
 
 
 def rows(quick: bool) -> list[Row]:
-    """A row of each way to keep them, on each device.
+    """A row of each way to keep them, on each device, and one of memory.
 
     Raises:
         RuntimeError: the means differ.
     """
-    return [row for device in devices() for row in _of_device(quick, device)]
+    return [*(row for device in devices() for row in _of_device(quick, device)), _memory(quick)]
+
+
+def _memory(quick: bool) -> Row:
+    name, bar = "kernel targets, means: peak memory over the stated bound", Bar(at_most=1.0)
+    if not RESET.exists():
+        return Row(name, bar, skipped="The system does not tell a process its peak memory in /proc.")
+    folder = str(Path(__file__).parent)
+    code = f"import sys; sys.path.insert(0, {folder!r}); import kernel_targets; print(kernel_targets.growth({quick}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    count, p, d, block = (20, 6, 3072, 20) if quick else (512, 500, 3072, 512)
+    bound = 8 * (block * (CLASSES + 3) * d + 2 * p * d + 5 * block * p) + 2 * 4 * count * (CLASSES + 1) * d
+    return Row(name, bar, [int(done.stdout) / bound], note=f"{int(done.stdout) / 1e6:,.0f} of {bound / 1e6:,.0f} MB.")
+
+
+def growth(quick: bool) -> int:
+    """Bytes by which this process's peak exceeds what it held before it made means; at least 1."""
+    torch.set_num_threads(1)
+    given = problem(quick, torch.device("cpu"))
+    posterior_means(given.members, given.images[:1], SIGMA)  # what libraries allocate once
+    RESET.write_text("5", encoding="ascii")  # the peak is what is held now
+    before = kilobytes("VmRSS")
+    given.means()
+    return max(1, 1024 * (kilobytes("VmHWM") - before))
 
 
 def _of_device(quick: bool, device: torch.device) -> list[Row]:

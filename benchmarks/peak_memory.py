@@ -49,12 +49,12 @@ def growth(form: str, quick: bool) -> int:
     batch_size, width = (4, 16) if quick else (16, 64)
     step = training_step(FORMS[form], CLASSES, batch_size, width, torch.device("cpu"))
     RESET.write_text("5", encoding="ascii")  # the peak is what is held now
-    before = _kilobytes("VmRSS")
+    before = kilobytes("VmRSS")
     step()
-    return max(1, 1024 * (_kilobytes("VmHWM") - before))
+    return max(1, 1024 * (kilobytes("VmHWM") - before))
 
 
-def _kilobytes(field: str) -> int:
+def kilobytes(field: str) -> int:
     lines = STATUS.read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
 

@@ -49,8 +49,8 @@ class Neighborhood:
 def posterior_means(members: Members, queries: Tensor, sigma: float) -> Tensor:
     """`r_c(x)` of every class, and r(x).
 
-    In float64. Memory beside the arguments stays below `8 · (B·(C + 3)·D + 2·p·D + 5·B·p)` bytes for B = 512 queries at a time, p
-    images of the largest class and D values an image, with the result at `4 · N·(C + 1)·D`.
+    In float64. Memory beside the arguments and twice the result stays below `8 · (B·(C + 3)·D + 2·p·D + 5·B·p)` bytes, for B = 512
+    queries at a time, p images of the largest class and D values an image.
 
     Args:
         members: the training images.
@@ -69,20 +69,21 @@ def posterior_means(members: Members, queries: Tensor, sigma: float) -> Tensor:
 
 def _means(members: Members, queries: Tensor, sigma: float) -> Tensor:
     """Of one block of queries, `(B, C + 1, D)`."""
-    located, means, log_densities = members.locate(queries), [], []
-    for c in range(len(members.counts)):
+    located, classes, log_densities = members.locate(queries), len(members.counts), []
+    r = torch.empty(len(queries), classes + 1, queries[0].numel(), dtype=torch.float64, device=members.device)
+    for c in range(classes):
         logits = _logits(members, located, c, sigma)
         log_densities.append(logits.logsumexp(dim=1))
-        means.append(logits.softmax(dim=1) @ members.levels(c) / LEVELS)
-    r = torch.stack(means, dim=1)
+        r[:, c] = logits.softmax(dim=1) @ members.levels(c) / LEVELS
     posterior = torch.stack(log_densities, dim=1).softmax(dim=1)  # p̂(c | x), classes as frequent as in the training set
-    return torch.cat([r, posterior[:, None] @ r], dim=1).float().cpu()
+    r[:, classes] = (posterior[:, None] @ r[:, :classes])[:, 0]
+    return r.float().cpu()
 
 
 def weighted_neighbors(members: Members, queries: Tensor, sigma: float, count: int) -> Neighborhood:
     """The `count` nearest members of each class, and of all classes, with their weights.
 
-    In float64. Memory beside the arguments and the result stays below `8 · (B·D + 2·p·D + 5·B·p + 6·B·(C + 1)·n)` bytes, for
+    In float64. Memory beside the arguments and the result stays below `8 · (2·(B + p)·D + 5·B·p + 6·B·(C + 1)·n)` bytes, for
     B = 512 queries at a time, n neighbours and p images of the largest class.
 
     Args:
