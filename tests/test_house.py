@@ -73,7 +73,7 @@ def test_every_stage_has_its_module_and_every_module_its_stage():
     commands = {stage["cmd"].split()[3] for stage in yaml.safe_load(Path("dvc.yaml").read_text())["stages"].values()}
     assert {command.replace("-", "_") for command in commands} == {"code", *STAGES}
     modules = {path.stem for path in (ROOT / "stages").glob("*.py")}
-    assert modules == {"code", *STAGES} | {"__init__", "__main__", "cli", "digests", "paths", "run"}
+    assert modules == {"code", *STAGES} | {"__init__", "__main__", "cells", "cli", "digests", "paths", "run"}
 
 
 def test_only_evaluate_reads_the_test_set():

@@ -42,8 +42,9 @@ def test_what_is_written_is_read_again(tmp_path, changes):
 def test_keys_of_the_file(tmp_path):
     write_metrics(tmp_path / "metrics.json", MEASURED)
     raw = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
-    keys = ["dataset", "architecture", "method", "lambda", "seed", "clean", "autoattack", "foolbox", "alignment",
-            "sanity"]  # fmt: skip
+    keys = ["dataset", "architecture", "method", "lambda", "seed", "training_seed", "targets_seed",
+            "training_forwards", "clean", "autoattack",
+            "foolbox", "alignment", "sanity"]  # fmt: skip
     assert list(raw) == keys  # nothing of an attack that was not run
     assert raw["foolbox"] == {"l0_fmn": {"norm": "l0", "eps": 9.0, "value": 0.5, "interval": [0.25, 0.75], "n": 8}}
     assert raw["sanity"]["noise.l2"] == {"value": 0.5, "bar": 0.125, "passed": False}

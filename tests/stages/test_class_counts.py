@@ -20,6 +20,7 @@ GRID = {
     "datasets": ["few"], "architectures": ["resnet8"], "baselines": [], "heuristics": [],
     "aligned": ["score_based"], "aligned_margin": {"methods": [], "targets": "score_based"},
     "combined": {"bases": [], "targets": []}, "lambdas": [],
+    "seeds": [1], "targets_seeds": [1],
 }  # fmt: skip
 SECOND = {2: "apgd-margin", 3: "apgd-dlr", 200: "apgd-t"}  # of the attacks
 EXAMPLES = 6  # under attack

@@ -60,7 +60,7 @@ def write_classifier():
     options = read_architecture(PARAMS, "resnet8").options
     config = {
         "architecture": options, "image_shape": images.image_shape, "num_classes": images.num_classes, "lambda": None,
-        "class_names": images.class_names, "dataset": "digits", "seed": 0, "images": images.checksum,
+        "class_names": images.class_names, "dataset": "digits", "seed": SEED, "images": images.checksum,
         "method": artifacts.METHODS["vanilla"].model_dump(mode="json"),
     }  # fmt: skip
     save_classifier(CELL.classifier, build(image_shape=(1, 8, 8), num_classes=4, **options), config)
@@ -133,7 +133,9 @@ def read_classifier():
 def read_figures():
     names = ImageStore.open(PATHS.images).class_names
     results = gather(PARAMS, "digits", "resnet8")
-    return list(visualize._targeted(PARAMS, results, names)), list(visualize._by_timestep(PATHS, names))
+    return list(visualize._targeted(PARAMS, results, names)), list(
+        visualize._by_timestep(PATHS.target_examples(SEED), names)
+    )
 
 
 def read_toy():

@@ -69,7 +69,7 @@ def made(params, tmp_path, monkeypatch):
         "dataset": "digits",
         "method": {"name": "vanilla", "objective": "cross_entropy", "label": "Vanilla"},
         "lambda": None,
-        "seed": 0,
+        "seed": SEED,
         "class_names": store.class_names,
     }
     options = {"architecture": read_architecture(params, "resnet8").options, "image_shape": (1, 8, 8), "num_classes": 4}
@@ -85,8 +85,9 @@ def _read(folder):
 def test_every_attack_is_told_with_norm_and_eps_and_its_outcomes(params, made):
     evaluate.run(params, CELL, 1)
     metrics, outcomes = _read(CELL.evaluation)
-    keys = ["dataset", "architecture", "method", "lambda", "seed", "clean", "autoattack", "pgd", "foolbox", "alignment",
-            "sanity"]  # fmt: skip
+    keys = ["dataset", "architecture", "method", "lambda", "seed", "training_seed", "targets_seed",
+            "training_forwards", "clean", "autoattack",
+            "pgd", "foolbox", "alignment", "sanity"]  # fmt: skip
     assert list(metrics) == keys
     assert outcomes["clean"][:5].any()
     told = {name: (of["norm"], of["eps"], of["n"]) for name, of in metrics["autoattack"].items()}
@@ -137,6 +138,7 @@ def test_weights_from_anywhere_have_the_numbers_of_the_cell(params, made):
     assert (method["name"], method["objective"]) == ("checkpoint", "unknown")
     assert of_cell.pop("method") == {"name": "vanilla", "objective": "cross_entropy", "source": None, "kind": None,
                                      "relative_to": None, "label": "Vanilla"}  # fmt: skip
+    assert (metrics.pop("training_seed"), of_cell.pop("training_seed")) == (None, SEED)
     assert metrics == of_cell
     assert all(torch.equal(outcomes[name], outcomes_of_cell[name]) for name in outcomes_of_cell)
     assert sorted(path.name for path in folder.iterdir()) == sorted(evaluate.FILES)

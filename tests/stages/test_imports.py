@@ -114,7 +114,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_lost(project):
     with pytest.raises(InputError, match=r"targets\.pt is damaged"):
         run(params)
     with pytest.raises(InputError, match=r"nowhere\.pt does not exist"):
-        read_published_targets(Path("nowhere.pt"), Path("labels.pt"), SEED)
+        read_published_targets(Path("nowhere.pt"), Path("labels.pt"))
     with pytest.raises(InputError, match=r"targets\.score_based is made by a stage"):
         import_targets.run(params, "digits", "score_based", Path("targets.pt"), Path("labels.pt"), SEED)
     after = open_targets(DatasetPaths("digits").targets("published", SEED))

@@ -17,7 +17,7 @@ from pathlib import Path
 import faults
 import psutil
 import pytest
-from rank_work import PARAMS_FILE
+from rank_work import PARAMS_FILE, SEED
 from tiny_stages import LONG, OUTPUTS, TINY, files, run_stage, write_inputs
 
 from pag.base.errors import InputError
@@ -126,8 +126,8 @@ def test_a_full_disk_is_told_with_the_output_and_outputs_stay(here, full_disk, s
 @pytest.mark.parametrize(
     ("stage", "key"),
     [
-        (lambda params: train_diffusion.run(params, "digits", 1), "diffusion.batch_size"),
-        (lambda params: score_targets.run(params, "digits", "train", 1), "targets.score_based.shard_size"),
+        (lambda params: train_diffusion.run(params, "digits", SEED), "diffusion.batch_size"),
+        (lambda params: score_targets.run(params, "digits", "train", SEED), "targets.score_based.shard_size"),
     ],
     ids=["train_diffusion", "score_targets"],
 )

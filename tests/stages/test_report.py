@@ -263,7 +263,7 @@ def test_test_images_are_not_read(params, tmp_path, monkeypatch):
 
 def test_a_cell_without_results_is_named(params, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"resnet8-vanilla.targeted\.safetensors does not exist"):
+    with pytest.raises(InputError, match=r"resnet8-vanilla.3407.targeted\.safetensors does not exist"):
         gather(params, *GRID)
     with pytest.raises(InputError, match=r"results\.json does not exist"):
         report.run(params)

@@ -9,6 +9,7 @@ import pytest
 import typer
 import yaml
 from dvc.repo import Repo
+from pydantic import ValidationError
 from stored import digests
 
 from pag.base.errors import InputError
@@ -22,6 +23,7 @@ from stages.params.reading import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
 from stages.reporting.former import set_aside
 from stages.reporting.results import gather, read_gathered
+from stages.reporting.sources import KeptRun
 from stages.run import read_times
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
@@ -143,6 +145,10 @@ def test_a_seed_that_is_added_alters_no_stage_of_another(tmp_path, monkeypatch):
     ):
         outs = [out for name, (_, _, outs, _) in both.items() if name.startswith(f"{stage}_") for out in outs]
         assert {str(Path(out).parent) for out in outs if "resnet8" in out} == folders
+    for name, (_, deps, outs, _) in both.items():
+        if name.startswith("train_") and "/classifiers/" in outs[0]:
+            read = {Path(dep).parent.name for dep in deps if "/targets/" in dep}
+            assert read == set(Path(outs[0]).parent.name.split("-")[1:]), name
 
 
 @pytest.fixture
@@ -165,6 +171,16 @@ def test_results_have_the_runs_of_a_method_one_after_another(two_seeds):
         ("score_based", (1, first)),
     ]
     assert [(cell.name, cell.label) for cell in results.sweep] == 2 * [("score_based-lambda-0.5", "SBG, λ = 0.5")]
+
+
+def test_a_kept_run_has_several_seeds_of_a_method_and_each_once(two_seeds):
+    cells = [cell.evaluation for cell in gather(two_seeds, "digits", "resnet8").cells]
+    kept = {"hardware": "a machine", "commit": "0123456", "times": {}, "params": {}}
+    assert [cell.seeds for cell in KeptRun(**kept, cells=cells).cells] == [cell.seeds for cell in cells]
+    unknown = [cell.model_copy(update={"training_seed": None, "targets_seed": None}) for cell in cells]
+    KeptRun(**kept, cells=unknown[::2])  # as runs are that were kept before
+    with pytest.raises(ValidationError, match="vanilla twice"):
+        KeptRun(**kept, cells=unknown)
 
 
 def test_results_of_other_seeds_are_refused(two_seeds):

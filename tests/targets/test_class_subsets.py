@@ -59,7 +59,7 @@ def test_score_targets_distils_the_classes_of_each_image_whatever_the_shards(mad
     some, again = _stored(_params(dtype="float16")), _stored(_params(dtype="float16", shard_size=7))
     coarse = _stored(_params())
     classes = some.stored_classes(torch.arange(10))
-    assert torch.equal(classes, image_classes(_params().seed, "train", torch.arange(10), 10, 4))
+    assert torch.equal(classes, image_classes(SEED, "train", torch.arange(10), 10, 4))
     g, *others = (store.gather(torch.arange(10), classes, torch.empty(0)) for store in (every, some, again, coarse))
     for other in others[:2]:
         torch.testing.assert_close(other, g, rtol=2e-3, atol=2e-3)
@@ -158,4 +158,4 @@ def test_classifiers_are_trained_measured_and_drawn_with_some_classes(tmp_path, 
     )
     expected = classifier_training._mean_cosine(model, drawn, rows, reference, "log_softmax")
     assert float(cosines.double().mean()) == pytest.approx(expected, rel=1e-5)
-    assert dict(visualize._targets(params, PATHS, images)) == {}  # figure 7 has no store of all classes
+    assert dict(visualize._targets(params, PATHS, images, SEED)) == {}  # figure 7 has no store of all classes
