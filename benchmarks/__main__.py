@@ -18,7 +18,7 @@ from measuring import Row, machine, shown
 from pag.base.json_files import write_json
 
 NAMES = (
-    "startup", "repeated_batch", "one_class", "classes_per_step", "compiled_step", "peak_memory", "distillation",
+    "startup", "repeated_batch", "one_class", "objectives", "classes_per_step", "compiled_step", "peak_memory", "distillation",
     "reading_targets", "nearest_neighbors", "kernel_targets", "autoattack_blocks",
 )  # fmt: skip
 OUTPUT = Path(__file__).with_name("results.json")

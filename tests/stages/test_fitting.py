@@ -46,15 +46,15 @@ def test_training_refuses_what_its_images_do_not_allow(images, cell, override, t
 
 
 def test_aligned_margin_refuses_more_rivals_than_there_are_targets_of(images, monkeypatch):
-    source = "nearest_neighbor_own_class"
-    key = "params/digits.yaml:methods.aligned_margin_l2.classes_per_step"
+    method = "params/digits.yaml:methods.aligned_margin_l2"
+    params = Params(PARAMS_FILE, [f"{method}.classes_per_step=10", f"{method}.targets=class_mean"])
     monkeypatch.setattr(ImageStore, "split", lambda store, name: store.all_training())  # each class has one image
-    heuristic_targets.run(Params(PARAMS_FILE), "digits", source, 1)
+    heuristic_targets.run(params, "digits", "class_mean", 1)
     cell = Cell("digits", "resnet8", "aligned_margin_l2", 1, 1)
     with pytest.raises(
-        InputError, match=r"methods\.aligned_margin_l2 draws 10 classes other than .*own_class\.zarr has targets of 10"
+        InputError, match=r"methods\.aligned_margin_l2 draws 10 classes other than .*class_mean\.zarr has targets of 10"
     ):
-        train.run(Params(PARAMS_FILE, [f"{key}=10"]), cell)
+        train.run(params, cell)
 
 
 @pytest.mark.parametrize("source", ["class_mean", "one_image"])
