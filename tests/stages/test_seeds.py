@@ -146,6 +146,10 @@ def test_a_seed_that_is_added_alters_no_stage_of_another(tmp_path, monkeypatch):
     ):
         outs = [out for name, (_, _, outs, _) in both.items() if name.startswith(f"{stage}_") for out in outs]
         assert {str(Path(out).parent) for out in outs if "resnet8" in out} == folders
+    for name, (_, deps, outs, _) in both.items():
+        if name.startswith("train_") and "/classifiers/" in outs[0]:
+            read = {Path(dep).parent.name for dep in deps if "/targets/" in dep}
+            assert read == set(Path(outs[0]).parent.name.split("-")[1:]), name
 
 
 @pytest.fixture
