@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-__all__ = ["attack_name", "eps_text", "norm_name", "percent", "points", "short_label", "threat_names"]
+__all__ = ["SHORT", "attack_name", "eps_text", "norm_name", "percent", "points", "short_label", "threat_names"]
 
 _NORMS = {"l0": "L₀", "l1": "L₁", "l2": "L₂", "linf": "L∞"}
 _ATTACKS = {
@@ -15,12 +15,12 @@ _ATTACKS = {
     "ead": "EAD",
 }
 
-_SHORT = {"aligned margin": "AM", "gradient norm": "GN", "(own class)": "own"}
+SHORT = {"aligned margin": "AM", "gradient norm": "GN", "(own class)": "own"}
 
 
 def short_label(label: str) -> str:
     """What charts with a name at each point call a method: `aligned margin L₂ + NN (own class)` → `AM L₂ + NN own`."""
-    for words, short in _SHORT.items():
+    for words, short in SHORT.items():
         label = label.replace(words, short)
     return label
 

@@ -1,19 +1,21 @@
 """What goes beyond the paper: targets without a diffusion model, the aligned margin, and the baselines to be fair to."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 from pag.base.vocabulary import Family
 from pag.figures.names import percent
+from stages.params.methods import AdversarialParams, method_section
+from stages.params.reading import Params
 from stages.reporting.comparisons import compared
 from stages.reporting.costs import relative_cost, times_text
 from stages.reporting.methods import MethodResult, MethodResults
 
-__all__ = ["BEYOND", "LIMITS", "beyond_findings"]
+__all__ = ["beyond_findings", "beyond_notes", "beyond_paper"]
 
 BEYOND: tuple[Family, ...] = ("kernel", "teacher", "aligned-margin", "gradient-norm")
-"""Families that are not the paper's; adversarial training in one step is of the family of adversarial training."""
+"""Families that are not the paper's; neither is adversarial training in a single step."""
 
-LIMITS: dict[Family, str] = {
+LIMITS: Mapping[Family, str] = {
     "kernel": (
         "Kernel targets are differences of posterior means under a kernel density of the training images: eq. (8) with Parzen's "
         "estimate in place of the diffusion model. The paper does not have them."
@@ -29,6 +31,31 @@ LIMITS: dict[Family, str] = {
     ),
     "gradient-norm": "The gradient norm penalises the gradient of the cross-entropy and knows no targets.",
 }
+
+
+SINGLE_STEP = (
+    "FGSM is adversarial training in a single step from a random start (Wong et al., 2020): the cheapest adversarial search, and "
+    "what a method without one has to be held against."
+)
+
+
+def beyond_paper(params: Params, results: MethodResults) -> list[MethodResult]:
+    """The methods that the paper does not have a row of its kind for."""
+    return [m for m in results.methods if m.method.family in BEYOND or _single_step(params, results, m)]
+
+
+def _single_step(params: Params, results: MethodResults, method: MethodResult) -> bool:
+    section = (
+        method_section(params, results.dataset, method.method.name) if method in results.of("adversarial") else None
+    )
+    return isinstance(section, AdversarialParams) and section.steps == 1
+
+
+def beyond_notes(methods: Sequence[MethodResult]) -> tuple[str, ...]:
+    """What such methods are, and what their numbers do not say."""
+    families = dict.fromkeys(method.method.family for method in methods)
+    notes = [LIMITS[family] for family in families if family in LIMITS]
+    return (*notes, SINGLE_STEP) if "adversarial" in families else tuple(notes)
 
 
 def beyond_findings(results: MethodResults, ablated: Collection[str] = ()) -> list[str]:

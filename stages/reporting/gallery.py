@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pag.base.errors import InputError
-from pag.figures.names import eps_text, norm_name
+from pag.figures.names import SHORT, eps_text, norm_name
 from pag.figures.page import FigureEntry
 from stages.params.evaluation import EvaluationParams
 from stages.params.figures import FiguresParams
@@ -39,8 +39,16 @@ class Gallery:
         return tuple(self._entry(f"{stem}-{i}", caption, f"{alt} Input {i + 1} of {count}.") for i in range(count))
 
     def robustness_alignment(self) -> FigureEntry:
-        caption = f"Robust accuracy against alignment, with {self._bars} (section 5.4 asks for their correlation)."
+        correlation = "section 5.4 asks for their correlation"
+        caption = f"Robust accuracy against alignment, with {self._bars} ({correlation}).{self._abbreviations}"
         return self._entry("robustness-alignment", caption, f"Scatter plots, a point for each of {self._names}.")
+
+    @property
+    def _abbreviations(self) -> str:
+        """What the short names at points stand for, where there are any."""
+        labels = [method.label for method in self._results.methods]
+        used = [f"{short} {words}" for words, short in SHORT.items() if any(words in label for label in labels)]
+        return f" In short: {', '.join(used)}." if used else ""
 
     @property
     def _bars(self) -> str:
@@ -54,7 +62,7 @@ class Gallery:
             return ()
         caption = (
             f"Robust accuracy over the cost of training, with {self._bars}. The line is the front: no other method is both as "
-            "cheap and as robust. The cost of targets is not in it."
+            f"cheap and as robust. The cost of targets is not in it.{self._abbreviations}"
         )
         names = ", ".join(method.label for method in known)
         return (
@@ -114,7 +122,7 @@ class Gallery:
         caption = (
             "Training: cross-entropy and cosine with the targets, then accuracy and cosine on the validation split. The "
             "cross-entropy of an adversarial method is at perturbed images."
-            f"{' Means over the runs.' if self._results.several else ''}"
+            f"{' Means over the runs.' if self._results.several else ''}{self._abbreviations}"
         )
         return self._entry("training", caption, f"Curves by epoch for each of {self._names}.")
 

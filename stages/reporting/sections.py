@@ -1,15 +1,17 @@
 """The report's sections: tables in the form of the paper's, and figures with captions that name the paper's."""
 
+from collections.abc import Sequence
+
 from pag.figures.page import Column, Entry, Section, Table
 from stages.params.evaluation import EvaluationParams, ReferenceParams
 from stages.params.grid import read_grid, read_lambda
 from stages.params.methods import describe
 from stages.params.reading import Params
 from stages.reporting.ablations import ablation_tables
-from stages.reporting.beyond import BEYOND, LIMITS
+from stages.reporting.beyond import beyond_notes, beyond_paper
 from stages.reporting.costs import priced
 from stages.reporting.gallery import Gallery
-from stages.reporting.methods import MethodResults
+from stages.reporting.methods import MethodResult, MethodResults
 from stages.reporting.tables import (
     checks_tables,
     differences_tables,
@@ -31,11 +33,13 @@ def grid_sections(params: Params, results: MethodResults) -> list[Section]:
     evaluation = params.dataset(results.dataset).read("evaluation", EvaluationParams)
     several = len(grid.datasets) * len(grid.architectures) > 1
     where = f": {results.dataset}, {results.architecture}" if several else ""
+    beyond = beyond_paper(params, results)
+    papers = [method for method in results.methods if method not in beyond]
     robustness = Section(
         f"Robustness{where}",
         (_alignment_note(evaluation.alignment), *_cost_notes(results)),
         (
-            robustness_table(results),
+            *([robustness_table(results, papers)] if papers else []),
             *differences_tables(results),
             *other_attacks_tables(results, evaluation),
             *checks_tables((*results.methods, *results.sweep)),
@@ -45,7 +49,7 @@ def grid_sections(params: Params, results: MethodResults) -> list[Section]:
     )
     first, *more = gallery.targeted()
     seen = Section(f"What the networks see{where}", (), (), (first,), tuple(more))
-    sections = [robustness, *beyond_sections(params, results, where), seen]
+    sections = [robustness, *beyond_sections(params, results, beyond, where), seen]
     if len(results.by_lambda) > 1:
         images = (gallery.lambdas(), gallery.lambda_targeted())
         sections.append(Section(f"Alignment by λ{where}", (), (lambda_table(results),), images))
@@ -65,9 +69,8 @@ def _alignment_note(reference: ReferenceParams) -> str:
     )
 
 
-def beyond_sections(params: Params, results: MethodResults, where: str) -> list[Section]:
+def beyond_sections(params: Params, results: MethodResults, ours: Sequence[MethodResult], where: str) -> list[Section]:
     """The methods that are not the paper's beside those that they are to be measured by; none where the grid has none."""
-    ours = results.of(*BEYOND)
     if not ours:
         return []
     beside = (*results.of("vanilla", "score-based", "adversarial"), *ours)
@@ -77,8 +80,7 @@ def beyond_sections(params: Params, results: MethodResults, where: str) -> list[
         f"{numbers_note(results)} Bold: the best of a column.{substitutes_note(results)}"
     )
     table = measured_table(results, "Method", [m.label for m in methods], methods, caption, priced_too=True)
-    notes = [LIMITS[family] for family in dict.fromkeys(method.method.family for method in ours)]
-    return [Section(f"Beyond the paper{where}", tuple(notes), (table, *ablation_tables(params, results)))]
+    return [Section(f"Beyond the paper{where}", beyond_notes(ours), (table, *ablation_tables(params, results)))]
 
 
 def lambda_section(params: Params) -> Section:

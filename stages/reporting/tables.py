@@ -9,7 +9,6 @@ from pag.evaluation.seeds import Repeated
 from pag.figures.names import attack_name, eps_text, norm_name, percent, points
 from pag.figures.page import Column, Entry, Table
 from stages.params.evaluation import EvaluationParams
-from stages.reporting.beyond import BEYOND
 from stages.reporting.costs import priced, relative_cost, times_text
 from stages.reporting.methods import MethodResult, MethodResults, seeds_text
 
@@ -105,9 +104,8 @@ def _cost_entry(results: MethodResults, method: MethodResult) -> Entry:
     return Entry(passes if ratio is None else times_text(ratio), passes, timed=stages)
 
 
-def robustness_table(results: MethodResults) -> Table:
-    """The paper's Table 1, with intervals and alignment; methods beyond the paper have a table of their own."""
-    methods = [method for method in results.methods if method.method.family not in BEYOND]
+def robustness_table(results: MethodResults, methods: Sequence[MethodResult]) -> Table:
+    """The paper's Table 1 of some methods, with intervals and alignment."""
     caption = (
         f"In the form of the paper's {_paper_tables(results)}: accuracy on {results.dataset} with {results.architecture}, clean "
         f"and under {results.suite}, and alignment. {numbers_note(results)} Bold: the best of a column.{substitutes_note(results)}"

@@ -277,6 +277,26 @@ def test_numbers_have_a_row_for_each_run_and_plots_a_name(with_seeds):
     assert [float(row["lambda"]) for row in curves] == [0.0, 0.5, 2.0] * 6
 
 
+def test_what_is_not_the_papers_has_a_section_of_its_own(params, tmp_path, monkeypatch, made):
+    """Adversarial training in a single step is such: the paper's has seven."""
+    monkeypatch.chdir(tmp_path)
+    few = Params(PARAMS_FILE, [*FOR_TESTS, *SMALL, "params/digits.yaml:methods.at_l2.steps=1"])
+    artifacts.write_all(few, *GRID)
+    visualize.run(few, *GRID)
+    report.run(few)
+    text, page = ((REPORT / name).read_text(encoding="utf-8") for name in ("tables.md", "index.html"))
+    papers, beyond = (
+        text[text.index("paper's Table 1") : text.index("Differences")],
+        text[text.index("## Beyond the paper") :],
+    )
+    assert "| AT L₂ |" not in papers
+    assert "| SBG | **95.0%**" in papers
+    rows = [line.split(" | ")[0] for line in beyond[: beyond.index("##", 3)].splitlines() if line.startswith("|")]
+    assert rows[2:] == ["| Vanilla", "| SBG", "| AT L₂"]
+    assert "adversarial training in a single step" in page
+    assert "Beyond the paper" not in (made / REPORT / "tables.md").read_text(encoding="utf-8")
+
+
 def test_cost_is_drawn_where_it_is_known(with_seeds, made):
     assert (with_seeds / "data/figures/digits-resnet8/cost.png").exists()
     assert not (made / "data/figures/digits-resnet8/cost.png").exists()
