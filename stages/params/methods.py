@@ -159,7 +159,7 @@ def as_value(name: str, method: MethodSections, target: Target | None) -> Method
 
 
 def _label(method: MethodSections, kind: SourceKind | None, relative_to: RelativeTo | None) -> str:
-    """In the paper's words: `AT L₂ + SBG`, `NN (own class)`, `Vanilla`."""
+    """In the paper's words: `AT L₂ + SBG`, `NN (own class)`, `Vanilla`; with generated images, `SBG, generated`."""
     parts = []
     if isinstance(method, AdversarialParams):
         parts.append(f"AT {NORM_LABELS[method.norm]}")
@@ -167,4 +167,5 @@ def _label(method: MethodSections, kind: SourceKind | None, relative_to: Relativ
         parts.append("TRADES")
     if kind is not None:
         parts.append(KIND_LABELS[kind] + (" (own class)" if relative_to == "own_class" else ""))
-    return " + ".join(parts) or "Vanilla"
+    label = " + ".join(parts) or "Vanilla"
+    return label if method.training.generated is None else f"{label}, generated"
