@@ -51,7 +51,9 @@ def run(params: Params, dataset: str, seed: int) -> None:
         labels = torch.arange(store.num_classes).repeat(generated.per_class)
         _draw(labels, model, generated, seed, store.image_shape, kept)
         if first():
-            images = np.concatenate([np.load(_shard(kept, n)) for n in range(-(-len(labels) // SHARD))])
+            drawn = b"".join(_shard(kept, n).read_bytes() for n in range(-(-len(labels) // SHARD)))
+            channels, height, width = store.image_shape
+            images = np.frombuffer(drawn, np.uint8).reshape(-1, height, width, channels)
             digest = file_digest(folder / "model.safetensors")
             with written_whole(destination) as partial:
                 write_generated(partial, images, labels.numpy(), store.num_classes, store.checksum, digest)
@@ -76,17 +78,17 @@ def _draw(
             own = numbers[n]
             options = how.model_dump(include={"steps", "eta", "guidance"})
             x = generated_images(model, labels[own], own, **options, seed=seed)
-            with written_whole(_shard(kept, n)) as partial, partial.open("wb") as target:
-                np.save(target, _bytes(x, shape))
+            with written_whole(_shard(kept, n)) as partial:
+                partial.write_bytes(_stored(x, shape).tobytes())
             meter.advance(len(own))
     barrier()
 
 
-def _bytes(x: Tensor, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+def _stored(x: Tensor, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     """Pixels `(N, ch, H, W)` in [0, 1], of the model's size, as the data set's images are stored: `(N, H, W, ch)` uint8."""
     values = (resize(x, *shape[1:]).clamp(0, 1) * 255).round().to(torch.uint8)
     return np.ascontiguousarray(values.numpy().transpose(0, 2, 3, 1))
 
 
 def _shard(kept: Path, number: int) -> Path:
-    return kept / f"shard-{number}.npy"
+    return kept / f"shard-{number}.bin"

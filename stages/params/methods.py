@@ -202,7 +202,7 @@ def as_value(name: str, method: MethodSections, target: Target | None) -> Method
 
 
 def _label(method: MethodSections, kind: SourceKind | None, relative_to: RelativeTo | None) -> str:
-    """In the paper's words where it has some: `AT L₂ + SBG`, `NN (own class)`, `Vanilla`, `aligned margin L₂ + SBG`."""
+    """In the paper's words where it has some: `AT L₂ + SBG`, `NN (own class)`, `Vanilla`, `aligned margin L₂ + SBG`, `SBG, generated`."""
     parts = []
     if isinstance(method, AdversarialParams):
         parts.append(f"AT {NORM_LABELS[method.norm]}")
@@ -215,4 +215,5 @@ def _label(method: MethodSections, kind: SourceKind | None, relative_to: Relativ
     if kind is not None:
         told = relative_to not in (None, USUAL_FORMS.get(kind, "image"))
         parts.append(KIND_LABELS[kind] + (f" ({relative_to.replace('_', ' ')})" if relative_to and told else ""))
-    return " + ".join(parts) or "Vanilla"
+    label = " + ".join(parts) or "Vanilla"
+    return label if method.training.generated is None else f"{label}, generated"

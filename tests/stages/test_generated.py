@@ -17,8 +17,9 @@ from pag.targets.kinds import open_targets
 from pag.targets.store import Origin
 from stages import generate, generated_targets, heuristic_targets, score_targets, train
 from stages.params.check import Named, check
+from stages.params.methods import describe
 from stages.params.reading import Params
-from stages.paths import Cell, DatasetPaths
+from stages.paths import Cell, DatasetPaths, grid_cells
 
 C, SIDE, PER_CLASS = 3, 8, 5
 PATHS = DatasetPaths("digits")
@@ -196,6 +197,17 @@ def test_params_that_cannot_be_are_refused(override):
         check(Params(PARAMS_FILE, [GRID, override]), named=Named("digits"))
     assert REFUSED[override] in str(error.value)
     assert str(error.value).endswith(".")
+
+
+def test_methods_with_generated_images_are_the_last_cells_with_labels_of_their_own():
+    params, usual = Params(PARAMS_FILE, [GRID]), Params(PARAMS_FILE)
+    cells = list(grid_cells(params, "digits", "resnet8"))
+    assert cells[:-2] == list(grid_cells(usual, "digits", "resnet8"))
+    assert [(cell.method, cell.seed, cell.targets_seed) for cell in cells[-2:]] == [(m, SEED, SEED) for m in MIXED]
+    labels = [describe(params, "digits", cell.method).label for cell in cells]
+    assert labels[-2:] == ["AT L₂, generated", "SBG, generated"]
+    assert len(set(labels)) == len(labels)
+    assert list(grid_cells(params, "cifar10", "resnet8")) == list(grid_cells(usual, "cifar10", "resnet8"))
 
 
 def test_a_model_of_few_timesteps_draws_no_images():
