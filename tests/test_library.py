@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import pag
+from stages.digests import ROOT, sources
 
 STUB = Path(pag.__file__).with_suffix(".pyi")
 
@@ -27,6 +28,13 @@ def test_the_stub_is_what_a_type_checker_takes_for_exported_and_is_sorted():
     assert all(node.names[0].asname == node.names[0].name for node in imports)
     assert len({node.names[0].name for node in imports}) == len(imports) == len(pag.__all__)
     assert (STUB.parent / "py.typed").exists()
+
+
+def test_what_the_package_offers_is_no_code_of_a_stage():
+    """So a new name re-runs nothing."""
+    run = {path.relative_to(ROOT).as_posix() for path in sources(ROOT / "stages/train.py")}
+    assert "pag/__init__.py" in run
+    assert not run & {"pag/__init__.pyi", "pag/evaluation/module.py", "pag/targets/tensors.py", "pag/alignment/loss.py"}
 
 
 @pytest.mark.parametrize("name", pag.__all__)

@@ -44,12 +44,19 @@ def train_diffusion(
 ) -> tuple[DiffusionModel, Curves]:
     """Trains a diffusion model, by all ranks together, and returns it with its averaged (EMA) weights, and the loss curve.
 
+    It learns both scores of eq. (8): with probability 1/C an image's label is "no class". The curve is of the mean squared error of the
+    predicted noise, about 1 where a model knows nothing; with a learned variance its term is added.
+
     Args:
         config: the model.
-        pixels: training images `(N, ch, H, W)` in [0, 1].
+        pixels: training images `(N, ch, H, W)` in [0, 1], of the model's `image_shape`.
         labels: `(N,)` int64 in 0 … C − 1.
         recipe: how.
         run: seed (of the weights too), device, checkpoint.
+
+    Raises:
+        InputError: the checkpoint is of another run or damaged, or there is no room for another.
+        FloatingPointError: the loss became NaN or infinite.
     """
     torch.manual_seed(run.seed)
     model = config.build()
