@@ -202,7 +202,7 @@ def as_value(name: str, method: MethodSections, target: Target | None) -> Method
 
 
 def _label(method: MethodSections, kind: SourceKind | None, relative_to: RelativeTo | None) -> str:
-    """In the paper's words where it has some: `AT L₂ + SBG`, `NN (own class)`, `Vanilla`, `aligned margin L₂ + SBG`, `SBG, generated`."""
+    """In the paper's words where it has some: `AT L₂ + SBG`, `NN (own class)`, `Vanilla`, `SBG, generated`."""
     parts = []
     if isinstance(method, AdversarialParams):
         parts.append(f"AT {NORM_LABELS[method.norm]}")
