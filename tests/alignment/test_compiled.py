@@ -24,7 +24,16 @@ from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
 from pag.training.modes import train_with_statistics
 from pag.training.network import CompiledNetwork, EagerNetwork
-from pag.training.objectives import AdversarialTraining, Alignment, Batch, CrossEntropy, Trades, draw_classes
+from pag.training.objectives import (
+    AdversarialTraining,
+    AlignedMargin,
+    Alignment,
+    Batch,
+    CrossEntropy,
+    StoredTargets,
+    Trades,
+    draw_classes,
+)
 from pag.training.recipe import AlignedTargets, Recipe
 from stages import train
 from stages.params.reading import Params
@@ -44,6 +53,7 @@ OBJECTIVES = {
     "aligned": Alignment(0.7, C, "log_softmax"),
     "aligned logit": Alignment(0.7, C, "logit"),
     "aligned trades": Alignment(0.7, C, "log_softmax", TRADES),
+    "aligned margin": AlignedMargin(Threat("linf", 0.1), 0.7, C),
 }
 SGD = {"name": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 0.01, "milestones": (0.5,), "gamma": 0.5}
 
@@ -85,7 +95,8 @@ def _batch(size, k, dtype=torch.float64, seed=0):
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand(size, *SHAPE, generator=generator, dtype=dtype)
     classes, g = draw_classes(size, C, k, generator), torch.randn(size, k, *SHAPE, generator=generator, dtype=dtype)
-    return Batch(x, torch.arange(size) % C, classes, g)
+    stored = StoredTargets(torch.arange(C).expand(size, C), k, lambda asked: g[:, : asked.shape[1]])
+    return Batch(x, torch.arange(size) % C, classes, g, stored=stored)
 
 
 def _step(model, network, objective, batch, frozen):

@@ -70,6 +70,7 @@ def made(params, tmp_path, monkeypatch):
         "method": {"name": "vanilla", "objective": "cross_entropy", "label": "Vanilla"},
         "lambda": None,
         "seed": SEED,
+        "cost": {"forwards": 12},
         "class_names": store.class_names,
     }
     options = {"architecture": read_architecture(params, "resnet8").options, "image_shape": (1, 8, 8), "num_classes": 4}
@@ -139,6 +140,7 @@ def test_weights_from_anywhere_have_the_numbers_of_the_cell(params, made):
     assert of_cell.pop("method") == {"name": "vanilla", "objective": "cross_entropy", "source": None, "kind": None,
                                      "relative_to": None, "label": "Vanilla"}  # fmt: skip
     assert (metrics.pop("training_seed"), of_cell.pop("training_seed")) == (None, SEED)
+    assert (metrics.pop("training_forwards"), of_cell.pop("training_forwards")) == (None, 12.0)
     assert metrics == of_cell
     assert all(torch.equal(outcomes[name], outcomes_of_cell[name]) for name in outcomes_of_cell)
     assert sorted(path.name for path in folder.iterdir()) == sorted(evaluate.FILES)
