@@ -26,10 +26,8 @@ from pag.evaluation.intervals import Estimate, Flags, normal_quantile
 __all__ = ["Difference", "Repeated", "over_seeds", "paired_difference"]
 
 DRAWS = 4000  # of the bootstrap: the ends of a 95 % interval are then order statistics 100 from either end
-ADDED, WEIGHTS = (
-    (-1, 0, 1),
-    (0.5, 1.0, 0.5),
-)  # two images: half of one for either method, and one at which both do the same
+# Two images are added: half of one for either method, and one at which both do the same.
+ADDED, WEIGHTS = (-1, 0, 1), (0.5, 1.0, 0.5)
 
 
 class Repeated(Estimate):
