@@ -55,7 +55,7 @@ def main(quick: bool) -> None:
     x, y = images[:training], labels[:training]
     targets = pag.kernel_targets(x, y)  # any tensor g(x, c) of shape (N, C, ch, H, W) will do
     threats = {"l2": pag.Threat("l2", 0.9), "linf": pag.Threat("linf", 0.175)}
-    # Half of AutoAttack, and the faster half; without `attack` it is the whole.
+    # Two of AutoAttack's four, in a fifth of its time; without `attack` it is the whole.
     attack = partial(pag.AutoAttack, attacks=("apgd-ce",) if quick else ("apgd-ce", "apgd-t"))
     for lambda_ in (0.0, 2.0):
         model = train(x, y, targets, lambda_, epochs)

@@ -44,8 +44,8 @@ def train_diffusion(
 ) -> tuple[DiffusionModel, Curves]:
     """Trains a diffusion model, by all ranks together, and returns it with its averaged (EMA) weights, and the loss curve.
 
-    It learns both scores of eq. (8): with probability 1/C an image's label is "no class". The curve is of the mean squared error of the
-    predicted noise, about 1 where a model knows nothing; with a learned variance its term is added.
+    It learns both scores of eq. (8): with probability 1/C an image's label is "no class". The curve is of the mean squared error of
+    the predicted noise, about 1 where a model knows nothing; with a learned variance its term is added.
 
     Args:
         config: the model.
