@@ -51,15 +51,16 @@ def train(images: Tensor, labels: Tensor, targets: Tensor, lambda_: float, epoch
 
 def main(quick: bool) -> None:
     images, labels = digits()
-    epochs, training, tested = (1, 200, 20) if quick else (20, 1500, 200)
+    epochs, training, tested = (30, 200, 20) if quick else (20, 1500, 200)
     x, y = images[:training], labels[:training]
     targets = pag.kernel_targets(x, y)  # any tensor g(x, c) of shape (N, C, ch, H, W) will do
     threats = {"l2": pag.Threat("l2", 0.9), "linf": pag.Threat("linf", 0.175)}
-    attack = partial(pag.AutoAttack, attacks=("apgd-ce", "apgd-t"))  # half of AutoAttack, and the faster half
+    # Two of AutoAttack's four, in a fifth of its time; without `attack` it is the whole.
+    attack = partial(pag.AutoAttack, attacks=("apgd-ce",) if quick else ("apgd-ce", "apgd-t"))
     for lambda_ in (0.0, 2.0):
         model = train(x, y, targets, lambda_, epochs)
-        test = images[-tested:], labels[-tested:]
-        print(f"\nλ = {lambda_:g}\n{pag.evaluate(model, *test, threats, attack=attack)}")
+        evaluation = pag.evaluate(model, images[-tested:], labels[-tested:], threats, attack=attack)
+        print(f"\nλ = {lambda_:g}\n{evaluation}")
     if quick:
         print("\nA quick run: these numbers mean nothing.")
 

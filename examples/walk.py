@@ -97,7 +97,7 @@ def figure() -> Figure:
     drawing = Figure(figsize=(9, 6), layout="constrained")
     *rows, chart = drawing.subplots(len(models) + 1, 1, height_ratios=[1] * len(models) + [3])
     for axes, (name, adversarial) in zip(rows, drawn.items(), strict=True):
-        axes.imshow(strip(adversarial), cmap="gray", vmin=0, vmax=1)
+        axes.imshow(strip(adversarial).numpy(), cmap="gray", vmin=0, vmax=1)
         axes.set_title(f"{name}: an image pushed towards each class")
         axes.set_axis_off()
     for name, curve in curves.items():

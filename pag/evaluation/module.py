@@ -90,7 +90,8 @@ def evaluate(
 
     Where a check says that gradients may be masked, those who withstood are attacked further, without gradients too, and what is
     left counts: that may take several times as long as the attack itself. Results depend on the seed and the size of blocks, but
-    not on the number of workers. Progress goes to the standard error.
+    not on the number of workers. Progress goes to the standard error. In a process group of torch every rank calls it, attacks its
+    part, and gets the whole.
 
     Args:
         model: `(B, ch, H, W)` in [0, 1] to logits `(B, C)`, C ≥ 2, deterministic, in evaluation mode, on any device; it is left as

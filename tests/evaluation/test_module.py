@@ -1,9 +1,12 @@
 """Laws of the evaluation of a module in memory: it is the stage's, leaves the module alone, and says what it cannot evaluate."""
 
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
 import pytest
+import rank_evaluation
 import torch
 from masked import MASKED
 from torch import nn
@@ -80,6 +83,12 @@ def test_processes_change_nothing_and_the_module_is_left_as_it_was():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert [p.requires_grad for p in model.parameters()] == [False, False, True, True]
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_two_ranks_share_the_work_and_both_have_all_of_it():
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    done = subprocess.run([*torchrun, rank_evaluation.__file__], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines() == 2 * [rank_evaluation.measured()]
 
 
 def test_a_module_that_hides_its_gradient_is_attacked_further_and_doubted(monkeypatch):
