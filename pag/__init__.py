@@ -8,27 +8,27 @@ imported when it is asked for, so `import pag` does not wait for torch; and a ne
 """
 
 import ast
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 
+@cache
 def _offered() -> dict[str, str]:
     """The names of the stub, each with the module that it comes from."""
     stub = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
     return {a.name: str(node.module) for node in stub.body if isinstance(node, ast.ImportFrom) for a in node.names}
 
 
-_OFFERED = _offered()
-__all__ = sorted(_OFFERED)
-
-
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    if name not in _OFFERED:
+    if name == "__all__":
+        return sorted(_offered())
+    if name.startswith("_") or name not in _offered():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_OFFERED[name]), name)
+    value = globals()[name] = getattr(import_module(_offered()[name]), name)
     return value
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return [*globals(), *_offered()]

@@ -21,7 +21,7 @@ from stages.params.methods import (
     TradesParams,
 )
 
-__all__ = ["CountedObjective", "objective_of"]
+__all__ = ["CountedObjective", "objective_of", "step_of"]
 
 CountedObjective = BaseObjective | Alignment | AlignedMargin
 
@@ -42,17 +42,19 @@ def objective_of(method: MethodSections, num_classes: int, lambda_: float | None
 def _base(method: MethodSections) -> BaseObjective:
     """What is minimised beside the alignment, if any."""
     if isinstance(method, AdversarialParams):
-        return AdversarialTraining(PGD(Threat(method.norm, method.eps), method.steps, _step(method), random_start=True))
+        return AdversarialTraining(
+            PGD(Threat(method.norm, method.eps), method.steps, step_of(method), random_start=True)
+        )
     if isinstance(method, TradesParams):
         threat, start_std = Threat(method.norm, method.eps), method.start_std
-        attack = PGD(threat, method.steps, _step(method), random_start=True, loss="kl", start_std=start_std)
+        attack = PGD(threat, method.steps, step_of(method), random_start=True, loss="kl", start_std=start_std)
         return Trades(attack, method.beta)
     if isinstance(method, GradientNormParams):
         return GradientNorm(method.norm, method.weight)
     return CrossEntropy()
 
 
-def _step(method: AdversarialParams | TradesParams) -> float:
+def step_of(method: AdversarialParams | TradesParams) -> float:
     """α of an attack in training, given as it is or in units of ε / steps."""
     if method.step_size is not None:
         return method.step_size

@@ -90,6 +90,6 @@ def test_any_number_of_classes_passes_from_a_folder_to_the_page(tmp_path, monkey
     visualize.run(params, "few", "resnet8")
     artifacts.write_toy(np.random.default_rng(0))
     report.run(params)
-    told = f"not the standard version, which needs four classes: {SECOND[classes].upper()}"
+    told = f"AutoAttack needs four classes: {SECOND[classes].upper()} is in APGD-T"
     for page in ("index.html", "tables.md"):
         assert (told in (REPORT / page).read_text(encoding="utf-8")) == (classes < 4)

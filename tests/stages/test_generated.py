@@ -169,7 +169,9 @@ def test_a_share_that_takes_nothing_or_all_of_a_batch_is_refused(project, share,
 
 def test_imported_targets_are_none_of_generated_images(project):
     params = _params("+params/digits.yaml:targets.published={source: imported, shard_size: 5}")
-    with pytest.raises(InputError, match="'published' are imported"):
+    with pytest.raises(
+        InputError, match=r"^targets\.published is of the source imported, which has no targets at generated images"
+    ):
         generated_targets.run(params, "digits", "published", SEED)
 
 

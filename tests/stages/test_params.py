@@ -10,7 +10,7 @@ from dvc.utils.serialize import modify_yaml
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
 from pag.training.objectives import AlignedMargin, GradientNorm
-from stages import train
+from stages.objectives import objective_of, step_of
 from stages.params import evaluation
 from stages.params.check import check
 from stages.params.grid import read_grid, read_lambda
@@ -267,14 +267,7 @@ def test_listed_method_must_read_the_store_that_its_stage_depends_on():
         (
             "cifar10",
             "aligned_margin_l2",
-            (
-                "aligned_margin",
-                "nearest_neighbor_own_class",
-                "nearest_neighbor",
-                "own_class",
-                "aligned margin L₂ + NN (own class)",
-                "aligned-margin",
-            ),
+            ("aligned_margin", "kernel", "kernel", "own_class", "aligned margin L₂ + Kernel", "aligned-margin"),
         ),
         ("cifar10", "published", ("alignment", "published", "imported", None, "published SBG", "imported")),
         (
@@ -314,12 +307,12 @@ def test_what_lambda_weighs_is_the_papers_sum_where_few_of_many_classes_are_draw
     names = [name for name, of in methods.items() if of["objective"] == "alignment"]
     assert names
     for name in names:
-        objective = train._objective(method_section(params, dataset, name), 100, 1.0)
+        objective = objective_of(method_section(params, dataset, name), 100, 1.0)
         assert objective.classes_scale == ("drawn" if dataset in ("cifar100", "tiny_imagenet") else "expectation")
 
 
 def test_methods_train_by_the_objective_that_their_section_says():
-    of = {name: train._objective(method_section(Params(), "digits", name), 10, 1.5) for name in (
+    of = {name: objective_of(method_section(Params(), "digits", name), 10, 1.5) for name in (
         "aligned_margin_l2", "aligned_margin_linf_random_path", "aligned_margin_l2_without_margin", "fgsm_linf", "gradient_norm",
     )}  # fmt: skip
     assert of["aligned_margin_l2"] == AlignedMargin(
@@ -334,11 +327,11 @@ def test_methods_train_by_the_objective_that_their_section_says():
 
 
 def test_steps_are_relative_to_eps_or_absolute():
-    assert train._step(method_section(Params(), "digits", "at_l2")) == 1.5 * 0.9 / 7
+    assert step_of(method_section(Params(), "digits", "at_l2")) == 1.5 * 0.9 / 7
     override = (
         "params/digits.yaml:methods.at_l2={objective: adversarial, norm: l2, eps: 0.9, steps: 7, step_size: 0.007}"
     )
-    assert train._step(method_section(Params(overrides=[override]), "digits", "at_l2")) == 0.007
+    assert step_of(method_section(Params(overrides=[override]), "digits", "at_l2")) == 0.007
 
 
 def test_combined_methods_are_the_last_cells_of_the_grid():

@@ -28,16 +28,21 @@ GRID = {
     "teachers": {"architecture": "resnet8", "methods": []},
     "aligned": ["score_based"], "combined": {"bases": ["at_l2"], "targets": ["class_mean"]}, "lambdas": [0.5],
     "aligned_margin": {"methods": ["aligned_margin_l2"], "targets": "class_mean"},
-    "generated": {"datasets": ["tiny"], "baselines": [], "aligned": ["class_mean"]},
+    "generated": {"datasets": ["tiny"], "baselines": [], "aligned": ["score_based"]},
     "seeds": [3407], "targets_seeds": [3407],
 }  # fmt: skip
-LAMBDAS = {"score_based": 2.0, "aligned_margin_l2": 1.5, "at_l2_with_class_mean": 0.2, "class_mean_with_generated": 0.2}
+LAMBDAS = {
+    "score_based": 2.0,
+    "aligned_margin_l2": 1.5,
+    "at_l2_with_class_mean": 0.2,
+    "score_based_with_generated": 2.0,
+}
 AT_L2 = {
     "objective": "adversarial", "norm": "l2", "eps": 0.9, "steps": 1, "relative_step": 1.5,
     "alignment": {"targets": "class_mean", "gradient": "log_softmax", "classes_per_step": 1},
 }  # fmt: skip
 WITH_GENERATED = {
-    "objective": "alignment", "targets": "class_mean", "gradient": "log_softmax", "classes_per_step": 1,
+    "objective": "alignment", "targets": "score_based", "gradient": "log_softmax", "classes_per_step": 1,
     "training": {"generated": {"share": 0.3}},
 }  # fmt: skip
 OWN = "from torch import nn\n\nclass Own(nn.Module):\n    pass\n"
@@ -45,7 +50,7 @@ TRAIN, TEST = 9, 2  # pictures of each class
 CELLS = (
     "aligned_margin_l2/3407-3407",
     "at_l2_with_class_mean/3407-3407",
-    "class_mean_with_generated/3407-3407",
+    "score_based_with_generated/3407-3407",
     "score_based-lambda-0.5/3407-3407",
     "score_based/3407-3407",
     "vanilla/3407",
@@ -64,7 +69,7 @@ def _dataset():
     # enough steps that no network knows one class alone, which no attack fools
     params["training"] |= {"epochs": 4, "batch_size": 16}
     params["methods"]["at_l2_with_class_mean"] = AT_L2
-    params["methods"]["class_mean_with_generated"] = WITH_GENERATED
+    params["methods"]["score_based_with_generated"] = WITH_GENERATED
     params["generated"] = {"per_class": 2, "steps": 2}
     params["methods"]["aligned_margin_l2"]["targets"] = "class_mean"
     params["evaluation"] |= {
@@ -148,10 +153,14 @@ class Project:
         lines = self.run(*command, record=record).splitlines()
         return {line.split("'")[1] for line in lines if line.startswith("Running stage")}
 
-    def stale(self):
-        """The stages that DVC would run again, themselves and not for what comes before them, after `code` has run."""
+    def stale_cells(self):
+        """What DVC would run again, themselves and not for what comes before them, after `code` has run."""
         self.run("dvc", "repro", "code")
-        return {name.partition("@")[0] for name in json.loads(self.run("dvc", "status", "--json"))}
+        return set(json.loads(self.run("dvc", "status", "--json")))
+
+    def stale(self):
+        """The same by the names of stages."""
+        return {name.partition("@")[0] for name in self.stale_cells()}
 
     def replace(self, path, old, new):
         text = (self.root / path).read_text(encoding="utf-8")
@@ -332,12 +341,15 @@ EDITS = {
     ),
     "a default of SGD": (
         "stages/params/optimizers.py", "momentum: Decay = 0.9", "momentum: Decay = 0.8",
-        {*TRAINING, "train_diffusion", "score_targets", "test_targets", "train_toy", "evaluate_toy", "visualize", "report"},
+        {
+            *TRAINING, "train_diffusion", "score_targets", "test_targets", "generate", "generated_targets", "train_toy",
+            "evaluate_toy", "visualize", "report",
+        },
     ),
     "double backward": (
         "pag/alignment/double_backward.py", "groups: int = 1", "groups: int = 2 - 1", {*TRAINING, "train_toy"},
     ),
-    "a chart": ("pag/figures/charts.py", "WIDTH = 4.8", "WIDTH = 4.9", {"visualize", "report"}),
+    "a chart": ("pag/figures/panels.py", "WIDTH = 4.8", "WIDTH = 4.9", {"visualize", "report"}),
     "another architecture": (
         "params.yaml", "\narchitectures:\n", "\narchitectures:\n  another: {family: vgg, depth: 11, norm: none}\n", {"report"},
     ),
@@ -374,38 +386,33 @@ def test_changed_lambda_reruns_one_classifier_and_what_shows_it(project):
     project.restore()
 
 
-def test_a_seed_that_is_added_runs_its_own_cells_and_what_shows_them(project):
-    before = project.lock()
-    ran = project.stages_run("dvc", "exp", "run", "--set-param", "grid.seeds=[3407,1]")
+def test_a_seed_that_is_added_makes_its_own_cells_stale_and_what_shows_them(project):
     cells = ("baselines@tiny-resnet8-vanilla-1", "aligned@tiny-resnet8-score_based-1-3407",
              "aligned_margin@tiny-resnet8-aligned_margin_l2-1-3407",
-             "combined@tiny-resnet8-at_l2-class_mean-1-3407", "lambdas@tiny-resnet8-0.5-1-3407")  # fmt: skip
-    own = {f"{stage}_{cell}" for stage in ("train", "evaluate") for cell in cells}
-    assert ran == {*own, "visualize@tiny-resnet8", "report"}
-    after = project.lock()
-    assert {name: after[name] for name in before.keys() - ran} == {name: before[name] for name in before.keys() - ran}
-    for cell in cells:
-        first = cell.replace("-1", "-3407", 1)
-        weights = [after[f"train_{name}"]["outs"] for name in (cell, first)]
-        assert _digest_of("model.safetensors", weights[0]) != _digest_of("model.safetensors", weights[1])
-    results = json.loads((project.root / "data/figures/tiny-resnet8/results.json").read_text(encoding="utf-8"))
-    assert [cell["evaluation"]["training_seed"] for cell in results["cells"]] == 3 * [3407, 1]
-    project.restore()
+             "combined@tiny-resnet8-at_l2-class_mean-1-3407", "lambdas@tiny-resnet8-0.5-1-3407",
+             "generated_aligned@tiny-resnet8-score_based-generated-1-3407")  # fmt: skip
+    try:
+        project.replace("params.yaml", "  seeds:\n  - 3407\n", "  seeds:\n  - 3407\n  - 1\n")
+        own = {f"{stage}_{cell}" for stage in ("train", "evaluate") for cell in cells}
+        assert project.stale_cells() == {*own, "visualize@tiny-resnet8", "report"}
+        ran = project.stages_run("dvc", "repro", "evaluate_baselines@tiny-resnet8-vanilla-1")
+        assert ran == {"train_baselines@tiny-resnet8-vanilla-1", "evaluate_baselines@tiny-resnet8-vanilla-1"}
+        weights = [
+            project.root / f"data/tiny/classifiers/resnet8-vanilla/{seed}/model.safetensors" for seed in (3407, 1)
+        ]
+        assert weights[0].read_bytes() != weights[1].read_bytes()
+    finally:
+        project.restore()
 
 
-def _digest_of(file, outs):
-    return next(out["md5"] for out in outs if out["path"].endswith(file))
-
-
-def test_a_targets_seed_that_is_added_runs_no_stage_of_the_others(project):
+def test_a_targets_seed_that_is_added_makes_no_stage_of_the_others_stale(project):
     try:
         project.replace("params.yaml", "  targets_seeds:\n  - 3407\n", "  targets_seeds:\n  - 3407\n  - 1\n")
-        text = project.run("dvc", "repro", "--dry")
-        ran = {line.split("'")[1] for line in text.splitlines() if line.startswith("Running stage")}
-        own = {name for name in ran if name.endswith("-1")}
-        assert ran - own == {"visualize@tiny-resnet8", "report"}
+        stale = project.stale_cells()
+        own = {name for name in stale if name.endswith("-1")}
+        assert stale - own == {"visualize@tiny-resnet8", "report"}
         assert {"train_diffusion@tiny-1", "score_targets@tiny-1", "train_aligned@tiny-resnet8-score_based-3407-1"} < own
-        assert not [name for name in ran if "vanilla" in name or name.startswith("test_targets")]
+        assert not [name for name in stale if "vanilla" in name or name.startswith("test_targets")]
     finally:
         project.restore()
 

@@ -26,7 +26,11 @@ from stages.run import read_times
 
 GRID = ("digits", "resnet8")
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
-FOR_TESTS = ["params/digits.yaml:figures.images=2", "params/digits.yaml:evaluation.targeted.images=2"]
+FOR_TESTS = [
+    "params/digits.yaml:figures.images=2", "params/digits.yaml:evaluation.targeted.images=2",
+    "grid.baselines=[vanilla,at_l2,at_linf]", "grid.aligned_margin.methods=[]",
+    "grid.aligned=[one_image,class_mean,nearest_neighbor,nearest_neighbor_own_class,score_based]",
+]  # fmt: skip
 NASTY = "<script>alert('&')</script>\" | `x` *y*"
 
 
