@@ -25,7 +25,7 @@ HELPERS = Path(__file__).parents[1] / "helpers"
 COPIED = ("pag", "stages", "extensions", "results", "downloads", "params", "dvc.yaml", ".dvcignore", ".gitignore")
 GRID = {
     "datasets": ["tiny"], "architectures": ["resnet8"], "baselines": ["vanilla"], "heuristics": ["class_mean"],
-    "teachers": {"architecture": "resnet8", "methods": []},
+    "teachers": {"architecture": "resnet8", "methods": ["vanilla"]},
     "aligned": ["score_based"], "combined": {"bases": ["at_l2"], "targets": ["class_mean"]}, "lambdas": [0.5],
     "aligned_margin": {"methods": ["aligned_margin_l2"], "targets": "class_mean"},
     "generated": {"datasets": ["tiny"], "baselines": [], "aligned": ["score_based"]},
@@ -50,9 +50,9 @@ TRAIN, TEST = 9, 2  # pictures of each class
 CELLS = (
     "aligned_margin_l2/3407-3407",
     "at_l2_with_class_mean/3407-3407",
-    "score_based_with_generated/3407-3407",
     "score_based-lambda-0.5/3407-3407",
     "score_based/3407-3407",
+    "score_based_with_generated/3407-3407",
     "vanilla/3407",
 )
 WHERE = {"params.yaml": {"data_root", "launcher"}}  # say where work is done, not what comes of it
@@ -71,6 +71,7 @@ def _dataset():
     params["methods"]["at_l2_with_class_mean"] = AT_L2
     params["methods"]["score_based_with_generated"] = WITH_GENERATED
     params["generated"] = {"per_class": 2, "steps": 2}
+    params["targets"]["teacher_vanilla"] = {"source": "teacher", "dtype": "float16", "shard_size": 64}
     params["methods"]["aligned_margin_l2"]["targets"] = "class_mean"
     params["evaluation"] |= {
         # so large that the first attack fools every example: the later ones cost nothing
@@ -403,11 +404,14 @@ def test_a_seed_that_is_added_makes_its_own_cells_stale_and_what_shows_them(proj
         assert weights[0].read_bytes() != weights[1].read_bytes()
     finally:
         project.restore()
+        for kind in ("classifiers", "evaluations"):
+            shutil.rmtree(project.root / f"data/tiny/{kind}/resnet8-vanilla/1", ignore_errors=True)
 
 
 def test_a_targets_seed_that_is_added_makes_no_stage_of_the_others_stale(project):
     try:
         project.replace("params.yaml", "  targets_seeds:\n  - 3407\n", "  targets_seeds:\n  - 3407\n  - 1\n")
+        project.replace("params.yaml", "methods:\n    - vanilla\n", "methods: []\n")  # a teacher has a seed of training
         stale = project.stale_cells()
         own = {name for name in stale if name.endswith("-1")}
         assert stale - own == {"visualize@tiny-resnet8", "report"}
