@@ -28,7 +28,7 @@ GRID = ("digits", "resnet8")
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 FOR_TESTS = [
     "params/digits.yaml:figures.images=2", "params/digits.yaml:evaluation.targeted.images=2",
-    "grid.baselines=[vanilla,at_l2,at_linf]", "grid.aligned_margin.methods=[]",
+    "grid.baselines=[vanilla,at_l2,at_linf]", "grid.aligned_margin.methods=[]", "grid.lambdas=[0.1,0.5,1.0]",
     "grid.aligned=[one_image,class_mean,nearest_neighbor,nearest_neighbor_own_class,score_based]",
 ]  # fmt: skip
 NASTY = "<script>alert('&')</script>\" | `x` *y*"
