@@ -1,8 +1,8 @@
 """Which instructions a CPU computes with: those of every x86-64 with AVX2, or the fastest that it has.
 
 Libraries choose their kernels by the processor, and sums in another order have other last bits. Told to use AVX2 alone they choose
-the same ones on CPUs of one family, and artifacts have the same bytes; across makers not yet (docs/reproducibility.md). On other CPUs
-than x86-64, and on GPUs, this changes nothing.
+the same ones on CPUs of one family, and artifacts have the same bytes; across makers not yet (docs/reproducibility.md). On other
+CPUs than x86-64, and on GPUs, this changes nothing.
 """
 
 import os
