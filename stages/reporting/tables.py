@@ -240,9 +240,8 @@ def validation_table(results: MethodResults) -> Table:
 
 
 def _validation_head(key: str) -> str:
-    return (
-        f"PGD {norm_name(key.removeprefix('pgd_'))}" if key.startswith("pgd_") else key.replace("_", " ").capitalize()
-    )
+    attack, _, norm = key.rpartition("_")
+    return f"{attack.replace('_', '-').upper()} {norm_name(norm)}" if attack in ("pgd", "apgd_t") else key.capitalize()
 
 
 def _validation_entry(key: str, values: Sequence[float]) -> Entry:

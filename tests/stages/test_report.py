@@ -136,6 +136,7 @@ def test_tables_have_each_method_and_lambda(made):
     ):
         assert line in text
     assert "ε = 8/255, n = 120" in text
+    assert "| PGD L₂ | PGD L∞ | APGD-T L₂ |" in text
     assert "| Aligned (NN) | 100.0% ± 0.0 | 63.3% ±" in text
     assert "75.5%" in text
 
