@@ -146,7 +146,13 @@ def write_cell(cell, metrics, rng, channels):
     ]
     columns = ("epoch", "loss", "cross_entropy", "cosine", "validation_accuracy", "validation_cosine")
     write_curves(cell.classifier / "curves.csv", columns, rows)
-    validation = {"accuracy": 0.97, "cosine": rows[-1].get("validation_cosine"), "pgd_l2": 0.5, "pgd_linf": 0.4, "apgd_t_l2": 0.45}
+    validation = {
+        "accuracy": 0.97,
+        "cosine": rows[-1].get("validation_cosine"),
+        "pgd_l2": 0.5,
+        "pgd_linf": 0.4,
+        "apgd_t_l2": 0.45,
+    }
     write_json(cell.classifier / "metrics.json", {"validation": validation, "loss": 0.1})
     write_json(cell.evaluation / "metrics.json", metrics)
     save_file(_outcomes(metrics), cell.evaluation / "outcomes.safetensors")
