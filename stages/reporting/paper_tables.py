@@ -18,7 +18,7 @@ __all__ = ["agree", "comparison_table", "kept_tables", "measure_name", "paper_se
 SAME_EPS = 0.01  # relative; the paper's 8/255 and ours may be rounded
 WIDE = 3  # measures that stand side by side; a table of more has a row for each
 ACRONYMS = ("ead", "fmn", "l0", "l1")
-THREATENED = {"autoattack": "AA", "pgd": "PGD"}  # attacks whose measures are named by their threat
+THREATENED = {"autoattack": "AA", "pgd": "PGD", "apgd_t": "APGD-T"}  # attacks whose measures are named by their threat
 NONE = Entry("–")
 
 
