@@ -27,9 +27,12 @@ from pag.targets.tensors import nearest_neighbor_targets as nearest_neighbor_tar
 from pag.targets.tensors import score_based_targets as score_based_targets
 from pag.training.network import EagerNetwork as EagerNetwork
 from pag.training.objectives import AdversarialTraining as AdversarialTraining
+from pag.training.objectives import AlignedMargin as AlignedMargin
 from pag.training.objectives import Alignment as Alignment
 from pag.training.objectives import Batch as Batch
 from pag.training.objectives import CrossEntropy as CrossEntropy
+from pag.training.objectives import GradientNorm as GradientNorm
 from pag.training.objectives import Ramp as Ramp
+from pag.training.objectives import StoredTargets as StoredTargets
 from pag.training.objectives import Trades as Trades
 from pag.training.objectives import draw_classes as draw_classes
