@@ -1,5 +1,5 @@
-"""`train`: one classifier, a cell of the grid, by cross-entropy, adversarial training or TRADES (sections 2.2 and 6), with
-gradient alignment (section 3) or without it.
+"""`train`: one classifier, a cell of the grid, by what its method minimises (`stages.objectives`: sections 2.2, 3 and 6, and what
+goes beyond them), on what it learns from (`stages.training_data`).
 """
 
 import math
