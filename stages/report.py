@@ -16,8 +16,10 @@ from pag.base.json_files import json_text, read_json
 from pag.evaluation.metrics import Metrics
 from pag.figures.charts import toy_boundaries, toy_seeds
 from pag.figures.names import percent
-from pag.figures.page import FigureEntry, Report, Section, render_html, render_markdown
 from pag.figures.style import png_bytes
+from pag.page.html import render_html
+from pag.page.markdown import render_markdown
+from pag.page.report import FigureEntry, Report, Section
 from stages.params.evaluation import EvaluationParams
 from stages.params.grid import read_grid
 from stages.params.reading import Params

@@ -12,7 +12,7 @@ from stages.digests import ROOT, sources
 
 ROOMS = [
     "base", "machine", "data", "improved_diffusion", "networks", "attacks", "alignment", "optimization", "diffusion", "targets",
-    "training", "evaluation", "toy", "figures",
+    "training", "evaluation", "toy", "figures", "page",
 ]  # fmt: skip
 STAGE_ROOMS = ["params", "paths", "digests", "run", "reporting", "stages", "commands", "cli"]
 

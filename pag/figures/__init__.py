@@ -1,1 +1,1 @@
-"""Figures and the page: numbers and images come in, PNGs, HTML and Markdown come out. Imports `base`."""
+"""Figures: numbers and images come in, drawn figures, PNGs and SVGs come out. Imports `base`."""

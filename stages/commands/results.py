@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pag.base.errors import InputError
 from pag.base.files import written_whole
-from pag.figures.page import markdown_table
 from pag.machine.locks import locked
+from pag.page.markdown import markdown_table
 from stages.reporting.paper_tables import kept_tables
 from stages.reporting.sources import KEPT, read_kept_run
 from stages.reporting.summaries import SUMMARIES, read_summary, summary_table

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from itertools import groupby
 
 from pag.figures.names import percent
-from pag.figures.page import Column, Entry, Table
+from pag.page.report import Column, Entry, Table
 from stages.params.methods import method_section
 from stages.params.reading import Params
 from stages.reporting.comparisons import compared

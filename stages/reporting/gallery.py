@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pag.base.errors import InputError
 from pag.figures.names import SHORT, eps_text, norm_name
-from pag.figures.page import FigureEntry
+from pag.page.report import FigureEntry
 from stages.params.evaluation import EvaluationParams
 from stages.params.figures import FiguresParams
 from stages.params.reading import Params

@@ -6,7 +6,7 @@ from pag.attacks.autoattack_parts import substituted
 from pag.evaluation.metrics import Attacked, AutoAttacked, Estimate
 from pag.evaluation.seeds import Repeated
 from pag.figures.names import eps_text, norm_name, percent, points
-from pag.figures.page import Column, Entry, Item, Section, Table
+from pag.page.report import Column, Entry, Item, Section, Table
 from stages.reporting.costs import times_text
 from stages.reporting.evaluated import Evaluated
 from stages.reporting.methods import MethodResults

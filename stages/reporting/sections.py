@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pag.figures.page import Column, Entry, Section, Table
+from pag.page.report import Column, Entry, Section, Table
 from stages.params.evaluation import EvaluationParams, ReferenceParams
 from stages.params.grid import read_grid, read_lambda
 from stages.params.methods import describe

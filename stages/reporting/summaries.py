@@ -8,7 +8,7 @@ from pag.base.errors import InputError
 from pag.base.json_files import read_json
 from pag.base.vocabulary import Method
 from pag.figures.names import percent
-from pag.figures.page import Column, Entry, Table
+from pag.page.report import Column, Entry, Table
 from stages.params.section import NonNegative, Section
 from stages.reporting.paper_tables import measure_name
 

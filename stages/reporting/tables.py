@@ -7,7 +7,7 @@ from pag.evaluation.metrics import Attacked
 from pag.evaluation.sanity import kind_of
 from pag.evaluation.seeds import Repeated
 from pag.figures.names import attack_name, eps_text, norm_name, percent, points
-from pag.figures.page import Column, Entry, Table
+from pag.page.report import Column, Entry, Table
 from stages.params.evaluation import EvaluationParams
 from stages.reporting.costs import priced, relative_cost, times_text
 from stages.reporting.methods import MethodResult, MethodResults, seeds_text

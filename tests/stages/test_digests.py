@@ -71,7 +71,7 @@ def test_a_stage_runs_what_it_imports_and_the_data_files_that_are_named():
         "pag/attacks/threats.py",
         "pag/base/__init__.py",
     } <= names("train")
-    assert {"stages/reporting/paper.yaml", "pag/figures/page.html.jinja"} <= names("report")
+    assert {"stages/reporting/paper.yaml", "pag/page/page.html.jinja"} <= names("report")
     assert "pag/attacks/foolbox.py" in names("evaluate")  # imported in a function
     assert not names("prepare") & {"pag/attacks/pgd.py", "stages/train.py", "stages/cli.py"}
 

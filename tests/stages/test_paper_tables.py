@@ -10,7 +10,9 @@ import pytest
 from pag.base.errors import InputError
 from pag.base.json_files import write_json
 from pag.evaluation.metrics import Attacked, AutoAttacked, Estimate, Metrics
-from pag.figures.page import Item, Report, Section, render_html, render_markdown
+from pag.page.html import render_html
+from pag.page.markdown import render_markdown
+from pag.page.report import Item, Report, Section
 from stages.commands import keep
 from stages.params.grid import read_grid
 from stages.params.reading import Params

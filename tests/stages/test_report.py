@@ -16,8 +16,10 @@ from dvc_render.html import HTML
 
 from pag.base.errors import InputError
 from pag.figures.grids import enlarged
-from pag.figures.page import Column, Entry, FigureEntry, Report, Section, Table, render_html, render_markdown
 from pag.figures.style import png_bytes
+from pag.page.html import render_html
+from pag.page.markdown import render_markdown
+from pag.page.report import Column, Entry, FigureEntry, Report, Section, Table
 from stages import plots_page, report, visualize
 from stages.params.reading import Params
 from stages.paths import REPORT, TIMES, DatasetPaths, grid_cells, sweep_cells

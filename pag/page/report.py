@@ -1,10 +1,7 @@
-"""The report as a value, and its two forms: a page in one file and tables in Markdown. Both depend on the value alone."""
+"""The report as a value: sections of text, tables and figures, which know nothing of their form."""
 
 import base64
 from dataclasses import dataclass, field
-from importlib.resources import files
-
-from jinja2 import Environment, StrictUndefined
 
 __all__ = [
     "Column",
@@ -14,9 +11,6 @@ __all__ = [
     "Report",
     "Section",
     "Table",
-    "markdown_table",
-    "render_html",
-    "render_markdown",
 ]
 
 PIXELS_PER_CSS_PIXEL = 200 / 96  # figures are drawn at 200 dots an inch
@@ -136,56 +130,3 @@ class Report:
     settings: tuple[tuple[str, str], ...]
     parameters: str
     times_file: str = field(default="data/times.jsonl")
-
-
-def render_html(report: Report) -> str:
-    """The page: figures inside, nothing from outside but `times.js`, which may stand beside it."""
-    template = files("pag.figures").joinpath("page.html.jinja").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(template).render(report=report)
-
-
-def render_markdown(report: Report) -> str:
-    """The answers, all tables and all lists."""
-    parts = [f"# {report.title}"]
-    parts += [f"**{_escaped(name)}** {_escaped(' '.join(sentences))}" for name, sentences in report.answers]
-    for section in report.sections:
-        if section.tables or section.items:
-            parts.append(f"## {_escaped(section.title)}")
-            parts += [markdown_table(table) for table in section.tables]
-        if section.items:
-            parts.append("\n".join(_markdown_item(item) for item in section.items))
-    return "\n\n".join(parts) + "\n"
-
-
-def _escaped(text: str) -> str:
-    """Text that Markdown shows as it stands, inside a table too."""
-    for character in "\\`*_[]<>|":
-        text = text.replace(character, f"\\{character}")
-    return text.replace("\n", ", ")
-
-
-def markdown_table(table: Table) -> str:
-    """A table in Markdown, its caption above it."""
-    lines = [
-        _line(
-            [_escaped(f"{column.name}, {column.detail}" if column.detail else column.name) for column in table.columns]
-        )
-    ]
-    lines.append(_line([":--", *["--:"] * (len(table.columns) - 1)]))
-    lines += [_line([_markdown_entry(entry) for entry in row]) for row in table.rows]
-    return f"{_escaped(table.caption)}\n\n" + "\n".join(lines)
-
-
-def _markdown_item(item: Item) -> str:
-    return "\n".join([f"- {_escaped(item.text)}", *(f"  - `{command}`" for command in item.commands)])
-
-
-def _markdown_entry(entry: Entry) -> str:
-    text = f"**{_escaped(entry.text)}**" if entry.bold else _escaped(entry.text)
-    details = (entry.detail, f"✗ {entry.doubt}" if entry.doubt else "")
-    return " ".join([text, *(_escaped(detail) for detail in details if detail)])
-
-
-def _line(entries: list[str]) -> str:
-    return f"| {' | '.join(entries)} |"
