@@ -1,7 +1,9 @@
 """Laws of the report: a page with nothing from outside, tables that keep their numbers, sentences that they bear out."""
 
+import base64
 import configparser
 import csv
+import hashlib
 import json
 import re
 import shutil
@@ -19,7 +21,20 @@ from pag.figures.grids import enlarged
 from pag.figures.style import png_bytes
 from pag.page.html import render_html
 from pag.page.markdown import render_markdown
-from pag.page.report import Column, Entry, FigureEntry, Report, Section, Table
+from pag.page.report import (
+    Answer,
+    Column,
+    Entry,
+    FigureEntry,
+    Findings,
+    Picture,
+    PictureRow,
+    Report,
+    Run,
+    Section,
+    Table,
+    Term,
+)
 from stages import plots_page, report, visualize
 from stages.params.reading import Params
 from stages.paths import REPORT, TIMES, DatasetPaths, grid_cells, sweep_cells
@@ -84,7 +99,7 @@ def test_page_refers_to_nothing_outside(made):
     page = (made / REPORT / "index.html").read_text(encoding="utf-8")
     links = parsed(page)
     outside = [link for link in links.links if not link.startswith(("data:", "#"))]
-    assert outside == ["times.js"]
+    assert outside == ["results.csv", "cells.csv", "lambda.csv", "curves.csv", "tables.md", "run.js"]
     assert re.search(r"https?:|url\(|@import", page) is None
     assert links.tags.count("img") == len(links.alts) > 10
     assert all(links.alts)
@@ -94,12 +109,40 @@ def test_page_refers_to_nothing_outside(made):
 
 def test_all_text_is_escaped():
     figure = FigureEntry(png_bytes(enlarged(np.zeros((2, 2, 3)))), NASTY, NASTY)
-    table = Table(NASTY, (Column(NASTY, NASTY),), ((Entry(NASTY, NASTY, True),),))
+    entry = Entry(NASTY, NASTY, True, commands=(NASTY,), note=NASTY)
+    table = Table(NASTY, (Column(NASTY, NASTY),), ((entry,),))
     section = Section(NASTY, (NASTY,), (table,), (figure,), (figure,))
-    page = render_html(Report(NASTY, ((NASTY, (NASTY, NASTY)),), (section,), ((NASTY, NASTY),), NASTY, NASTY))
+    picture = Picture(NASTY, NASTY, (NASTY,), (PictureRow(NASTY, (b"", b"")),))
+    answer = Answer(NASTY, NASTY, NASTY, picture, table, (Findings(NASTY, (NASTY,), NASTY),))
+    run = Run(((NASTY, NASTY),), table, NASTY, ((NASTY, NASTY),))
+    page = render_html(Report(NASTY, (answer,), (section,), run, (Term(NASTY, NASTY, NASTY, NASTY),)))
     assert "<script>alert" not in page
     assert parsed(page).tags.count("script") == 2
-    assert parsed(page).alts == [NASTY, NASTY]
+    assert parsed(page).alts[2:] == [NASTY, NASTY]
+    assert "alert" not in "".join(re.findall(r"<script>.*?</script>", page, re.DOTALL))
+
+
+def test_words_of_the_glossary_lead_to_it_once_in_a_text():
+    terms = (Term("NN", "nearest neighbour", "near"), Term("NN (own class)", "own", "of the own class"))
+    answer = Answer("place", "NN (own class) beats NN, and NN loses to ANNA & NN.")
+    page = render_html(Report("t", (answer,), glossary=terms))
+    assert page.count('href="#term-nn"') == page.count('href="#term-nn-own-class"') == 1
+    assert '<a class="term" href="#term-nn-own-class">NN (own class)</a> beats <a' in page
+    assert "ANNA &amp; NN." in page
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert len(set(ids)) == len(ids)
+
+
+def test_policy_allows_what_is_in_the_page_and_nothing_else():
+    page = render_html(Report("t"))
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)[1]
+    assert policy.startswith("default-src &#39;none&#39;;")
+    assert "unsafe" not in policy
+    for tag in ("style", "script"):
+        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert digest in policy
+    assert not re.search(r' (style|on\w+)="', page)
 
 
 def test_bytes_depend_on_the_inputs_alone(made, params, monkeypatch):
@@ -108,7 +151,7 @@ def test_bytes_depend_on_the_inputs_alone(made, params, monkeypatch):
         REPORT / name for name in ("index.html", "tables.md", "results.csv", "cells.csv", "lambda.csv", "curves.csv")
     ]
     before = [path.read_bytes() for path in outputs]
-    (REPORT / "times.js").unlink()
+    (REPORT / "run.js").unlink()
     report.run(params)
     assert [path.read_bytes() for path in outputs] == before
     assert not list(REPORT.glob(".*"))
@@ -118,7 +161,7 @@ def test_markdown_keeps_the_numbers():
     values = [0.0, 1 / 3, 0.55391, 1.0]
     rows = tuple((Entry(f"a|b{i}"), Entry(repr(v), "[0, 1]", i == 3)) for i, v in enumerate(values))
     text = render_markdown(
-        Report("t", (), (Section("s", (), (Table("c", (Column("n"), Column("v", "ε\nn")), rows),)),), (), "")
+        Report("t", (), (Section("s", (), (Table("c", (Column("n"), Column("v", "ε\nn")), rows),)),))
     )
     lines = [line for line in text.splitlines() if line.startswith("|")]
     cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
@@ -292,14 +335,8 @@ def test_what_is_not_the_papers_has_a_section_of_its_own(params, tmp_path, monke
     visualize.run(few, *GRID)
     report.run(few)
     text, page = ((REPORT / name).read_text(encoding="utf-8") for name in ("tables.md", "index.html"))
-    papers, beyond = (
-        text[text.index("paper's Table 1") : text.index("Differences")],
-        text[text.index("## Beyond the paper") :],
-    )
-    assert "| AT L₂ |" not in papers
-    assert "| SBG | **95.0%**" in papers
-    rows = [line.split(" | ")[0] for line in beyond[: beyond.index("##", 3)].splitlines() if line.startswith("|")]
-    assert rows[2:] == ["| Vanilla", "| SBG", "| AT L₂"]
+    assert "| Adversarial training (AT L₂) |" in text
+    assert page.count("Not in the paper.") == 1  # of all rows
     assert "adversarial training in a single step" in page
     assert "Beyond the paper" not in (made / REPORT / "tables.md").read_text(encoding="utf-8")
 
@@ -360,10 +397,11 @@ def test_a_time_is_a_number_of_seconds(seconds, tmp_path, monkeypatch):
 def test_times_are_the_last_of_each_stage(made, params, monkeypatch):
     monkeypatch.chdir(made)
     report.run(params)
-    script = (REPORT / "times.js").read_text(encoding="utf-8")
-    times = json.loads(script.removeprefix("window.PAG_TIMES = ").rstrip(";\n"))
-    seconds = {entry["stage"]: entry["seconds"] for entry in times}
-    assert len(seconds) == len(times)
+    script = (REPORT / "run.js").read_text(encoding="utf-8")
+    run = json.loads(script.removeprefix("window.PAG_RUN = ").rstrip(";\n"))
+    seconds = {entry["stage"]: entry["seconds"] for entry in run["times"]}
+    assert len(seconds) == len(run["times"])
+    assert [name for name, _ in run["settings"]] == ["Date", "Commit", "Machine"]
     assert (seconds["prepare@digits"], seconds["train@<b>"]) == (3.0, 2.5)
 
 
@@ -391,7 +429,7 @@ def test_test_images_are_not_read(params, tmp_path, monkeypatch):
     shutil.rmtree(DatasetPaths("digits").images / "test" / "images" / "c")
     visualize.run(few, *GRID)
     report.run(few)
-    assert "The grid holds nothing" not in (REPORT / "index.html").read_text(encoding="utf-8")
+    assert "This grid cannot say" in (REPORT / "index.html").read_text(encoding="utf-8")
 
 
 def test_a_cell_without_results_is_named(params, tmp_path, monkeypatch):
@@ -424,7 +462,9 @@ def test_a_failed_check_is_shown_beside_the_number_that_it_spoils(params, tmp_pa
     visualize.run(few, *GRID)
     report.run(few)
     text, page = ((REPORT / name).read_text(encoding="utf-8") for name in ("tables.md", "index.html"))
-    robustness = next(line for line in text.splitlines() if line.startswith("| SBG | **95.0%**"))
+    robustness = next(
+        line for line in text.splitlines() if line.startswith("| Score-based gradients (SBG), λ = 2 | **95.0%**")
+    )
     assert "| 12.0% \\[7.0, 17.0\\] ✗ black\\_box.linf |" in robustness
     assert robustness.count("✗") == 1
     assert (
