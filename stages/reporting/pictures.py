@@ -83,8 +83,8 @@ def read_picture(path: Path, targeted: TargetedParams) -> Picture | None:
     )
     caption = (
         f"A test image of class {stored.label}, pulled toward each class by a targeted attack of large ε "
-        f"({norm_name(targeted.norm)}, ε = {eps_text(targeted.eps)}). A network with perceptually aligned gradients (PAG) draws the "
-        f"class that it is pulled toward; vanilla's adds noise.{few}"
+        f"({norm_name(targeted.norm)}, ε = {eps_text(targeted.eps)}). A network with perceptually aligned gradients (PAG) draws "
+        f"the class that it is pulled toward; vanilla's adds noise.{few}"
     )
     rows = tuple(PictureRow(row.name, tuple(row.tiles)) for row in stored.rows)
     return Picture(caption, stored.label, tuple(stored.columns), rows)
