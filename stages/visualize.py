@@ -33,6 +33,7 @@ from stages.reporting.charts import save_chart
 from stages.reporting.costs import front, points_of, priced, relative_cost
 from stages.reporting.former import set_aside
 from stages.reporting.methods import MethodResult, MethodResults, by_method
+from stages.reporting.pictures import PICTURE, beside_vanilla, picture_of
 from stages.reporting.results import (
     RESULTS,
     aligned_sources,
@@ -70,6 +71,7 @@ def run(params: Params, dataset: str, architecture: str, aside: bool = False) ->
             folder.mkdir()
             write_json(folder / RESULTS, results.model_dump(mode="json", by_alias=True))
             methods = by_method(results)
+            _write_picture(folder / PICTURE, params, methods, ImageStore.open(paths.images).class_names)
             for name, figure in _images(params, paths, methods):
                 save(figure, folder / f"{name}.png")
             for name, chart in _charts(params, paths, methods):
@@ -85,15 +87,31 @@ def _images(params: Params, paths: DatasetPaths, results: MethodResults) -> Iter
     yield "diffusion-samples", enlarged(_png(paths.diffusion(seed) / "samples.png"))
 
 
-def _targeted(params: Params, results: MethodResults, class_names: tuple[str, ...]) -> Iterator[tuple[str, Figure]]:
-    """Figures 1, 2 and 9 from each input, and figure 5: the same with a row for each λ, from the first input.
+def _write_picture(path: Path, params: Params, results: MethodResults, class_names: tuple[str, ...]) -> None:
+    """What the page begins with, where the grid has a network to show."""
+    cells = _first_cells(params, results)
+    files = {
+        method.label: read_shown(
+            cells[method.name].evaluation / "targeted.safetensors", {"adversarial": 5}, len(class_names)
+        )
+        for method in beside_vanilla(results)
+    }
+    if files:
+        write_json(path, picture_of(files, class_names, COLUMNS))
 
-    They show the networks of the first seeds.
-    """
+
+def _first_cells(params: Params, results: MethodResults) -> dict[str, Cell]:
+    """Of each method, and λ of the sweep, the network of the first seeds, which images are of."""
     cells: dict[str, Cell] = {}
     for walk in (grid_cells, sweep_cells):
         for cell in walk(params, results.dataset, results.architecture):
             cells.setdefault(cell.row, cell)
+    return cells
+
+
+def _targeted(params: Params, results: MethodResults, class_names: tuple[str, ...]) -> Iterator[tuple[str, Figure]]:
+    """Figures 1, 2 and 9 from each input, and figure 5: the same with a row for each λ, from the first input."""
+    cells = _first_cells(params, results)
     methods = [(method.label, method) for method in results.methods]
     for i, figure in enumerate(_targeted_grids(methods, cells, class_names, results)):
         yield f"targeted-{i}", figure

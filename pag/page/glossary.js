@@ -28,5 +28,9 @@
     link.addEventListener("blur", hide);
   }
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") { hide(); } });
-  document.addEventListener("scroll", hide, { passive: true, capture: true });
+  const follow = () => { // a link that takes the focus is scrolled into view first
+    const link = document.activeElement;
+    if (!tip.hidden && link && link.matches("a.term")) { show(link); } else { hide(); }
+  };
+  document.addEventListener("scroll", follow, { passive: true, capture: true });
 }());

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 
-from pag.page.report import Answer, Findings
+from pag.page.report import Answer, Findings, Picture
+from stages.params.evaluation import EvaluationParams
 from stages.params.reading import Params
+from stages.paths import DatasetPaths
 from stages.reporting.beyond import beyond_paper
 from stages.reporting.findings import findings
 from stages.reporting.methods import MethodResults
+from stages.reporting.pictures import PICTURE, read_picture
 from stages.reporting.sections import BEYOND, LAMBDA, ROBUSTNESS, place_suffix
 from stages.reporting.tables import methods_table
 
@@ -37,7 +40,12 @@ def answer(params: Params, results: MethodResults) -> Answer:
         f"{results.dataset}, {results.architecture}",
         found.verdict or UNTOLD,
         found.basis,
-        None,
+        _picture(params, results),
         methods_table(results, ours),
         tuple(groups),
     )
+
+
+def _picture(params: Params, results: MethodResults) -> Picture | None:
+    targeted = params.dataset(results.dataset).read("evaluation", EvaluationParams).targeted
+    return read_picture(DatasetPaths(results.dataset).figures(results.architecture) / PICTURE, targeted)

@@ -338,7 +338,7 @@ def test_what_is_not_the_papers_has_a_section_of_its_own(params, tmp_path, monke
     assert "| Adversarial training (AT L₂) |" in text
     assert page.count("Not in the paper.") == 1  # of all rows
     assert "adversarial training in a single step" in page
-    assert "Beyond the paper" not in (made / REPORT / "tables.md").read_text(encoding="utf-8")
+    assert "## Beyond the paper" not in (made / REPORT / "tables.md").read_text(encoding="utf-8")
 
 
 def test_cost_is_drawn_where_it_is_known(with_seeds, made):
