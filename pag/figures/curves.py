@@ -126,7 +126,12 @@ def _security_panel(
         for eps, y in curve
     ]
     keys = [legend([symbols[name] for name in curves], columns=2)] if last else []
-    layers = [*lines(series), *points(small, SMALL), *points(large, bars=False), *keys]
+    texts = {
+        symbols[name]: f"{name}: {title} {percent(curve[0][1].value)} at ε = {eps_text(curve[0][0])} to "
+        f"{percent(curve[-1][1].value)} at ε = {eps_text(curve[-1][0])} under PGD"
+        for name, curve in curves.items()
+    }
+    layers = [*lines(series, texts), *points(small, SMALL), *points(large, bars=False), *keys]
     return panel(f"Accuracy over ε, {title}", x, fractions((), top=1.0), 200, layers)
 
 

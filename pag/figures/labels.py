@@ -78,7 +78,7 @@ def _boxes(x: float, y: float, width: float) -> list[Box]:
 
 
 def _within(box: Box, width: float, height: float) -> bool:
-    return box[0] >= 0 and box[1] >= 0 and box[2] <= width and box[3] <= height
+    return box[0] >= 3 and box[1] >= 0 and box[2] <= width and box[3] <= height
 
 
 def _hidden(a: Box, others: Sequence[Box]) -> int:

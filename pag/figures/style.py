@@ -37,16 +37,16 @@ LIGHT = {  # after Okabe and Ito (2008), from teal on Tol's muted scheme; all at
     "black": "#1a1a1a", "orange": "#b87300", "sky": "#2f94cf", "green": "#008a66", "blue": "#0060a8", "vermilion": "#d04f00",
     "purple": "#bb5f95", "olive": "#7c7c1e", "teal": "#117777", "wine": "#882255", "indigo": "#332288", "sand": "#8f7f00",
     "rose": "#c25565",
-    "shade-1": "#5596d0", "shade-2": "#3f82bf", "shade-3": "#2c6ca8", "shade-4": "#1c568e", "shade-5": "#104172",
-    "shade-6": "#082c52",
+    "shade-1": "#5596d0", "shade-2": "#4284c0", "shade-3": "#3372ae", "shade-4": "#26619b", "shade-5": "#1a5088",
+    "shade-6": "#0f3f74",
 }  # fmt: skip
 DARK = {
     "ink": "#e8e8e8", "muted": "#a8a8a8", "paper": "#15181c", "line": "#3a4048",
     "black": "#e8e8e8", "orange": "#efb035", "sky": "#7cc8f5", "green": "#2fc29a", "blue": "#4b9fe6", "vermilion": "#ff8447",
     "purple": "#e59cc8", "olive": "#b8b84e", "teal": "#41b3b3", "wine": "#d8689b", "indigo": "#9d90f2", "sand": "#d8c45c",
     "rose": "#f0919c",
-    "shade-1": "#3b6c98", "shade-2": "#4c83b3", "shade-3": "#5f9acd", "shade-4": "#7ab2e2", "shade-5": "#9bcaf2",
-    "shade-6": "#c4e2fb",
+    "shade-1": "#3b6c98", "shade-2": "#467eb0", "shade-3": "#5290c4", "shade-4": "#63a3d8", "shade-5": "#78b4e6",
+    "shade-6": "#8fc5f2",
 }  # fmt: skip
 SHADES = 6
 _OF_PAGE = ("ink", "muted", "paper", "line")

@@ -7,11 +7,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import vl_convert
+from PIL import Image
 
 from pag.figures.style import paint
 
@@ -25,19 +27,19 @@ APART: Spec = {"scale": dict.fromkeys(("shape", "fill", "stroke", "strokeDash", 
 
 WIDTH = 328  # CSS pixels: on a phone of 360 letters keep their size
 VEGA_LITE = "5.20"
-PRINTED = 3.0  # pixels of the PNG for each of the SVG
+PRINTED, DPI = 3.0, 288  # pixels of the PNG for each of the SVG, of which an inch has 96
 FONT = "DejaVu Sans"
 LETTERS = 10.5
 
 
-_SHORTER = (  # and without what says nothing: empty paths, roles inside an image, digits below a hundredth of a pixel
-    (r' (?:xmlns(?::xlink)?|style|version|role|aria-roledescription|pointer-events)="[^"]*"', ""),
-    (r'<path class="(?:fore|back)ground"[^>]*d="(?:M0,0h0v0h0Z)?"[^>]*/>', ""),
-    (r' aria-label="[XY]-axis [^"]*"', ""),
-    (r"(\.\d\d)\d+", r"\1"),
-    (r' (?:opacity|stroke-opacity|fill-opacity)="1"', ""),
-    (r"xlink:href=", "href="),
+_NAMESPACES = r' (?:xmlns(?::xlink)?|style|version)="[^"]*"'
+_SAYS_NOTHING = (  # roles inside an image, axes and legends (which the chart's own text tells of), empty paths, what holds anyway
+    r' (?:role|aria-roledescription|pointer-events)="[^"]*"',
+    r' aria-label="(?:[XY]-axis |Title text |Symbol legend)[^"]*"',
+    r'<path class="(?:fore|back)ground"[^>]*d="(?:M0,0h0v0h0Z)?"[^>]*/>',
+    r' (?:opacity|stroke-opacity|fill-opacity)="1"',
 )
+_GEOMETRY = r' (?:d|transform|[xy][12]?|width|height)="[^"]*"'
 
 
 @dataclass(frozen=True)
@@ -58,17 +60,24 @@ class Chart:
         """To stand in an HTML page: without names of namespaces, and without styles, which a strict policy does not allow."""
         _register_font()
         svg = vl_convert.vegalite_to_svg(self.spec, VEGA_LITE, config=_config())
-        for pattern, text in _SHORTER:
-            svg = re.sub(pattern, text, svg)
-        return svg
+        for pattern in (_NAMESPACES, *_SAYS_NOTHING):
+            svg = re.sub(pattern, "", svg)
+        return re.sub(_GEOMETRY, _to_hundredths, svg).replace("xlink:href=", "href=")
 
     def png(self) -> bytes:
         """In the colours of the light scheme, on white."""
         _register_font()
         config = {**_config(), "background": "#ffffff"}
         spec, printed = (_concrete(part) for part in (self.spec, config))
-        png: bytes = vl_convert.vegalite_to_png(spec, VEGA_LITE, scale=PRINTED, config=printed)
-        return png
+        drawn = vl_convert.vegalite_to_png(spec, VEGA_LITE, scale=PRINTED, config=printed)
+        stream = BytesIO()
+        Image.open(BytesIO(drawn)).convert("RGB").save(stream, format="PNG", optimize=True, dpi=(DPI, DPI))
+        return stream.getvalue()
+
+
+def _to_hundredths(attribute: re.Match[str]) -> str:
+    """An attribute with its numbers to a hundredth of a pixel."""
+    return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", attribute[0])
 
 
 def stacked(panels: Sequence[Spec]) -> Spec:

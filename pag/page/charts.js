@@ -9,7 +9,7 @@
   tip.setAttribute("role", "status");
   tip.hidden = true;
   document.body.append(tip);
-  const marks = new Map(charts.map((chart) => [chart, Array.from(chart.querySelectorAll("[aria-label]"))]));
+  const marks = new Map(charts.map((chart) => [chart, Array.from(chart.querySelectorAll(".role-mark [aria-label]"))]));
   const named = new Map();
   for (const mark of Array.from(marks.values()).flat()) {
     const name = nameOf(mark);
@@ -53,8 +53,8 @@
   function near(chart, event) {
     for (const [dx, dy] of REACH) {
       const found = document.elementFromPoint(event.clientX + dx, event.clientY + dy);
-      const mark = found && found.closest("[aria-label]");
-      if (mark && mark !== chart && chart.contains(mark)) { return mark; }
+      const mark = found && found.closest(".role-mark [aria-label]");
+      if (mark && chart.contains(mark)) { return mark; }
     }
     return null;
   }
