@@ -1,6 +1,7 @@
 """Charts with lines: accuracy over ε and over λ (figure 5), and the curves of training."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from pag.base.vocabulary import Method
 from pag.figures.axes import Axis, fractions, numbers, panel
@@ -149,7 +150,7 @@ def _symbols(methods: Mapping[str, Method]) -> dict[str, Symbol]:
     for name, method in methods.items():
         color, shape = method_color(method), FAMILY_SHAPES[method.family]
         alike = sum((s.color, s.shape) == (color, shape) for s in symbols.values())
-        dash = (1.5 + 3 * alike, 1.5) if alike else tuple(FAMILY_DASHES[method.family])
+        dash = (1.5 + 3 * alike, 1.5) if alike else FAMILY_DASHES[method.family]
         symbols[name] = Symbol(short_label(method.label), color, shape, dash)
     return symbols
 
@@ -171,7 +172,7 @@ def training_curves(
     symbols = _symbols(methods)
     panels: list[Spec] = []
     epochs = max((len(values) for columns in curves.values() for values in columns.values()), default=1)
-    x = numbers((0, epochs), x_title, margin=0.0)
+    x = numbers((0, epochs), margin=0.0)
     told = sorted({max(1, round(epochs * (i + 1) / TOLD)) for i in range(TOLD)})
     for column, title in shown.items():
         found = {name: columns[column] for name, columns in curves.items() if column in columns}
@@ -179,7 +180,8 @@ def training_curves(
         series = {symbols[name]: list(enumerate(values, start=1)) for name, values in found.items()}
         last = len(panels) + 1 == len(shown)
         keys = [legend(list(symbols.values()), columns=2, line=True)] if last else []
-        panels.append(panel(_capitalized(title), x, _y(column, found.values()), 112, [*lines(series, texts), *keys]))
+        at = replace(x, title=x_title) if last else x
+        panels.append(panel(_capitalized(title), at, _y(column, found.values()), 112, [*lines(series, texts), *keys]))
     columns = tuple(f"{_capitalized(title)}, {x_title} {epoch}" for title in shown.values() for epoch in told)
     rows = tuple(
         (name, *(_number(of.get(column, ()), epoch, column) for column in shown for epoch in told))

@@ -67,18 +67,18 @@ FAMILY_SHAPES: dict[Family, str] = {  # Vega's, or paths
     "adversarial": "triangle-up",
     "unknown": _STAR,
 }
-FAMILY_DASHES: dict[Family, list[float]] = {
-    "vanilla": [2, 2],
-    "heuristic": [],
-    "own-class heuristic": [8, 2, 2, 2],
-    "score-based": [],
-    "imported": [7, 1.5],
-    "kernel": [4, 1.5, 1.5, 1.5, 1.5, 1.5],
-    "teacher": [1.5, 1.5],
-    "aligned-margin": [9, 3],
-    "gradient-norm": [6, 3, 1.5, 3, 1.5, 3],
-    "adversarial": [5, 2.5],
-    "unknown": [1.5, 4],
+FAMILY_DASHES: dict[Family, tuple[float, ...]] = {
+    "vanilla": (2, 2),
+    "heuristic": (),
+    "own-class heuristic": (8, 2, 2, 2),
+    "score-based": (),
+    "imported": (7, 1.5),
+    "kernel": (4, 1.5, 1.5, 1.5, 1.5, 1.5),
+    "teacher": (1.5, 1.5),
+    "aligned-margin": (9, 3),
+    "gradient-norm": (6, 3, 1.5, 3, 1.5, 3),
+    "adversarial": (5, 2.5),
+    "unknown": (1.5, 4),
 }
 _LABEL_COLORS = {
     "Vanilla": "black",
@@ -100,21 +100,7 @@ _FAMILY_COLORS: dict[Family, str] = {
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10.0,
-    "axes.labelsize": 10.0,
-    "axes.titlesize": 10.5,
-    "xtick.labelsize": 9.0,
-    "ytick.labelsize": 9.0,
-    "legend.fontsize": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "axes.edgecolor": MUTED,
     "text.color": INK,
-    "axes.labelcolor": INK,
-    "legend.frameon": False,
     "figure.facecolor": "white",
     "text.parse_math": False,  # names of classes and methods are text, also with a $ in them
 }

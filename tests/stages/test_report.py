@@ -23,6 +23,7 @@ from pag.page.html import render_html
 from pag.page.markdown import render_markdown
 from pag.page.report import (
     Answer,
+    Chart,
     Column,
     Entry,
     FigureEntry,
@@ -100,7 +101,7 @@ def test_page_refers_to_nothing_outside(made):
     links = parsed(page)
     outside = [link for link in links.links if not link.startswith(("data:", "#"))]
     assert outside == ["results.csv", "cells.csv", "lambda.csv", "curves.csv", "tables.md", "run.js"]
-    assert re.search(r"https?:|url\(|@import", page) is None
+    assert re.search(r"https?:|url\(|@import|\sstyle=|\son\w+=", page) is None
     assert links.tags.count("img") == len(links.alts) > 10
     assert all(links.alts)
     assert 'name="viewport"' in page
@@ -111,7 +112,8 @@ def test_all_text_is_escaped():
     figure = FigureEntry(png_bytes(enlarged(np.zeros((2, 2, 3)))), NASTY, NASTY)
     entry = Entry(NASTY, NASTY, True, commands=(NASTY,), note=NASTY)
     table = Table(NASTY, (Column(NASTY, NASTY),), ((entry,),))
-    section = Section(NASTY, (NASTY,), (table,), (figure,), (figure,))
+    chart = Chart("<svg></svg>", NASTY, NASTY, table, NASTY)
+    section = Section(NASTY, (NASTY,), (table,), (figure,), (figure,), (chart,))
     picture = Picture(NASTY, NASTY, (NASTY,), (PictureRow(NASTY, (b"", b"")),))
     answer = Answer(NASTY, NASTY, NASTY, picture, table, (Findings(NASTY, (NASTY,), NASTY),))
     run = Run(((NASTY, NASTY),), table, NASTY, ((NASTY, NASTY),))
