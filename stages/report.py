@@ -11,18 +11,18 @@ from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.base.json_files import json_text, read_json
 from pag.evaluation.metrics import Attacked, Metrics
-from pag.figures.charts import toy_boundaries, toy_seeds
 from pag.figures.names import percent
-from pag.figures.style import png_bytes
+from pag.figures.toy import toy_boundaries, toy_seeds
 from pag.page.html import render_html
 from pag.page.markdown import render_markdown
-from pag.page.report import Answer, FigureEntry, Report, Section
+from pag.page.report import Answer, Report, Section
 from stages.params.evaluation import EvaluationParams
 from stages.params.grid import read_grid
 from stages.params.reading import Params
 from stages.params.toy import ToyParams
 from stages.paths import REPORT, TOY
 from stages.reporting.answers import answer
+from stages.reporting.charts import page_chart
 from stages.reporting.glossary import GLOSSARY
 from stages.reporting.methods import MethodResult, MethodResults, by_method
 from stages.reporting.paper import read_paper
@@ -145,19 +145,19 @@ def _toy(params: Params) -> tuple[Answer, Section]:
     predicted = {name: arrays[kind] for kind, name in TOY_NAMES.items()}
     boundaries = toy_boundaries(arrays["points"], arrays["labels"], arrays["grid_x1"], arrays["grid_x2"], predicted)
     seeds = toy_seeds({name: spread["values"] for name, spread in robust.items()}, paper)
-    figures = (
-        FigureEntry(
-            png_bytes(boundaries),
+    charts = (
+        page_chart(
+            boundaries,
             f"As the paper's Figure 4: test points and decision boundaries of pair {int(arrays['pair']) + 1}, to scale.",
             "Two panels with points on a line and the regions of both classes: vanilla, and aligned.",
         ),
-        FigureEntry(
-            png_bytes(seeds),
+        page_chart(
+            seeds,
             f"Accuracy of each pair under PGD (ε = {attack.eps:g}, {attack.steps} steps); each pair has its own data and weights.",
             "Dots for each pair of networks, vanilla and aligned, with lines at the paper's numbers.",
         ),
     )
-    return told, Section("The toy", (), (toy_table(metrics, paper, TOY_NAMES),), figures)
+    return told, Section("The toy", (), (toy_table(metrics, paper, TOY_NAMES),), charts=charts)
 
 
 def _write(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 __all__ = [
     "Answer",
+    "Chart",
     "Column",
     "Entry",
     "FigureEntry",
@@ -100,6 +101,25 @@ class FigureEntry:
 
 
 @dataclass(frozen=True)
+class Chart:
+    """A chart with the numbers behind it.
+
+    Attributes:
+        svg: to stand in the page; a mark whose `aria-label` is a text shows it when it is pointed at.
+        caption: what it shows, with the number that it has in the paper.
+        alt: the same for those who do not see it.
+        table: the same numbers; its caption is the chart's.
+        png: where a copy for papers is; empty where there is none.
+    """
+
+    svg: str
+    caption: str
+    alt: str
+    table: Table
+    png: str = ""
+
+
+@dataclass(frozen=True)
 class Term:
     """An entry of the glossary.
 
@@ -183,13 +203,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: text, then tables, then figures; `more` figures are folded away."""
+    """A part of the page: text, then tables, charts and figures; `more` figures are folded away."""
 
     title: str
     paragraphs: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[FigureEntry, ...] = ()
     more: tuple[FigureEntry, ...] = ()
+    charts: tuple[Chart, ...] = ()
 
     @property
     def anchor(self) -> str:

@@ -9,10 +9,18 @@ from pag.base.vocabulary import GradientOf, NormName
 from stages.params.section import BatchSize, Count, Fraction, Name, Positive, Section
 from stages.params.targets import DistilledParams
 
-__all__ = ["EvaluationParams", "FoolboxAttackParams", "PGDParams", "ReferenceParams", "TargetedParams"]
+__all__ = [
+    "CurveParams",
+    "EvaluationParams",
+    "FoolboxAttackParams",
+    "PGDParams",
+    "ReferenceParams",
+    "TargetedParams",
+    "ThreatParams",
+]
 
 OTHER_MEASURES = frozenset(
-    {"clean", "alignment", "pgd", "foolbox"}
+    {"clean", "alignment", "pgd", "foolbox", "curve"}
 )  # columns and arrays that stand beside the threats'
 
 
@@ -37,6 +45,20 @@ class PGDParams(Section):
     steps: Count
     restarts: Count
     relative_step: Positive
+
+
+class CurveParams(Section):
+    """Accuracy over ε under PGD on the margin; `fractions` are of the smallest ε of each norm."""
+
+    steps: Count
+    relative_step: Positive
+    fractions: Annotated[list[Positive], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _fractions_ascend(self) -> Self:
+        if self.fractions != sorted(set(self.fractions)):
+            raise ValueError("fractions must ascend")
+        return self
 
 
 class FoolboxAttackParams(Section):
@@ -81,9 +103,17 @@ class EvaluationParams(Section):
     confidence: Fraction
     pgd: PGDParams | None = None
     foolbox: FoolboxParams | None = None
+    curve: CurveParams | None = None
     alignment: ReferenceParams
     targeted: TargetedParams
     sanity: Literal["basic", "full"] = "basic"
+
+    @property
+    def main_threats(self) -> dict[str, ThreatParams]:
+        """Of each norm the threat of smallest ε, by name."""
+        descending = sorted(self.threats, key=lambda name: -self.threats[name].eps)
+        smallest = {self.threats[name].norm: name for name in descending}.values()
+        return {name: threat for name, threat in self.threats.items() if name in smallest}
 
     @model_validator(mode="after")
     def _threats_have_names_of_their_own(self) -> Self:
