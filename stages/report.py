@@ -204,6 +204,8 @@ def _result_rows(results: Sequence[MethodResults]) -> Iterator[Row]:
         for name, measure in run.evaluation.measures.items():
             threat = (measure.norm, measure.eps) if isinstance(measure, Attacked) else (None, None)
             yield (*where, name, *threat, *measure.triple, measure.n)
+        for name, points in run.evaluation.curve.items():
+            yield from ((*where, f"curve.{name}", p.norm, p.eps, *p.triple, p.n) for p in points)
         for name, attacked in run.evaluation.autoattack.items():
             for attack, value in attacked.attacks.items():
                 threat = (attacked.norm, attacked.eps)

@@ -89,20 +89,19 @@ def security_curves(
         _security_panel(title, of_methods, marks.get(title, {}), symbols, suite, last=i + 1 == len(curves))
         for i, (title, of_methods) in enumerate(curves.items())
     ]
-    rows = _security_rows(curves, marks, suite)
-    return Chart(stacked(panels), ("Method", "Norm", "Attack", "Accuracy"), tuple(rows))
-
-
-def _security_rows(
-    curves: Mapping[str, Mapping[str, Curve]], marks: Mapping[str, Mapping[str, Curve]], suite: str
-) -> list[tuple[str, ...]]:
-    return [
-        (name, title, f"{attack}, ε = {eps_text(eps)}", accuracy_text(value))
-        for title, of_methods in curves.items()
-        for name in of_methods
-        for attack, of in (("PGD", of_methods), (suite, marks.get(title, {})))
-        for eps, value in of.get(name, ())
+    of = [
+        (f"{title}, {attack}", of_methods)
+        for title in curves
+        for attack, of_methods in (("PGD", curves[title]), (suite, marks.get(title, {})))
     ]
+    asked = [(head, by, eps) for head, by in of for eps in sorted({eps for curve in by.values() for eps, _ in curve})]
+    rows = tuple((name, *(_accuracy_at(by.get(name, ()), eps) for _, by, eps in asked)) for name in methods)
+    return Chart(stacked(panels), ("Method", *(f"{head}, ε = {eps_text(eps)}" for head, _, eps in asked)), rows)
+
+
+def _accuracy_at(curve: Curve, eps: float) -> str:
+    found = [value for at, value in curve if at == eps]
+    return accuracy_text(found[0]) if found else "–"
 
 
 def _security_panel(

@@ -94,5 +94,7 @@ def test_colours_are_those_of_the_scheme(opened, scheme):
 def test_charts_stand_side_by_side_where_there_is_room(opened):
     wide, narrow = opened(1600), opened(360)
     for page, columns in ((wide, 3), (narrow, 1)):
-        lefts = page.locator(".charts").first.locator(".chart").evaluate_all("(all) => all.map((each) => each.offsetLeft)")
+        lefts = (
+            page.locator(".charts").first.locator(".chart").evaluate_all("(all) => all.map((each) => each.offsetLeft)")
+        )
         assert len(set(lefts)) == columns
