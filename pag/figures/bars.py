@@ -12,7 +12,7 @@ from pag.figures.vega import WIDTH, Chart, Spec, stacked
 __all__ = ["attack_breakdown"]
 
 ROW = 19
-NAMES = 100  # pixels of the names of rows
+LETTER, LONGEST = 6.2, 150.0  # pixels: of a letter, and of the names of rows at most
 Left = Sequence[
     Mapping[str, float]
 ]  # of each method, the accuracy in [0, 1] after each attack, in the order of the run
@@ -74,10 +74,11 @@ def _panel(
     ]
     colors = {"domain": list(labels.values()), "range": [paint(name) for name in shades(len(labels))]}
     x = fractions((left for of in values for left in of.values()), "accuracy left").encoding("x", {"grid": True})
-    beside = {"minExtent": NAMES, "maxExtent": NAMES, "ticks": False, "domain": False}
+    wide = min(LETTER * max(map(len, rows), default=0) + 6, LONGEST)
+    beside = {"minExtent": wide, "maxExtent": wide, "labelLimit": wide, "ticks": False, "domain": False}
     bands = {"paddingInner": 0.28, "paddingOuter": 0.2}
     return {
-        "title": {"text": title, "frame": "bounds"}, "width": WIDTH - NAMES - 24, "height": ROW * len(rows),
+        "title": {"text": title, "frame": "bounds"}, "width": WIDTH - wide - 24, "height": ROW * len(rows),
         "data": {"values": bars},
         "mark": {"type": "bar", "opacity": 1},
         "encoding": {
@@ -94,7 +95,7 @@ def _legend() -> Spec:
 
 
 def _attack_label(attack: str, position: int) -> str:
-    name = attack.upper() if attack.startswith(("apgd", "fab")) else attack.capitalize()
+    name = attack.upper() if attack.startswith(("apgd", "fab")) else attack.capitalize().replace("Pgd", "PGD")
     return name if position == 0 else f"+ {name}"
 
 

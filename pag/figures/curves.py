@@ -125,7 +125,7 @@ def _security_panel(
         for name, curve in marks.items()
         for eps, y in curve
     ]
-    keys = [legend([symbols[name] for name in curves], columns=2)] if last else []
+    keys = [legend([symbols[name] for name in curves])] if last else []
     texts = {
         symbols[name]: f"{name}: {title} {percent(curve[0][1].value)} at ε = {eps_text(curve[0][0])} to "
         f"{percent(curve[-1][1].value)} at ε = {eps_text(curve[-1][0])} under PGD"
@@ -178,7 +178,7 @@ def training_curves(
         texts = {symbols[name]: f"{name}: {title} {_told_at(values, told, column)}" for name, values in found.items()}
         series = {symbols[name]: list(enumerate(values, start=1)) for name, values in found.items()}
         last = len(panels) + 1 == len(shown)
-        keys = [legend(list(symbols.values()), columns=2, line=True)] if last else []
+        keys = [legend(list(symbols.values()), line=True)] if last else []
         at = replace(x, title=x_title) if last else x
         panels.append(panel(_capitalized(title), at, _y(column, found.values()), 112, [*lines(series, texts), *keys]))
     columns = tuple(f"{_capitalized(title)}, {x_title} {epoch}" for title in shown.values() for epoch in told)

@@ -232,6 +232,25 @@ def test_axes_hold_their_values_and_a_few_ticks(make, values):
         assert axis.value(axis.place(value)) == pytest.approx(value)
 
 
+LONG = "aligned margin L₂, no alignment + NN (own class)"
+
+
+@pytest.mark.parametrize("name", OF_METHODS)
+def test_long_names_make_no_chart_wider(name):
+    methods = {f"{i} {LONG}": m.model_copy(update={"label": f"{i} {LONG}"}) for i, m in enumerate(METHODS.values())}
+    curves = dict(zip(methods, EPOCHS.values(), strict=True))
+    falling = dict(zip(methods, FALLING.values(), strict=True))
+    charts = {
+        "alignment": lambda: robustness_against_alignment(methods, VALUES, {"L₂": VALUES}),
+        "cost": lambda: robustness_over_cost(methods, range(1, 9), {"L₂": VALUES}, {"L₂": [0]}),
+        "security": lambda: security_curves(methods, {"L₂": falling}, {}),
+        "training": lambda: training_curves(curves, methods, {"cosine": "cosine"}),
+        "attacks": lambda: attack_breakdown(methods, PARTS),
+    }
+    width = float(ElementTree.fromstring(charts[name]().svg()).get("viewBox").split()[2])
+    assert width <= vega.WIDTH + 8
+
+
 def test_names_are_text_whatever_is_in_them():
     nasty = "<b>\"$\\frac{'&"
     method = artifacts.METHODS["vanilla"].model_copy(update={"label": nasty})
