@@ -21,12 +21,13 @@ TEMPLATES = (
     "page.html.jinja",
     "answer.html.jinja",
     "chart.html.jinja",
+    "explorer.html.jinja",
     "figure.html.jinja",
     "table.html.jinja",
     "what_was_run.html.jinja",
 )
-STYLES = ("page.css", "tables.css", "charts.css")
-SCRIPTS = ("glossary.js", "tables.js", "charts.js", "what_was_run.js")
+STYLES = ("page.css", "tables.css", "charts.css", "explorer.css")
+SCRIPTS = ("glossary.js", "tables.js", "charts.js", "explorer.js", "what_was_run.js")
 
 
 def render_html(report: Report) -> str:

@@ -29,11 +29,25 @@ class ReferenceParams(DistilledParams):
 
 
 class TargetedParams(Section):
+    """Targeted PGD at each ε of `ladder`, from the first test image of each of the first `images` classes towards each of the first
+    `classes`; figures show it at `eps`.
+    """
+
     norm: NormName
     eps: Positive
+    ladder: Annotated[list[Positive], Field(min_length=1)]
     steps: Count
     relative_step: Positive
     images: Count
+    classes: Count
+
+    @model_validator(mode="after")
+    def _ladder_holds_eps(self) -> Self:
+        if self.ladder != sorted(set(self.ladder)):
+            raise ValueError("ladder must ascend")
+        if self.eps not in self.ladder:
+            raise ValueError(f"ladder does not hold eps, {self.eps:g}")
+        return self
 
 
 class ThreatParams(Section):
