@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
 from pag.base.errors import InputError
@@ -128,9 +129,19 @@ def _toy_metrics(path: Path) -> dict[str, dict[str, Any]]:
     return toy.model_dump()
 
 
+def _toy_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Test points with the classes that the networks of a pair predict on a grid."""
+    arrays = read_arrays(path, TOY_AXES)
+    grid = (len(arrays["grid_x2"]), len(arrays["grid_x1"]))
+    fits = all(arrays[kind].shape == grid for kind in TOY_NAMES) and len(arrays["labels"]) == len(arrays["points"])
+    if not fits or any((arrays[name] != (arrays[name] != 0)).any() for name in ("labels", *TOY_NAMES)):
+        raise InputError(f"{path} is damaged: it does not hold points and regions of two classes.")
+    return arrays
+
+
 def _toy(params: Params) -> tuple[Answer, Section]:
     """The toy's answer and its section (section 5.1, figure 4)."""
-    metrics, arrays = _toy_metrics(TOY / "metrics.json"), read_arrays(TOY / "boundaries.safetensors", TOY_AXES)
+    metrics, arrays = _toy_metrics(TOY / "metrics.json"), _toy_arrays(TOY / "boundaries.safetensors")
     attack, printed = params.main.read("toy", ToyParams).attack, read_paper().toy
     paper = {name: printed[method] for method, name in TOY_METHODS.items()}
     robust = {name: metrics[kind]["robust"] for kind, name in TOY_NAMES.items()}
@@ -194,6 +205,8 @@ def _result_rows(results: Sequence[MethodResults]) -> Iterator[Row]:
         for name, measure in run.evaluation.measures.items():
             threat = (measure.norm, measure.eps) if isinstance(measure, Attacked) else (None, None)
             yield (*where, name, *threat, *measure.triple, measure.n)
+        for name, points in run.evaluation.curve.items():
+            yield from ((*where, f"curve.{name}", p.norm, p.eps, *p.triple, p.n) for p in points)
         for name, attacked in run.evaluation.autoattack.items():
             for attack, value in attacked.attacks.items():
                 threat = (attacked.norm, attacked.eps)

@@ -47,8 +47,8 @@ class Axis:
 
     def encoding(self, field: str, axis: Spec | None = None) -> Spec:
         """The channel of Vega-Lite."""
-        kind: Spec = {"type": "log"} if self.logarithmic else {}
-        scale = {**kind, "domain": [self.low, self.high], "nice": False, "zero": False}
+        kind: Spec = {"type": "log"} if self.logarithmic else {"zero": False}
+        scale = {**kind, "domain": [self.low, self.high], "nice": False}
         shown = {"values": list(self.ticks), "format": self.format, "title": self.title or None, **(axis or {})}
         return {"field": field, "type": "quantitative", "scale": scale, "axis": shown}
 
@@ -75,7 +75,7 @@ def numbers(values: Iterable[float], title: str = "", margin: float = 0.04) -> A
 def ratios(values: Iterable[float], title: str = "") -> Axis:
     """A logarithmic axis that holds `values`, all positive, with ticks at 1, 2 and 5 times powers of ten."""
     low, high = _ends(values)
-    margin = max(high / low, 1.5) ** 0.1
+    margin = (high / low) ** 0.1 if high > 2 * low else 2.0
     low, high = low / margin, high * margin
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = (step * 10.0**power for power in powers for step in STEPS)

@@ -1,6 +1,7 @@
 """Charts with lines: accuracy over ε and over λ (figure 5), and the curves of training."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from pag.base.vocabulary import Method
 from pag.figures.axes import Axis, fractions, numbers, panel
@@ -88,20 +89,19 @@ def security_curves(
         _security_panel(title, of_methods, marks.get(title, {}), symbols, suite, last=i + 1 == len(curves))
         for i, (title, of_methods) in enumerate(curves.items())
     ]
-    rows = _security_rows(curves, marks, suite)
-    return Chart(stacked(panels), ("Method", "Norm", "Attack", "Accuracy"), tuple(rows))
-
-
-def _security_rows(
-    curves: Mapping[str, Mapping[str, Curve]], marks: Mapping[str, Mapping[str, Curve]], suite: str
-) -> list[tuple[str, ...]]:
-    return [
-        (name, title, f"{attack}, ε = {eps_text(eps)}", accuracy_text(value))
-        for title, of_methods in curves.items()
-        for name in of_methods
-        for attack, of in (("PGD", of_methods), (suite, marks.get(title, {})))
-        for eps, value in of.get(name, ())
+    of = [
+        (f"{title}, {attack}", of_methods)
+        for title in curves
+        for attack, of_methods in (("PGD", curves[title]), (suite, marks.get(title, {})))
     ]
+    asked = [(head, by, eps) for head, by in of for eps in sorted({eps for curve in by.values() for eps, _ in curve})]
+    rows = tuple((name, *(_accuracy_at(by.get(name, ()), eps) for _, by, eps in asked)) for name in methods)
+    return Chart(stacked(panels), ("Method", *(f"{head}, ε = {eps_text(eps)}" for head, _, eps in asked)), rows)
+
+
+def _accuracy_at(curve: Curve, eps: float) -> str:
+    found = [value for at, value in curve if at == eps]
+    return accuracy_text(found[0]) if found else "–"
 
 
 def _security_panel(
@@ -149,7 +149,7 @@ def _symbols(methods: Mapping[str, Method]) -> dict[str, Symbol]:
     for name, method in methods.items():
         color, shape = method_color(method), FAMILY_SHAPES[method.family]
         alike = sum((s.color, s.shape) == (color, shape) for s in symbols.values())
-        dash = (1.5 + 3 * alike, 1.5) if alike else tuple(FAMILY_DASHES[method.family])
+        dash = (1.5 + 3 * alike, 1.5) if alike else FAMILY_DASHES[method.family]
         symbols[name] = Symbol(short_label(method.label), color, shape, dash)
     return symbols
 
@@ -171,7 +171,7 @@ def training_curves(
     symbols = _symbols(methods)
     panels: list[Spec] = []
     epochs = max((len(values) for columns in curves.values() for values in columns.values()), default=1)
-    x = numbers((0, epochs), x_title, margin=0.0)
+    x = numbers((0, epochs), margin=0.0)
     told = sorted({max(1, round(epochs * (i + 1) / TOLD)) for i in range(TOLD)})
     for column, title in shown.items():
         found = {name: columns[column] for name, columns in curves.items() if column in columns}
@@ -179,7 +179,8 @@ def training_curves(
         series = {symbols[name]: list(enumerate(values, start=1)) for name, values in found.items()}
         last = len(panels) + 1 == len(shown)
         keys = [legend(list(symbols.values()), columns=2, line=True)] if last else []
-        panels.append(panel(_capitalized(title), x, _y(column, found.values()), 112, [*lines(series, texts), *keys]))
+        at = replace(x, title=x_title) if last else x
+        panels.append(panel(_capitalized(title), at, _y(column, found.values()), 112, [*lines(series, texts), *keys]))
     columns = tuple(f"{_capitalized(title)}, {x_title} {epoch}" for title in shown.values() for epoch in told)
     rows = tuple(
         (name, *(_number(of.get(column, ()), epoch, column) for column in shown for epoch in told))

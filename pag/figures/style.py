@@ -36,7 +36,7 @@ LIGHT = {  # after Okabe and Ito (2008), from teal on Tol's muted scheme; all at
     "ink": INK, "muted": MUTED, "paper": "#ffffff", "line": "#d9d9d9",
     "black": "#1a1a1a", "orange": "#b87300", "sky": "#2f94cf", "green": "#008a66", "blue": "#0060a8", "vermilion": "#d04f00",
     "purple": "#bb5f95", "olive": "#7c7c1e", "teal": "#117777", "wine": "#882255", "indigo": "#332288", "sand": "#8f7f00",
-    "rose": "#c25565",
+    "brown": "#6b3e12",
     "shade-1": "#5596d0", "shade-2": "#4284c0", "shade-3": "#3372ae", "shade-4": "#26619b", "shade-5": "#1a5088",
     "shade-6": "#0f3f74",
 }  # fmt: skip
@@ -44,7 +44,7 @@ DARK = {
     "ink": "#e8e8e8", "muted": "#a8a8a8", "paper": "#15181c", "line": "#3a4048",
     "black": "#e8e8e8", "orange": "#efb035", "sky": "#7cc8f5", "green": "#2fc29a", "blue": "#4b9fe6", "vermilion": "#ff8447",
     "purple": "#e59cc8", "olive": "#b8b84e", "teal": "#41b3b3", "wine": "#d8689b", "indigo": "#9d90f2", "sand": "#d8c45c",
-    "rose": "#f0919c",
+    "brown": "#c49a6c",
     "shade-1": "#3b6c98", "shade-2": "#467eb0", "shade-3": "#5290c4", "shade-4": "#63a3d8", "shade-5": "#78b4e6",
     "shade-6": "#8fc5f2",
 }  # fmt: skip
@@ -67,18 +67,18 @@ FAMILY_SHAPES: dict[Family, str] = {  # Vega's, or paths
     "adversarial": "triangle-up",
     "unknown": _STAR,
 }
-FAMILY_DASHES: dict[Family, list[float]] = {
-    "vanilla": [2, 2],
-    "heuristic": [],
-    "own-class heuristic": [8, 2, 2, 2],
-    "score-based": [],
-    "imported": [7, 1.5],
-    "kernel": [4, 1.5, 1.5, 1.5, 1.5, 1.5],
-    "teacher": [1.5, 1.5],
-    "aligned-margin": [9, 3],
-    "gradient-norm": [6, 3, 1.5, 3, 1.5, 3],
-    "adversarial": [5, 2.5],
-    "unknown": [1.5, 4],
+FAMILY_DASHES: dict[Family, tuple[float, ...]] = {
+    "vanilla": (2, 2),
+    "heuristic": (),
+    "own-class heuristic": (8, 2, 2, 2),
+    "score-based": (),
+    "imported": (7, 1.5),
+    "kernel": (4, 1.5, 1.5, 1.5, 1.5, 1.5),
+    "teacher": (1.5, 1.5),
+    "aligned-margin": (9, 3),
+    "gradient-norm": (6, 3, 1.5, 3, 1.5, 3),
+    "adversarial": (5, 2.5),
+    "unknown": (1.5, 4),
 }
 _LABEL_COLORS = {
     "Vanilla": "black",
@@ -95,26 +95,12 @@ _FAMILY_COLORS: dict[Family, str] = {
     "teacher": "indigo",
     "aligned-margin": "wine",
     "gradient-norm": "sand",
-    "adversarial": "rose",
+    "adversarial": "brown",
 }
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10.0,
-    "axes.labelsize": 10.0,
-    "axes.titlesize": 10.5,
-    "xtick.labelsize": 9.0,
-    "ytick.labelsize": 9.0,
-    "legend.fontsize": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "axes.edgecolor": MUTED,
     "text.color": INK,
-    "axes.labelcolor": INK,
-    "legend.frameon": False,
     "figure.facecolor": "white",
     "text.parse_math": False,  # names of classes and methods are text, also with a $ in them
 }

@@ -16,7 +16,7 @@ from pag.figures.layers import HIDDEN, Point, Symbol, legend, points, rules
 from pag.figures.names import percent
 from pag.figures.style import LIGHT, paint
 from pag.figures.values import Value
-from pag.figures.vega import WIDTH, Chart, Spec
+from pag.figures.vega import APART, WIDTH, Chart, Spec
 
 __all__ = ["toy_boundaries", "toy_seeds"]
 
@@ -24,6 +24,7 @@ CLASSES = (Symbol("class 0", "vermilion", "circle"), Symbol("class 1", "blue", "
 VEIL = 70  # of 255: how much of a region's colour hides what is behind, white or dark
 GAP, LEFT = 22, 42
 DRAWN = 150  # points at most
+LONGEST = 4  # times its width; up to there panels are to scale
 
 
 def toy_boundaries(
@@ -43,13 +44,14 @@ def toy_boundaries(
         predicted: the predicted class on the grid, `(G2, G1)`, by the network's name.
     """
     width = (WIDTH - LEFT - GAP * (len(predicted) - 1) - 4) / len(predicted)
-    height = width * float(x2[-1] - x2[0]) / float(x1[-1] - x1[0])
+    ratio = float(np.ptp(x2)) / max(float(np.ptp(x1)), 1e-9)
+    height = width * min(max(ratio, 1 / LONGEST), LONGEST)
     shares = {name: _right(classes, points, labels, x1, x2) for name, classes in predicted.items()}
     panels = [
         _regions(name, points, labels, (x1, x2), classes, (width, height), first=i == 0)
         for i, (name, classes) in enumerate(predicted.items())
     ]
-    spec = {"hconcat": panels, "spacing": GAP}
+    spec = {"hconcat": panels, "spacing": GAP, "resolve": APART}
     return Chart(
         spec, ("Network", "Test points in their own region"), tuple((n, percent(s)) for n, s in shares.items())
     )
@@ -77,10 +79,11 @@ def _regions(
         (numbers(axis.tolist(), title, margin=0.0) for axis, title in zip(grid, ("x₁", "x₂"), strict=True)),
         size,
     )
-    some = slice(None, None, math.ceil(len(points) / DRAWN))
+    inside = (points[:, 0] >= x.low) & (points[:, 0] <= x.high) & (points[:, 1] >= y.low) & (points[:, 1] <= y.high)
+    some = np.flatnonzero(inside)[:: math.ceil(len(points) / DRAWN)]
     shown = [
-        {"x": round(float(a), 2), "y": round(float(b), 2), "class": CLASSES[int(label)].name}
-        for (a, b), label in zip(points[some], labels[some], strict=True)
+        {"x": round(float(a), 2), "y": round(float(b), 2), "class": CLASSES[label].name}
+        for (a, b), label in zip(points[some], labels[some].tolist(), strict=True)
     ]
     names, corner = [symbol.name for symbol in CLASSES], {"align": "left", "baseline": "top"}
     key: Spec | None = {"orient": "bottom", "title": None, "symbolOpacity": 1, "symbolSize": 60} if first else None

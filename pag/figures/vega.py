@@ -57,12 +57,16 @@ class Chart:
     rows: tuple[tuple[str, ...], ...]
 
     def svg(self) -> str:
-        """To stand in an HTML page: without names of namespaces, and without styles, which a strict policy does not allow."""
+        """To stand in an HTML page: without names of namespaces, and without styles, which a strict policy does not allow.
+
+        What a mark says is its attribute `data-text`: it is an image as a whole, which has one text for those who do not see it.
+        """
         _register_font()
         svg = vl_convert.vegalite_to_svg(self.spec, VEGA_LITE, config=_config())
         for pattern in (_NAMESPACES, *_SAYS_NOTHING):
             svg = re.sub(pattern, "", svg)
-        return re.sub(_GEOMETRY, _to_hundredths, svg).replace("xlink:href=", "href=")
+        svg = re.sub(_GEOMETRY, _to_hundredths, svg)
+        return svg.replace(" aria-label=", " data-text=").replace(" xlink:href=", " href=")
 
     def png(self) -> bytes:
         """In the colours of the light scheme, on white."""

@@ -9,7 +9,7 @@
   tip.setAttribute("role", "status");
   tip.hidden = true;
   document.body.append(tip);
-  const marks = new Map(charts.map((chart) => [chart, Array.from(chart.querySelectorAll(".role-mark [aria-label]"))]));
+  const marks = new Map(charts.map((chart) => [chart, Array.from(chart.querySelectorAll(".role-mark [data-text]"))]));
   const named = new Map();
   for (const mark of Array.from(marks.values()).flat()) {
     const name = nameOf(mark);
@@ -17,7 +17,7 @@
   }
   let shown = null;
 
-  function nameOf(mark) { return mark.getAttribute("aria-label").split(": ")[0]; }
+  function nameOf(mark) { return mark.dataset.text.split(": ")[0]; }
 
   function alike(mark, on) {
     const same = named.get(nameOf(mark));
@@ -39,7 +39,7 @@
     shown = mark;
     alike(mark, true);
     mark.classList.add("picked");
-    tip.textContent = mark.getAttribute("aria-label");
+    tip.textContent = mark.dataset.text;
     tip.hidden = false;
   }
 
@@ -53,7 +53,7 @@
   function near(chart, event) {
     for (const [dx, dy] of REACH) {
       const found = document.elementFromPoint(event.clientX + dx, event.clientY + dy);
-      const mark = found && found.closest(".role-mark [aria-label]");
+      const mark = found && found.closest(".role-mark [data-text]");
       if (mark && chart.contains(mark)) { return mark; }
     }
     return null;

@@ -106,7 +106,7 @@ class Chart:
     """A chart with the numbers behind it.
 
     Attributes:
-        svg: to stand in the page; a mark whose `aria-label` is a text shows it when it is pointed at.
+        svg: to stand in the page; a mark shows its `data-text` when it is pointed at.
         caption: what it shows, with the number that it has in the paper.
         alt: the same for those who do not see it.
         table: the same numbers; its caption is the chart's.

@@ -1,6 +1,7 @@
 """Charts between `visualize`, which draws them, and the page: an SVG, a PNG for papers, and the table of their numbers."""
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 from pydantic import BaseModel, ValidationError
 
@@ -38,12 +39,23 @@ def read_chart(folder: Path, name: str, caption: str, alt: str) -> Chart:
     svg, numbers = folder / f"{name}.svg", folder / f"{name}.json"
     try:
         table = _Numbers.model_validate(read_json(numbers))
-        drawn = svg.read_text(encoding="utf-8")
+        drawn = _whole(svg.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{svg} does not exist; run `pag visualize` again.") from None
-    except (ValidationError, UnicodeDecodeError):
+    except (ValidationError, UnicodeDecodeError, ElementTree.ParseError):
         raise InputError(f"{numbers} or the chart beside it is damaged; run `pag visualize` again.") from None
     return Chart(drawn, caption, alt, _table(table.columns, table.rows), str(folder / f"{name}.png"))
+
+
+def _whole(svg: str) -> str:
+    """The same, where it is an SVG from its first to its last letter.
+
+    Raises:
+        ParseError: it is not.
+    """
+    if ElementTree.fromstring(svg).tag != "svg" or not svg.startswith("<svg "):
+        raise ElementTree.ParseError("not an SVG")
+    return svg
 
 
 def page_chart(chart: vega.Chart, caption: str, alt: str) -> Chart:

@@ -95,11 +95,15 @@ def evaluation_metrics(cell, method, lambda_, l2, linf, alignment, clean=0.95, h
         }
         for norm, (eps, v) in threats.items()
     }
+    curve = {
+        norm: [{"norm": norm, "eps": eps * k, **measure(clean + (v - clean) * k, 120, half)} for k in (0, 0.5, 1)]
+        for norm, (eps, v) in threats.items()
+    }
     return {
         "dataset": cell.dataset, "architecture": cell.architecture, "method": method.model_dump(mode="json"),
         "lambda": lambda_, "seed": 3407, "training_seed": cell.seed, "targets_seed": cell.targets_seed,
         "clean": measure(clean, 360, 0.02), "autoattack": autoattack,
-        "alignment": measure(alignment, 360, 0.01),
+        "curve": curve, "alignment": measure(alignment, 360, 0.01),
     }  # fmt: skip
 
 

@@ -350,7 +350,7 @@ EDITS = {
     "double backward": (
         "pag/alignment/double_backward.py", "groups: int = 1", "groups: int = 2 - 1", {*TRAINING, "train_toy"},
     ),
-    "a chart": ("pag/figures/panels.py", "WIDTH = 4.8", "WIDTH = 4.9", {"visualize", "report"}),
+    "a chart": ("pag/figures/vega.py", "WIDTH = 328", "WIDTH = 329", {"visualize", "report"}),
     "another architecture": (
         "params.yaml", "\narchitectures:\n", "\narchitectures:\n  another: {family: vgg, depth: 11, norm: none}\n", {"report"},
     ),
