@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stages import cli
+from stages.cli import main, running
 from stages.params.reading import Params
 
 COMMANDS = {
@@ -71,7 +71,7 @@ def called():
     noted = []
     with pytest.MonkeyPatch.context() as patch:
         stage = type("Stage", (), {"run": staticmethod(lambda *arguments: noted.append(arguments))})
-        patch.setattr(cli, "import_module", lambda name: stage)
+        patch.setattr(running, "import_module", lambda name: stage)
         patch.setattr("pag.machine.arithmetic.set_arithmetic", lambda arithmetic: None)
         yield noted
 
@@ -86,7 +86,7 @@ def ended(arguments):
     ):
         patch.setattr(sys, "argv", ["pag", *arguments])
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            main()
     return end.value.code or 0, said.getvalue()
 
 
