@@ -5,7 +5,7 @@ import traceback
 
 import typer
 
-from stages.cli import classifiers, data, exports, imports, results, targets, toy
+from stages.cli import classifiers, data, exports, imports, overview, results, targets, toy
 from stages.cli.failures import told, tracker
 from stages.cli.ranks import reports_failure
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (data, targets, classifiers, toy, results):
+for module in (overview, data, targets, classifiers, toy, results):
     app.add_typer(module.commands)
 app.add_typer(imports.imports, name="import", help="Take in what others published.", no_args_is_help=True)
 app.add_typer(exports.exports, name="export", help="Write what others take.", no_args_is_help=True)
