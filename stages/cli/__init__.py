@@ -25,9 +25,10 @@ app.add_typer(exports.exports, name="export", help="Write what others take.", no
 
 
 def main() -> None:
-    """Entry point: what a user can mend ends with one sentence and status 2; of several ranks one prints it, and all end so.
+    """Entry point: what a user can mend ends with a sentence for each mistake and status 2.
 
-    Anything else is a fault of this program: its traceback, where to report it, and status 1.
+    Of several ranks one prints them, and all end so. Anything else is a fault of this program: its traceback, where to report it,
+    and status 1.
     """
     try:
         app()
@@ -39,5 +40,6 @@ def main() -> None:
             traceback.print_exc()
             print(f"pag: this is a fault of pag; please report what stands above at {tracker()}.", file=sys.stderr)
             sys.exit(1)
-        print(f"pag: {sentence}", file=sys.stderr)
+        for line in sentence.splitlines():
+            print(f"pag: {line}", file=sys.stderr)
         sys.exit(2)

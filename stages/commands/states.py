@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pag.machine.holders import holder
+from pag.machine.locks import holder
 from stages.commands.artifacts import Artifact
+from stages.paths import CHECKPOINTS
 
 __all__ = ["Known", "State"]
-
-CHECKPOINTS = Path(".checkpoints")  # of `stages.run`, which needs torch
 
 
 class State(StrEnum):

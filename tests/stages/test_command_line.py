@@ -1,4 +1,4 @@
-"""The rule of the command line: whatever it is given, it ends with status 0 or 2, and what is wrong is one sentence on stderr."""
+"""The rule of the command line: whatever it is given, it ends with status 0 or 2, and each mistake is a sentence on stderr."""
 
 import contextlib
 import io
@@ -90,6 +90,15 @@ def ended(arguments):
     return end.value.code or 0, said.getvalue()
 
 
+def assert_sentences(said):
+    """One for each mistake."""
+    assert said.endswith("\n")
+    for line in said[:-1].split("\n"):
+        assert line.startswith("pag: ")
+        assert line.endswith(".")
+        assert line.isprintable()
+
+
 def assert_rule(arguments, called):
     called.clear()
     status, said = ended(arguments)
@@ -97,8 +106,7 @@ def assert_rule(arguments, called):
     assert (status == 0) == bool(called)
     assert "Traceback" not in said
     if said.startswith("pag: "):  # typer draws a box around what it finds itself
-        assert said.endswith(".\n")
-        assert said[:-1].isprintable()
+        assert_sentences(said)
     assert bool(said) == (status == 2)
 
 
@@ -133,7 +141,5 @@ def test_any_file_of_parameters_is_taken_or_refused(called, tmp_path, name, cont
         (tmp_path / file).write_bytes(content if file == name else Path(file).read_bytes())
     status, said = ended(["report", "--params", str(tmp_path / "params.yaml")])
     assert status == 2
-    assert said.startswith("pag: ")
     assert name in said
-    assert said.endswith(".\n")
-    assert said[:-1].isprintable()
+    assert_sentences(said)
