@@ -31,7 +31,13 @@ FORKING = (
     "commands.evaluate_checkpoint",
     "commands.evaluate_module",
 )  # whose last argument is a number of processes
-EXACT = ("code", "originals", "plots_page", "commands.status")  # whose results have no floating-point number
+EXACT = (
+    "code",
+    "originals",
+    "plots_page",
+    "commands.explain",
+    "commands.status",
+)  # whose results have no floating-point number
 
 
 def run_stage(stage: str, params_file: Path, overrides: list[str] | None, *arguments: object, **names: str) -> None:

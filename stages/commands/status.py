@@ -1,19 +1,18 @@
 """`status`: today's grid, cell by cell: what is done, what it showed, and what is left with what that would cost."""
 
-import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from pag.base.errors import InputError
+from pag.base.json_files import json_text
 from pag.evaluation.metrics import Metrics, read_metrics
 from pag.figures.names import percent, threat_names
 from stages.commands.artifacts import Artifact, evaluated, of_grid, toy, trained, upstream
+from stages.commands.console import console
 from stages.commands.estimates import Estimates, training_forwards
 from stages.commands.pipeline import changed_code, changes
 from stages.commands.states import Known, State
@@ -32,7 +31,6 @@ STYLES = {
     State.missing: "dim",
 }
 LEFT = (State.stale, State.interrupted, State.missing)
-WIDTH = 160  # of what is not a terminal
 
 
 @dataclass(frozen=True)
@@ -170,7 +168,7 @@ def run(params: Params, with_dvc: bool = True, as_json: bool = False) -> None:
     statuses = [survey.cell(cell) for cell in cells]
     if as_json:
         content = {"note": note, "upstream": [m.as_json() for m in above], "cells": [c.as_json() for c in statuses]}
-        print(json.dumps(content, indent=1, ensure_ascii=False))
+        print(json_text(content, indent=1))
         return
     _print(above, statuses, where, note)
 
@@ -193,14 +191,14 @@ def _read(cells: Sequence[Cell]) -> Iterator[tuple[str, Metrics]]:
 
 
 def _print(above: Sequence[Made], cells: Sequence[CellStatus], where: Sequence[tuple[str, str]], note: str) -> None:
-    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-    console.print(_upstream_table(above))
+    out = console()
+    out.print(_upstream_table(above))
     for dataset, architecture in where:
         here = [c for c in cells if (c.cell.dataset, c.cell.architecture) == (dataset, architecture)]
-        console.print(_cells_table(f"{dataset}, {architecture}", here))
+        out.print(_cells_table(f"{dataset}, {architecture}", here))
     every = [*above, *(part for cell in cells for part in cell.parts)]
     for line in (*_why(every), *_doubted(cells), *([note] if note else []), _summary(every)):
-        console.print(escape(line), highlight=False)
+        out.print(escape(line))
 
 
 def _upstream_table(above: Sequence[Made]) -> Table:

@@ -38,26 +38,44 @@ class MainParams(Section):
     """The whole of `params.yaml`."""
 
     seed: Seed
+    """Of the attacks of an evaluation and of the toy; those of classifiers and targets are in `grid`."""
     data_root: Annotated[str, Field(min_length=1)]
+    """Where the data sets' original files lie, or are downloaded to."""
     launcher: str = ""
+    """Put in front of long stages: torchrun with its options. Results do not depend on it."""
     arithmetic: Arithmetic
+    """Which instructions CPUs compute with: `portable`, the same on every x86-64 with AVX2, or `native`, the fastest of
+    each.
+    """
     grid: GridParams
+    """What `dvc repro` runs."""
     lambda_: Lambdas = Field(alias="lambda")
+    """λ of eq. (4), by data set, architecture and method (table 8)."""
     architectures: dict[Name, ArchitectureParams]
+    """The networks."""
     toy: ToyParams
+    """The two-dimensional experiment (section 5.1)."""
 
 
 class DatasetParams(Section):
     """The whole of a data set's file."""
 
     data: DataParams
+    """Where its images come from."""
     diffusion: DiffusionParams
+    """The model of C + 1 labels (section 4.2)."""
     generated: GeneratedParams | None = None
+    """The labelled images that the diffusion model draws."""
     targets: dict[Name, TargetParams]
+    """The sources of target gradients (section 4)."""
     training: TrainingParams
+    """What classifiers are trained with."""
     methods: dict[Name, MethodParams]
+    """What training minimises (sections 3 and 6)."""
     evaluation: EvaluationParams
+    """What is measured on the test set (section 5)."""
     figures: FiguresParams
+    """What is drawn."""
 
     def contradictions(self) -> Iterator[str]:
         """Where one section says what another makes impossible, a phrase each."""
