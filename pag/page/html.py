@@ -74,7 +74,7 @@ def _drawn(chart: Chart) -> Markup:
 
 def _linked(glossary: Sequence[Term]) -> Callable[[str], Markup]:
     """A filter that makes the first of each word of the glossary in a text a link to where it is explained."""
-    terms = {term.short: term for term in glossary}
+    terms = {term.short: term for term in glossary if term.linked}
     words = "|".join(map(re.escape, sorted(terms, key=len, reverse=True)))
     pattern = re.compile(rf"(?<!\w)(?:{words})(?!\w)") if terms else None
 

@@ -129,12 +129,14 @@ class Term:
         name: in full: score-based gradients.
         meaning: in a sentence.
         where: the section or equation of the paper, or whose it is else.
+        linked: whether the word leads to its entry where it stands in a text; not words that stand in every sentence.
     """
 
     short: str
     name: str
     meaning: str
     where: str = ""
+    linked: bool = True
 
     @property
     def anchor(self) -> str:
