@@ -19,13 +19,13 @@ from pag.attacks.restarted_pgd import RestartedPGD
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
 from pag.base.files import written_whole
-from pag.base.randomness import torch_stream
 from pag.base.vocabulary import Method
 from pag.data.image_store import ImageStore, Split, pixels
 from pag.evaluation.accuracy import Robustness, evaluate, predictions
 from pag.evaluation.blocks import Blocks
 from pag.evaluation.checking import Examined, checked, require_deterministic
 from pag.evaluation.curve import RobustnessCurve, curve_in_blocks
+from pag.evaluation.frames import targeted_frames
 from pag.evaluation.intervals import mean_estimate, proportion
 from pag.evaluation.metrics import Metrics, write_metrics
 from pag.evaluation.network import attackable
@@ -160,7 +160,7 @@ def write_evaluation(
             metrics_file, _metrics(subject, evaluation, blocks.seed, attacked, curves, correct, cosines, sanity)
         )
         save_file(_outcomes(correct, cosines, attacked, curves), outcomes_file)
-        save_file(_targeted(model, test, evaluation.targeted, blocks.seed), targeted_file)
+        save_file(_targeted(model, test, evaluation.targeted), targeted_file)
 
 
 def _reference(path: Path, store: ImageStore, num_images: int) -> TargetStore:
@@ -321,19 +321,17 @@ def _outcomes(
     return {name: value.contiguous() for name, value in outcomes.items()}
 
 
-def _targeted(model: nn.Module, test: Split, targeted: TargetedParams, seed: int) -> dict[str, Tensor]:
-    """Targeted PGD of a large ε from the first test image of each of the first classes to every class (figures 1, 2, 9)."""
+def _targeted(model: nn.Module, test: Split, targeted: TargetedParams) -> dict[str, Tensor]:
+    """The first test image of each of the first classes on its way to each class (figures 1, 2, 9), and where it begins."""
     first = test.first_of_classes(targeted.images)
-    images, classes = pixels(test.images[first]), int(test.labels.max()) + 1
-    towards = torch.arange(classes).repeat(len(first))
-    step = step_size(targeted.relative_step, targeted.eps, targeted.steps)
-    pgd = PGD(Threat(targeted.norm, targeted.eps), targeted.steps, step, random_start=False, targeted=True)
-    x_adv = pgd(model, images.repeat_interleave(classes, dim=0), towards, torch_stream(seed, "targeted"))
-    with torch.no_grad():
-        probability = model(x_adv).softmax(1).gather(1, towards[:, None])
-    shape = (len(first), classes)
-    adversarial = x_adv.reshape(*shape, *images.shape[1:]).contiguous()
+    classes = min(targeted.classes, int(test.labels.max()) + 1)
+    epsilons = [0.0, *targeted.ladder]
+    attack = (targeted.norm, epsilons, targeted.steps, targeted.relative_step)
+    frames = targeted_frames(model, pixels(test.images[first]), classes, *attack)
     return {
-        "images": images.contiguous(), "labels": test.labels[first], "adversarial": adversarial,
-        "probability": probability.reshape(shape).contiguous(),
-    }  # fmt: skip
+        "labels": test.labels[first],
+        "epsilons": torch.tensor(epsilons, dtype=torch.float64),
+        "large": torch.tensor([epsilons.index(targeted.eps)]),
+        "frames": frames.images.contiguous(),
+        "probabilities": frames.probabilities.contiguous(),
+    }

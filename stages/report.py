@@ -23,12 +23,13 @@ from stages.params.reading import Params
 from stages.params.toy import ToyParams
 from stages.paths import REPORT, TOY
 from stages.reporting.answers import answer
+from stages.reporting.arrays import read_arrays
 from stages.reporting.charts import page_chart
 from stages.reporting.glossary import GLOSSARY
 from stages.reporting.methods import MethodResult, MethodResults, by_method
 from stages.reporting.paper import read_paper
 from stages.reporting.paper_tables import paper_sections
-from stages.reporting.results import CellResult, read_arrays, read_gathered
+from stages.reporting.results import CellResult, read_gathered
 from stages.reporting.sections import grid_sections, lambda_section
 from stages.reporting.tables import toy_table
 from stages.reporting.what_was_run import circumstances, what_was_run

@@ -25,26 +25,25 @@ from pag.figures.vega import Chart
 from pag.optimization.curves import read_curves
 from pag.targets.kinds import open_targets
 from pag.targets.store import Origin, TargetStore
+from stages.params.evaluation import EvaluationParams
 from stages.params.figures import FiguresParams
 from stages.params.grid import read_grid
 from stages.params.reading import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
+from stages.reporting.arrays import read_shown
 from stages.reporting.charts import save_chart
 from stages.reporting.costs import front, points_of, priced, relative_cost
+from stages.reporting.explorers import EXPLORER, explorer_data
 from stages.reporting.former import set_aside
 from stages.reporting.methods import MethodResult, MethodResults, by_method
 from stages.reporting.pictures import PICTURE, beside_vanilla, picture_of
-from stages.reporting.results import (
-    RESULTS,
-    aligned_sources,
-    gather,
-    read_shown,
-)
+from stages.reporting.results import RESULTS, aligned_sources, gather
+from stages.reporting.targeted import TARGETED, Targeted, read_targeted
 from stages.run import stage_run
 
 __all__ = ["run"]
 
-COLUMNS = 10  # of a grid of images; a data set of more classes shows its first ones
+COLUMNS = 20  # of a grid of images; a data set of more classes shows its first ones, and says so
 PANELS = {
     "cross_entropy": "cross-entropy",
     "cosine": "training cosine",
@@ -71,74 +70,83 @@ def run(params: Params, dataset: str, architecture: str, aside: bool = False) ->
             folder.mkdir()
             write_json(folder / RESULTS, results.model_dump(mode="json", by_alias=True))
             methods = by_method(results)
-            _write_picture(folder / PICTURE, params, methods, ImageStore.open(paths.images).class_names)
-            for name, figure in _images(params, paths, methods):
+            networks = _networks(params, methods)
+            _write_shown(folder, params, methods, networks, ImageStore.open(paths.images).class_names)
+            for name, figure in _images(params, paths, methods, networks):
                 save(figure, folder / f"{name}.png")
             for name, chart in _charts(params, paths, methods):
                 save_chart(chart, folder, name)
 
 
-def _images(params: Params, paths: DatasetPaths, results: MethodResults) -> Iterator[tuple[str, Figure]]:
+def _images(
+    params: Params, paths: DatasetPaths, results: MethodResults, networks: Mapping[str, Targeted]
+) -> Iterator[tuple[str, Figure]]:
     store = ImageStore.open(paths.images)
-    yield from _targeted(params, results, store.class_names)
+    yield from _targeted(results, networks, store.class_names)
     seed = read_grid(params).targets_seeds[0]
     yield from _targets(params, paths, store, seed)
     yield from _by_timestep(paths.target_examples(seed), store.class_names)
     yield "diffusion-samples", enlarged(_png(paths.diffusion(seed) / "samples.png"))
 
 
-def _write_picture(path: Path, params: Params, results: MethodResults, class_names: tuple[str, ...]) -> None:
-    """What the page begins with, where the grid has a network to show."""
-    cells = _first_cells(params, results)
-    files = {
-        method.label: read_shown(
-            cells[method.name].evaluation / "targeted.safetensors", {"adversarial": 5}, len(class_names)
-        )
-        for method in beside_vanilla(results)
-    }
-    if files:
-        write_json(path, picture_of(files, class_names, COLUMNS))
-
-
-def _first_cells(params: Params, results: MethodResults) -> dict[str, Cell]:
-    """Of each method, and λ of the sweep, the network of the first seeds, which images are of."""
+def _networks(params: Params, results: MethodResults) -> dict[str, Targeted]:
+    """Of each method, and λ of the sweep, the targeted examples of the network of the first seeds."""
     cells: dict[str, Cell] = {}
     for walk in (grid_cells, sweep_cells):
         for cell in walk(params, results.dataset, results.architecture):
             cells.setdefault(cell.row, cell)
-    return cells
+    networks = {name: read_targeted(cell.evaluation / TARGETED) for name, cell in cells.items()}
+    first = next(iter(networks.values()))
+    for name, of in networks.items():
+        if of.frames.shape != first.frames.shape or not np.array_equal(of.epsilons, first.epsilons):
+            raise InputError(f"{cells[name].evaluation / TARGETED} is of other images or ε; run `pag evaluate` again.")
+    return networks
 
 
-def _targeted(params: Params, results: MethodResults, class_names: tuple[str, ...]) -> Iterator[tuple[str, Figure]]:
+def _write_shown(
+    folder: Path,
+    params: Params,
+    results: MethodResults,
+    networks: Mapping[str, Targeted],
+    class_names: tuple[str, ...],
+) -> None:
+    """What the page begins with, and its explorer."""
+    evaluation = params.dataset(results.dataset).read("evaluation", EvaluationParams)
+    beside = beside_vanilla(results)
+    if beside:
+        write_json(folder / PICTURE, picture_of({m.label: networks[m.name] for m in beside}, class_names))
+    of_methods = {method.label: networks[method.name] for method in results.methods}
+    shown = [method.label for method in beside or results.methods[:1]]
+    write_json(folder / EXPLORER, explorer_data(of_methods, class_names, evaluation, shown))
+
+
+def _targeted(
+    results: MethodResults, networks: Mapping[str, Targeted], class_names: tuple[str, ...]
+) -> Iterator[tuple[str, Figure]]:
     """Figures 1, 2 and 9 from each input, and figure 5: the same with a row for each λ, from the first input."""
-    cells = _first_cells(params, results)
     methods = [(method.label, method) for method in results.methods]
-    for i, figure in enumerate(_targeted_grids(methods, cells, class_names, results)):
+    for i, figure in enumerate(_targeted_grids(methods, networks, class_names, results)):
         yield f"targeted-{i}", figure
     if len(results.by_lambda) < 2:
         return
     lambdas = [(f"λ = {lambda_:g}", method) for lambda_, method in results.by_lambda]
-    yield "lambda-targeted", next(_targeted_grids(lambdas, cells, class_names, results))
+    yield "lambda-targeted", next(_targeted_grids(lambdas, networks, class_names, results))
 
 
 def _targeted_grids(
     rows: Sequence[tuple[str, MethodResult]],
-    cells: Mapping[str, Cell],
+    networks: Mapping[str, Targeted],
     class_names: tuple[str, ...],
     results: MethodResults,
 ) -> Iterator[Figure]:
-    paths = [cells[method.name].evaluation / "targeted.safetensors" for _, method in rows]
-    files = [read_shown(path, {"adversarial": 5}, len(class_names)) for path in paths]
-    for path, file in zip(paths, files, strict=True):
-        shape = (len(files[0]["images"]), len(class_names), *files[0]["images"].shape[1:])
-        if file["adversarial"].shape != shape:
-            raise InputError(f"{path} has examples of shape {file['adversarial'].shape}, and {shape} are drawn.")
+    of_rows = [networks[method.name] for _, method in rows]
     names = [name for name, _ in rows]
     main = [(name, norm_name(results.threats[name].norm)) for name in results.main_threats]
     numbers = {norm: [_number(method, name) for _, method in rows] for name, norm in main}
-    for i, (image, label) in enumerate(zip(files[0]["images"], files[0]["labels"], strict=True)):
-        adversarial = np.stack([file["adversarial"][i, :COLUMNS] for file in files])
-        yield targeted_grid(image, class_names[label], adversarial, names, class_names[:COLUMNS], numbers)
+    columns = class_names[: min(COLUMNS, of_rows[0].frames.shape[1])]
+    for i, (image, label) in enumerate(zip(of_rows[0].images, of_rows[0].labels, strict=True)):
+        adversarial = np.stack([network.adversarial[i, : len(columns)] for network in of_rows])
+        yield targeted_grid(image, class_names[label], adversarial, names, columns, numbers, len(class_names))
 
 
 def _number(method: MethodResult, threat: str) -> str:
@@ -159,7 +167,8 @@ def _targets(params: Params, paths: DatasetPaths, store: ImageStore, seed: int) 
     g = torch.stack([targets.gather(train.rows[first], columns, x) for _, targets in stores]).numpy()
     for i, label in enumerate(train.labels[first].tolist()):
         names = [name for name, _ in stores]
-        figure = targets_by_source(x[i].numpy(), class_names[label], g[:, i], names, class_names[:COLUMNS])
+        shown = class_names[:COLUMNS]
+        figure = targets_by_source(x[i].numpy(), class_names[label], g[:, i], names, shown, len(class_names))
         yield f"targets-by-source-{i}", figure
 
 
@@ -180,7 +189,8 @@ def _by_timestep(path: Path, class_names: tuple[str, ...]) -> Iterator[tuple[str
     timesteps = examples["timesteps"].tolist()
     for i, (image, label) in enumerate(zip(examples["images"], examples["labels"], strict=True)):
         targets = examples["by_timestep"][:, i, :COLUMNS]
-        figure = targets_by_timestep(image, class_names[label], targets, timesteps, class_names[:COLUMNS])
+        shown = class_names[:COLUMNS]
+        figure = targets_by_timestep(image, class_names[label], targets, timesteps, shown, len(class_names))
         yield f"targets-by-timestep-{i}", figure
 
 

@@ -21,12 +21,13 @@ TEMPLATES = (
     "page.html.jinja",
     "answer.html.jinja",
     "chart.html.jinja",
+    "explorer.html.jinja",
     "figure.html.jinja",
     "table.html.jinja",
     "what_was_run.html.jinja",
 )
-STYLES = ("page.css", "tables.css", "charts.css")
-SCRIPTS = ("glossary.js", "tables.js", "charts.js", "what_was_run.js")
+STYLES = ("page.css", "tables.css", "charts.css", "explorer.css")
+SCRIPTS = ("glossary.js", "tables.js", "charts.js", "explorer.js", "what_was_run.js")
 
 
 def render_html(report: Report) -> str:
@@ -73,7 +74,7 @@ def _drawn(chart: Chart) -> Markup:
 
 def _linked(glossary: Sequence[Term]) -> Callable[[str], Markup]:
     """A filter that makes the first of each word of the glossary in a text a link to where it is explained."""
-    terms = {term.short: term for term in glossary}
+    terms = {term.short: term for term in glossary if term.linked}
     words = "|".join(map(re.escape, sorted(terms, key=len, reverse=True)))
     pattern = re.compile(rf"(?<!\w)(?:{words})(?!\w)") if terms else None
 

@@ -8,6 +8,7 @@ __all__ = [
     "Chart",
     "Column",
     "Entry",
+    "Explorer",
     "FigureEntry",
     "Findings",
     "Picture",
@@ -128,12 +129,14 @@ class Term:
         name: in full: score-based gradients.
         meaning: in a sentence.
         where: the section or equation of the paper, or whose it is else.
+        linked: whether the word leads to its entry where it stands in a text; not words that stand in every sentence.
     """
 
     short: str
     name: str
     meaning: str
     where: str = ""
+    linked: bool = True
 
     @property
     def anchor(self) -> str:
@@ -167,6 +170,22 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Explorer:
+    """What `explorer.js` shows.
+
+    Attributes:
+        data: JSON.
+    """
+
+    data: str
+
+    @property
+    def text(self) -> str:
+        """The same, with no character that could end the element that it stands in."""
+        return self.data.replace("<", "\\u003c")
+
+
+@dataclass(frozen=True)
 class Findings:
     """Sentences of one topic, and the title of the section that shows what they speak of."""
 
@@ -191,6 +210,7 @@ class Answer:
         picture: what it looks like; None where there is nothing to draw.
         table: the numbers.
         findings: the rest that can be said.
+        explorer: of the networks; None where there is nothing to explore.
     """
 
     place: str
@@ -199,6 +219,7 @@ class Answer:
     picture: Picture | None = None
     table: Table | None = None
     findings: tuple[Findings, ...] = ()
+    explorer: Explorer | None = None
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def read_classifier():
 def read_figures():
     names = ImageStore.open(PATHS.images).class_names
     results = by_method(gather(PARAMS, "digits", "resnet8"))
-    return list(visualize._targeted(PARAMS, results, names)), list(
+    return list(visualize._targeted(results, visualize._networks(PARAMS, results), names)), list(
         visualize._by_timestep(PATHS.target_examples(SEED), names)
     )
 

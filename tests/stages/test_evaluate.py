@@ -36,7 +36,7 @@ BUDGET = {
     "pgd": "{steps: 2, restarts: 2, relative_step: 2.0}",
     "foolbox": "{attacks: {gaussian_blur: {eps: 2.0, steps: 5}, l0_fmn: {eps: 9, steps: 5}}, examples: 5, block_size: 3}",
     "curve": "{steps: 2, relative_step: 1.0, fractions: [0.01, 0.1, 1.0]}",
-    "targeted": "{norm: l2, eps: 1.0, steps: 1, relative_step: 1.0, images: 2}",
+    "targeted": "{norm: l2, eps: 1.0, ladder: [0.5, 1.0], steps: 1, relative_step: 1.0, images: 2, classes: 20}",
 }
 
 
