@@ -32,20 +32,14 @@ def attack_breakdown(
     """
     names = list(dict.fromkeys(name for values in attacks.values() for of_method in values for name in of_method))
     labels = {name: _attack_label(name, i) for i, name in enumerate(names)}
+    doubts = {title: (doubtful or {}).get(title, [False] * len(methods)) for title in attacks}
     panels = [
-        _panel(
-            title,
-            methods,
-            values,
-            (doubtful or {}).get(title, [False] * len(methods)),
-            labels,
-            last=i + 1 == len(attacks),
-        )
+        _panel(title, methods, values, doubts[title], labels, last=i + 1 == len(attacks))
         for i, (title, values) in enumerate(attacks.items())
     ]
     columns = [f"{title}: {label}" for title in attacks for label in labels.values()]
     rows = [
-        (method, *(_text(values[i].get(name)) for values in attacks.values() for name in names))
+        (method, *(_text(of[i].get(name), doubts[title][i]) for title, of in attacks.items() for name in names))
         for i, method in enumerate(methods)
     ]
     return Chart(stacked(panels), ("Method", *columns), tuple(rows))
@@ -66,24 +60,24 @@ def _panel(
             "row": row,
             "x": of[name],
             "attack": label,
-            "text": f"{method}: {percent(of[name])} left after {label}, {title}",
+            "text": f"{method}: {_text(of[name], doubt)} left after {label}, {title}",
         }
         for name, label in labels.items()
-        for row, method, of in zip(rows, methods, values, strict=True)
+        for row, method, of, doubt in zip(rows, methods, values, doubts, strict=True)
         if name in of
     ]
     colors = {"domain": list(labels.values()), "range": [paint(name) for name in shades(len(labels))]}
     x = fractions((left for of in values for left in of.values()), "accuracy left").encoding("x", {"grid": True})
     wide = min(LETTER * max(map(len, rows), default=0) + 6, LONGEST)
     beside = {"minExtent": wide, "maxExtent": wide, "labelLimit": wide, "ticks": False, "domain": False}
-    bands = {"paddingInner": 0.28, "paddingOuter": 0.2}
+    bands = {"domain": rows, "paddingInner": 0.28, "paddingOuter": 0.2}
     return {
         "title": {"text": title, "frame": "bounds"}, "width": WIDTH - wide - 24, "height": ROW * len(rows),
         "data": {"values": bars},
         "mark": {"type": "bar", "opacity": 1},
         "encoding": {
             "x": {**x, "stack": None},
-            "y": {"field": "row", "type": "nominal", "sort": None, "title": None, "scale": bands, "axis": beside},
+            "y": {"field": "row", "type": "nominal", "title": None, "scale": bands, "axis": beside},
             "fill": {"field": "attack", "type": "nominal", "scale": colors, "legend": _legend() if last else None},
             "description": described,
         },
@@ -99,5 +93,5 @@ def _attack_label(attack: str, position: int) -> str:
     return name if position == 0 else f"+ {name}"
 
 
-def _text(accuracy: float | None) -> str:
-    return "–" if accuracy is None else percent(accuracy)
+def _text(accuracy: float | None, doubt: bool) -> str:
+    return "–" if accuracy is None else marked(percent(accuracy), doubt)

@@ -68,12 +68,14 @@ def _scatter(
     """A panel for each threat; `across` is the x axis, each method's value on it, what that is called, and its text."""
     x, values, of, texts = across
     panels: list[Spec] = []
+    table: list[list[str]] = []
     for title, accuracies in robust.items():
         doubts = doubtful.get(title, [False] * len(methods))
+        table.append([marked(accuracy_text(y), doubt) for y, doubt in zip(accuracies, doubts, strict=True)])
         shown = [
-            Point(at, y, _symbol(method), f"{name}: {title} {accuracy_text(y)}, {of.lower()} {text}", doubt)
-            for (name, method), at, y, text, doubt in zip(
-                methods.items(), values, accuracies, texts, doubts, strict=True
+            Point(at, y, _symbol(method), f"{name}: {title} {told}, {of.lower()} {text}", doubt)
+            for (name, method), at, y, text, told, doubt in zip(
+                methods.items(), values, accuracies, texts, table[-1], doubts, strict=True
             )
         ]
         names = [
@@ -82,7 +84,6 @@ def _scatter(
         ]
         front = [(values[i].value, accuracies[i].value) for i in fronts.get(title, ())]
         panels.append(_panel(title, x, shown, names, front, last=len(panels) + 1 == len(robust)))
-    table = [[accuracy_text(value) for value in of_panel] for of_panel in robust.values()]
     return Chart(stacked(panels), ("Method", of, *robust), tuple(zip(methods, texts, *table, strict=True)))
 
 

@@ -49,7 +49,7 @@ def boundaries():
 CHARTS = {
     "alignment": lambda: robustness_against_alignment(METHODS, VALUES, {"L₂": VALUES, "L∞": VALUES[::-1]}, DOUBTS),
     "cost": lambda: robustness_over_cost(METHODS, [1, 2, 2, 2, 3, 5.7, 8, 9], {"L₂": VALUES}, {"L₂": [0, 3, 5]}, DOUBTS),
-    "security": lambda: security_curves(METHODS, {"L₂": FALLING, "L∞": FALLING}, {"L₂": ATTACKED}),
+    "security": lambda: security_curves(METHODS, {"L₂": FALLING, "L∞": FALLING}, {"L₂": ATTACKED}, {"L₂": {"OI λ = 1"}}),
     "training": lambda: training_curves(EPOCHS, METHODS, {"validation_accuracy": "accuracy", "cosine": "cosine"}),
     "attacks": lambda: attack_breakdown(METHODS, PARTS, DOUBTS),
     "lambda": lambda: lambda_curves([0, 0.5], {"clean": VALUES[:2], "L₂": VALUES[2:4]}, VALUES[4:6], {"L₂": [False, True]}),
@@ -153,15 +153,18 @@ def test_texts_of_numbers():
 
 def test_what_a_check_spoils_is_hollow_and_marked(drawn):
     paper = f"var(--paper, {LIGHT['paper']})"
-    for name in ("alignment", "cost"):
+    for name in ("alignment", "cost", "security"):
         root = ElementTree.fromstring(drawn[name][1])
         hollow = [mark.get("data-text") for mark in root.iter() if mark.get("data-text") and mark.get("fill") == paper]
         assert [text.split(":")[0] for text in hollow] == ["OI λ = 1"]
-        assert "OI ✗" in [text.text for text in root.iter("text")]
+        assert all("% [10.0, 15.0] ✗" in text for text in said(drawn[name][1]) if text in hollow)
+        assert [row[0] for row in drawn[name][0].rows if "✗" in "".join(row)] == ["OI λ = 1"]
+    for name in ("alignment", "cost"):
+        assert "OI ✗" in [text.text for text in ElementTree.fromstring(drawn[name][1]).iter("text")]
     assert "OI ✗" in [text.text for text in ElementTree.fromstring(drawn["attacks"][1]).iter("text")]
     root = ElementTree.fromstring(drawn["lambda"][1])
     hollow = [mark.get("data-text") for mark in root.iter() if mark.get("data-text") and mark.get("fill") == paper]
-    assert hollow == ["L₂: 32.0% [30.0, 35.0] at λ = 0.5"]
+    assert hollow == ["L₂: 32.0% [30.0, 35.0] ✗ at λ = 0.5"]
 
 
 def luminance(colour):
