@@ -34,3 +34,21 @@ def explain(
 ) -> None:
     """Say what a word, a method, a source of targets or a key of params is: equation, reference, present values."""
     run_stage("commands.explain", params, set_, name, dataset, **({} if dataset is None else {"dataset": dataset}))
+
+
+@commands.command()
+def compare(
+    a: Annotated[
+        str,
+        typer.Argument(
+            metavar="A",
+            help="A cell that was evaluated here (score_based, digits/resnet8-vanilla) or a run: here, a file of results/, or "
+            "whatever git and DVC call a commit or an experiment.",
+        ),
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="What it is compared with; of the same kind.")] = "here",
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Show how two cells or two runs differ, with intervals, and whether one can tell."""
+    run_stage("commands.compare", params, set_, a, b)
