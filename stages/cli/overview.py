@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from stages.cli import completion
 from stages.cli.options import PARAMS, Overrides, ParamsFile
 from stages.cli.running import run_stage
 
@@ -25,9 +26,18 @@ def status(
 
 @commands.command()
 def explain(
-    name: Annotated[str, typer.Argument(help="SBG, at_l2, kernel, relative_step, training.epochs, λ, …")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=completion.explained, help="SBG, at_l2, kernel, relative_step, training.epochs, λ, …"
+        ),
+    ],
     dataset: Annotated[
-        str | None, typer.Option(help="Whose numbers are shown; default: those of [bold]grid.datasets[/bold].")
+        str | None,
+        typer.Option(
+            autocompletion=completion.datasets,
+            help="Whose numbers are shown; default: those of [bold]grid.datasets[/bold].",
+        ),
     ] = None,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
