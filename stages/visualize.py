@@ -49,7 +49,7 @@ PANELS = {
 }
 
 
-def run(params: Params, dataset: str, architecture: str, aside: bool = False) -> None:
+def run(params: Params, dataset: str, architecture: str, aside: bool = False) -> Path:
     """Writes `data/figures/<dataset>-<architecture>/`: PNGs, and `results.json` with the numbers of all cells.
 
     With `aside` cells of former grids are first moved away, so that what DVC sees of the folders is of today's grid alone.
@@ -70,6 +70,7 @@ def run(params: Params, dataset: str, architecture: str, aside: bool = False) ->
             _write_picture(folder / PICTURE, params, shown, ImageStore.open(paths.images).class_names)
             for name, figure in _figures(params, paths, shown):
                 save(figure, folder / f"{name}.png")
+    return paths.figures(architecture)
 
 
 def _figures(params: Params, paths: DatasetPaths, results: MethodResults) -> Iterator[tuple[str, Figure]]:
