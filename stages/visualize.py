@@ -52,7 +52,7 @@ PANELS = {
 }
 
 
-def run(params: Params, dataset: str, architecture: str, aside: bool = False) -> None:
+def run(params: Params, dataset: str, architecture: str, aside: bool = False) -> Path:
     """Writes `data/figures/<dataset>-<architecture>/`: PNGs, charts as SVGs, too, and `results.json` with the numbers of all cells.
 
     With `aside` cells of former grids are first moved away, so that what DVC sees of the folders is of today's grid alone.
