@@ -76,6 +76,7 @@ def run(params: Params, dataset: str, architecture: str, aside: bool = False) ->
                 save(figure, folder / f"{name}.png")
             for name, chart in _charts(params, paths, methods):
                 save_chart(chart, folder, name)
+    return paths.figures(architecture)
 
 
 def _images(
