@@ -29,7 +29,13 @@
       this.data = data;
       this.label = stored.label;
       this.probabilities = bytes(stored.probabilities);
-      this.pixels = pixelsOf(stored.sprite);
+      this.sprite = stored.sprite;
+    }
+
+    // Decoded when it is first shown: a sprite of large images is large.
+    get pixels() {
+      this.decoded ||= pixelsOf(this.sprite);
+      return this.decoded;
     }
 
     // The frame of an image on its way to a target at the i-th ε, as RGBA.
@@ -142,7 +148,8 @@
     const networks = data.networks.map((stored) => new Network(data, stored));
     const labels = networks.map((network) => network.label);
     const norm = NORMS[data.norm] || data.norm;
-    const [ofImage, image] = select("Image", data.labels.map((label, i) => `${i + 1}: ${data.classes[label]}`), 0);
+    const all = data.labels.length;
+    const [ofImage, image] = select(all < data.tried ? `Image (${all} of ${data.tried})` : "Image", data.labels.map((label, i) => `${i + 1}: ${data.classes[label]}`), 0);
     const other = [...Array(data.targets).keys()].find((c) => c !== data.labels[0]) || 0;
     const few = data.targets < data.classes.length ? ` (the first ${data.targets} of ${data.classes.length})` : "";
     const [ofTarget, target] = select(`Toward the class${few}`, data.classes.slice(0, data.targets), other);
