@@ -2,6 +2,7 @@
 (function () {
   // Shows networks side by side: an image on its way to a class, what was added to it, and what the network says, by ε.
   const BARS = 10; // classes whose probabilities are shown, beside the target and the true one
+  const LONG = 10; // characters of a name, from which bars stand below the images
   const NORMS = { l2: "L₂", linf: "L∞" };
   const PLAY = 700; // milliseconds a step
 
@@ -137,8 +138,8 @@
         ];
       });
       const rest = names.length - top.size;
-      const least = `and ${rest} less likely class${rest === 1 ? "" : "es"}`;
-      if (rest > 0) { rows.push(element("span", { className: "more", textContent: least })); }
+      if (rest > 0) { rows.push(element("span", { className: "more", textContent: `and ${rest} more class${rest > 1 ? "es" : ""}` })); }
+      this.bars.classList.toggle("long", names.some((name) => name.length > LONG));
       this.bars.replaceChildren(...rows);
     }
   }
