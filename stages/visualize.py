@@ -43,7 +43,7 @@ from stages.run import stage_run
 
 __all__ = ["run"]
 
-COLUMNS = 20  # of a grid of images; a data set of more classes shows its first ones, and says so
+COLUMNS = 20  # of a grid of images in all; a data set of more classes shows its first ones, and says so
 PANELS = {
     "cross_entropy": "cross-entropy",
     "cosine": "training cosine",

@@ -2,6 +2,7 @@
 (function () {
   // Shows networks side by side: an image on its way to a class, what was added to it, and what the network says, by ε.
   const BARS = 10; // classes whose probabilities are shown, beside the target and the true one
+  const LONG = 10; // characters of a name, from which bars stand below the images
   const NORMS = { l2: "L₂", linf: "L∞" };
   const PLAY = 700; // milliseconds a step
 
@@ -29,7 +30,13 @@
       this.data = data;
       this.label = stored.label;
       this.probabilities = bytes(stored.probabilities);
-      this.pixels = pixelsOf(stored.sprite);
+      this.sprite = stored.sprite;
+    }
+
+    // Decoded when it is first shown: a sprite of large images is large.
+    get pixels() {
+      this.decoded ||= pixelsOf(this.sprite);
+      return this.decoded;
     }
 
     // The frame of an image on its way to a target at the i-th ε, as RGBA.
@@ -131,8 +138,8 @@
         ];
       });
       const rest = names.length - top.size;
-      const least = `and ${rest} less likely class${rest === 1 ? "" : "es"}`;
-      if (rest > 0) { rows.push(element("span", { className: "more", textContent: least })); }
+      if (rest > 0) { rows.push(element("span", { className: "more", textContent: `and ${rest} more class${rest > 1 ? "es" : ""}` })); }
+      this.bars.classList.toggle("long", names.some((name) => name.length > LONG));
       this.bars.replaceChildren(...rows);
     }
   }
@@ -142,7 +149,8 @@
     const networks = data.networks.map((stored) => new Network(data, stored));
     const labels = networks.map((network) => network.label);
     const norm = NORMS[data.norm] || data.norm;
-    const [ofImage, image] = select("Image", data.labels.map((label, i) => `${i + 1}: ${data.classes[label]}`), 0);
+    const all = data.labels.length;
+    const [ofImage, image] = select(all < data.tried ? `Image (${all} of ${data.tried})` : "Image", data.labels.map((label, i) => `${i + 1}: ${data.classes[label]}`), 0);
     const other = [...Array(data.targets).keys()].find((c) => c !== data.labels[0]) || 0;
     const few = data.targets < data.classes.length ? ` (the first ${data.targets} of ${data.classes.length})` : "";
     const [ofTarget, target] = select(`Toward the class${few}`, data.classes.slice(0, data.targets), other);

@@ -60,6 +60,30 @@ def test_bytes_repeat_and_settings_stay(name):
     assert dict(matplotlib.rcParams) == before
 
 
+@pytest.mark.parametrize(("classes", "columns"), [(2, 2), (10, 10), (11, 6), (12, 6), (20, 10), (21, 7)])
+def test_more_than_ten_classes_are_in_bands(classes, columns):
+    """Each class is drawn once, beside the input, and a band is no wider than ten tiles; names of rows stand before each."""
+    names, tiles = [f"c{i}" for i in range(classes)], RNG.random((2, classes, 1, 4, 4))
+    figure = figures.targeted_grid(tiles[0, 0], "c1", tiles, ["Vanilla", "SBG"], names, {"L₂": ["1%", "2%"]})
+    texts = [text.get_text() for text in figure.findobj(Text)]
+    bands = -(-classes // columns)
+    assert all(texts.count(name) == 1 + bands * (name == "c1") for name in names)
+    assert texts.count("Vanilla") == texts.count("Target class") == bands
+    assert texts.count("Robust accuracy") == texts.count("2%") == 1
+    drawn = figure.axes[0].images
+    assert len(drawn) == 2 * (classes + bands)
+    lefts = {round(tile.get_extent()[0], 3) for tile in drawn}
+    assert len(lefts) == columns + 1
+    corners = {(round(tile.get_extent()[0], 3), round(tile.get_extent()[2], 3)) for tile in drawn}
+    assert len(corners) == len(drawn)  # none hides another
+
+
+def test_classes_that_are_left_out_are_told():
+    tiles = RNG.random((1, 3, 1, 4, 4))
+    figure = figures.targeted_grid(tiles[0, 0], "0", tiles, ["Vanilla"], NAMES, {}, 200)
+    assert "The first 3 of 200 classes." in [text.get_text() for text in figure.findobj(Text)]
+
+
 def test_scale_of_a_gradient_is_not_seen():
     image, g = RNG.random((1, 8, 8)), RNG.normal(size=(1, 3, 1, 8, 8))
     drawn = [png_bytes(figures.targets_by_source(image, "1", s * g, ["OI"], NAMES)) for s in (1.0, 2.0**20)]

@@ -1,8 +1,19 @@
 """Laws of the explorer in a browser."""
 
 import json
+import re
+from pathlib import Path
 
+import numpy as np
 import pytest
+
+from pag.page.report import Explorer
+from stages.params.evaluation import EvaluationParams
+from stages.params.reading import Params
+from stages.reporting.explorers import explorer_data
+from stages.reporting.targeted import Targeted
+
+PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 
 
 @pytest.fixture
@@ -116,3 +127,49 @@ def test_play_goes_to_the_end_and_stops(explorer):
     assert explorer.get_by_role("button", name="Stop").count() == 1
     explorer.get_by_role("button", name="Play").wait_for()
     assert slider.input_value() == slider.get_attribute("max")
+
+
+def test_where_motion_is_reduced_play_goes_one_step(explorer):
+    explorer.page.emulate_media(reduced_motion="reduce")
+    slider = explorer.get_by_role("slider")
+    slider.press("Home")
+    explorer.get_by_role("button", name="Play").click()
+    explorer.page.wait_for_timeout(1000)  # longer than a step of the animation
+    assert slider.input_value() == "1"
+
+
+def test_without_scripts_a_sentence_stands_there(browser, page_path):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(page_path.as_uri())
+    assert page.locator(".explorer").first.get_by_text("This takes a script.").is_visible()
+    assert page.locator(".explorer canvas, .explorer select").count() == 0
+    context.close()
+
+
+def test_of_many_classes_the_likeliest_are_shown_with_target_and_true_one(browser, page_path, tmp_path):
+    """30 classes in colour, of which 15 were tried as targets; the last but one is the likeliest."""
+    evaluation = Params(PARAMS_FILE).dataset("digits").read("evaluation", EvaluationParams)
+    probabilities = np.tile(np.arange(30) / 435, (1, 15, 2, 1))
+    probabilities[..., [28, 29]] = probabilities[..., [29, 28]]
+    frames = np.zeros((1, 15, 2, 3, 8, 8), np.uint8)
+    frames[:, :, 1] = 51
+    network = Targeted(np.array([1]), np.array([0.0, 0.9]), 1, frames, probabilities)
+    data = explorer_data({"Vanilla": network}, [f"kind of animal {c}" for c in range(30)], evaluation, ["Vanilla"])
+    block = r'(<script type="application/json">).*?(</script>)'
+    text, html = Explorer(json.dumps(data)).text, page_path.read_text(encoding="utf-8")
+    (tmp_path / "index.html").write_text(
+        re.sub(block, lambda found: f"{found[1]}{text}{found[2]}", html, count=1, flags=re.DOTALL), encoding="utf-8"
+    )
+    page = browser.new_page(viewport={"width": 360, "height": 900})
+    page.goto((tmp_path / "index.html").as_uri())
+    explorer = page.locator(".explorer").first
+    explorer.locator(".explorer-state", has_text="kind of animal 28 (7%; the target 0%)").wait_for()
+    names = explorer.locator(".name").all_text_contents()
+    likely = [f"kind of animal {c}" for c in range(20, 30)]
+    assert names == ["kind of animal 0, target", "kind of animal 1, true", *likely]
+    assert explorer.get_by_text("and 18 more classes").count() == 1
+    assert explorer.get_by_label("Toward the class (the first 15 of 30)").locator("option").count() == 15
+    assert explorer.locator(".strip").first.locator("span").all_text_contents() == ["−0.2", "0", "+0.2"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.close()

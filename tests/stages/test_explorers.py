@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,9 +12,10 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from pag.base.errors import InputError
+from pag.base.json_files import read_json, write_json
 from stages.params.evaluation import EvaluationParams
 from stages.params.reading import Params
-from stages.reporting.explorers import explorer_data
+from stages.reporting.explorers import explorer_data, read_explorer
 from stages.reporting.targeted import Targeted, read_targeted
 
 EVALUATION = Params(Path(__file__).parents[2] / "params.yaml").dataset("digits").read("evaluation", EvaluationParams)
@@ -44,6 +46,38 @@ def test_a_default_grid_takes_a_few_megabytes_even_of_noise():
     networks = {str(i): targeted(seed=i) for i in range(12)}
     text = str(explorer_data(networks, [str(i) for i in range(C)], EVALUATION, ["0"]))
     assert len(text) < 4e6
+
+
+def test_of_large_images_not_all_are_taken():
+    data = explorer_data({str(i): targeted(3, side=96, seed=i) for i in range(4)}, ["c"] * C, EVALUATION, ["0"])
+    assert (data["labels"], data["tried"]) == ([2], N)
+    sprite = Image.open(io.BytesIO(base64.b64decode(data["networks"][0]["sprite"])))
+    assert sprite.size == (96 * len(EPSILONS), 96 * K)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    data = explorer_data({"<!--<script>": targeted()}, [f"c{i}" for i in range(C)], EVALUATION, ["<!--<script>"])
+    write_json(tmp_path / "explorer.json", data)
+    return tmp_path / "explorer.json"
+
+
+def test_what_was_written_is_read_and_ends_no_element(stored):
+    text = read_explorer(stored).text
+    assert "<" not in text
+    assert json.loads(text) == read_json(stored)
+
+
+@pytest.mark.parametrize("key", ["labels", "tried", "networks", "shape"])
+def test_a_damaged_file_is_refused(stored, key):
+    write_json(stored, {name: value for name, value in read_json(stored).items() if name != key})
+    with pytest.raises(InputError, match=r"explorer\.json is damaged; run `pag visualize` again"):
+        read_explorer(stored)
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(InputError, match=r"explorer\.json does not exist; run the stage that makes it"):
+        read_explorer(tmp_path / "explorer.json")
 
 
 ARRAYS = {
