@@ -242,13 +242,14 @@ def _over_cost(results: MethodResults, methods: Sequence[MethodResult]) -> Chart
 
 def _over_eps(results: MethodResults, methods: Mapping[str, Method]) -> Chart:
     """PGD's curves, and AutoAttack's numbers at the ε where they were measured."""
-    curves, marks, of_methods = {}, {}, list(zip(methods, results.methods, strict=True))
+    curves, marks, doubts, of_methods = {}, {}, {}, list(zip(methods, results.methods, strict=True))
     for threat in results.curves:
         norm = results.threats[threat].norm
         curves[norm_name(norm)] = {n: [(eps, _value(a)) for eps, a in m.curve(threat)] for n, m in of_methods}
         attacked = {name: of.eps for name, of in results.threats.items() if of.norm == norm}
         marks[norm_name(norm)] = {n: [(eps, _value(m.robust(t))) for t, eps in attacked.items()] for n, m in of_methods}
-    return security_curves(methods, curves, marks, results.suite)
+        doubts[norm_name(norm)] = {n for n, m in of_methods if any(_doubtful(m, name) for name in attacked)}
+    return security_curves(methods, curves, marks, doubts, results.suite)
 
 
 def _diffusion_loss(path: Path) -> Chart:

@@ -12,7 +12,7 @@ from pag.figures.vega import WIDTH, Chart, Spec, stacked
 __all__ = ["attack_breakdown"]
 
 ROW = 19
-NAMES = 100  # pixels of the names of rows
+LETTER, LONGEST = 6.2, 150.0  # pixels: of a letter, and of the names of rows at most
 Left = Sequence[
     Mapping[str, float]
 ]  # of each method, the accuracy in [0, 1] after each attack, in the order of the run
@@ -32,20 +32,14 @@ def attack_breakdown(
     """
     names = list(dict.fromkeys(name for values in attacks.values() for of_method in values for name in of_method))
     labels = {name: _attack_label(name, i) for i, name in enumerate(names)}
+    doubts = {title: (doubtful or {}).get(title, [False] * len(methods)) for title in attacks}
     panels = [
-        _panel(
-            title,
-            methods,
-            values,
-            (doubtful or {}).get(title, [False] * len(methods)),
-            labels,
-            last=i + 1 == len(attacks),
-        )
+        _panel(title, methods, values, doubts[title], labels, last=i + 1 == len(attacks))
         for i, (title, values) in enumerate(attacks.items())
     ]
     columns = [f"{title}: {label}" for title in attacks for label in labels.values()]
     rows = [
-        (method, *(_text(values[i].get(name)) for values in attacks.values() for name in names))
+        (method, *(_text(of[i].get(name), doubts[title][i]) for title, of in attacks.items() for name in names))
         for i, method in enumerate(methods)
     ]
     return Chart(stacked(panels), ("Method", *columns), tuple(rows))
@@ -66,23 +60,24 @@ def _panel(
             "row": row,
             "x": of[name],
             "attack": label,
-            "text": f"{method}: {percent(of[name])} left after {label}, {title}",
+            "text": f"{method}: {_text(of[name], doubt)} left after {label}, {title}",
         }
         for name, label in labels.items()
-        for row, method, of in zip(rows, methods, values, strict=True)
+        for row, method, of, doubt in zip(rows, methods, values, doubts, strict=True)
         if name in of
     ]
     colors = {"domain": list(labels.values()), "range": [paint(name) for name in shades(len(labels))]}
     x = fractions((left for of in values for left in of.values()), "accuracy left").encoding("x", {"grid": True})
-    beside = {"minExtent": NAMES, "maxExtent": NAMES, "ticks": False, "domain": False}
-    bands = {"paddingInner": 0.28, "paddingOuter": 0.2}
+    wide = min(LETTER * max(map(len, rows), default=0) + 6, LONGEST)
+    beside = {"minExtent": wide, "maxExtent": wide, "labelLimit": wide, "ticks": False, "domain": False}
+    bands = {"domain": rows, "paddingInner": 0.28, "paddingOuter": 0.2}
     return {
-        "title": {"text": title, "frame": "bounds"}, "width": WIDTH - NAMES - 24, "height": ROW * len(rows),
+        "title": {"text": title, "frame": "bounds"}, "width": WIDTH - wide - 24, "height": ROW * len(rows),
         "data": {"values": bars},
         "mark": {"type": "bar", "opacity": 1},
         "encoding": {
             "x": {**x, "stack": None},
-            "y": {"field": "row", "type": "nominal", "sort": None, "title": None, "scale": bands, "axis": beside},
+            "y": {"field": "row", "type": "nominal", "title": None, "scale": bands, "axis": beside},
             "fill": {"field": "attack", "type": "nominal", "scale": colors, "legend": _legend() if last else None},
             "description": described,
         },
@@ -94,9 +89,9 @@ def _legend() -> Spec:
 
 
 def _attack_label(attack: str, position: int) -> str:
-    name = attack.upper() if attack.startswith(("apgd", "fab")) else attack.capitalize()
+    name = attack.upper() if attack.startswith(("apgd", "fab")) else attack.capitalize().replace("Pgd", "PGD")
     return name if position == 0 else f"+ {name}"
 
 
-def _text(accuracy: float | None) -> str:
-    return "–" if accuracy is None else percent(accuracy)
+def _text(accuracy: float | None, doubt: bool) -> str:
+    return "–" if accuracy is None else marked(percent(accuracy), doubt)

@@ -1,13 +1,13 @@
 """Charts with lines: accuracy over ε and over λ (figure 5), and the curves of training."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pag.base.vocabulary import Method
 from pag.figures.axes import Axis, fractions, numbers, panel
 from pag.figures.layers import Point, Symbol, legend, lines, points
 from pag.figures.names import eps_text, percent, short_label
-from pag.figures.style import FAMILY_DASHES, FAMILY_SHAPES, method_color
+from pag.figures.style import FAMILY_DASHES, FAMILY_SHAPES, marked, method_color
 from pag.figures.values import Value, accuracy_text, cosine_text
 from pag.figures.vega import Chart, Spec, stacked
 
@@ -38,15 +38,19 @@ def lambda_curves(
     """
     x = numbers(lambdas, "λ, the weight of the alignment term (eq. 4)")
     symbols = [Symbol(name, *SERIES[i % len(SERIES)]) for i, name in enumerate(accuracies)]
-    sound = [False] * len(lambdas)
+    doubts = [(doubtful or {}).get(name, [False] * len(lambdas)) for name in accuracies]
+    texts = [
+        [marked(accuracy_text(value), doubt) for value, doubt in zip(values, of, strict=True)]
+        for values, of in zip(accuracies.values(), doubts, strict=True)
+    ]
     upper = [
-        Point(Value(at, at, at), value, symbol, f"{symbol.name}: {accuracy_text(value)} at λ = {at:g}", doubt)
-        for symbol, values in zip(symbols, accuracies.values(), strict=True)
-        for at, value, doubt in zip(lambdas, values, (doubtful or {}).get(symbol.name, sound), strict=True)
+        Point(_at(at), value, symbol, f"{symbol.name}: {text} at λ = {at:g}", doubt)
+        for symbol, values, told, of in zip(symbols, accuracies.values(), texts, doubts, strict=True)
+        for at, value, text, doubt in zip(lambdas, values, told, of, strict=True)
     ]
     one = Symbol("alignment", "black", "diamond")
     lower = [
-        Point(Value(at, at, at), value, one, f"alignment: {cosine_text(value)} at λ = {at:g}")
+        Point(_at(at), value, one, f"alignment: {cosine_text(value)} at λ = {at:g}")
         for at, value in zip(lambdas, alignment, strict=True)
     ]
     ends = [end for value in alignment for end in (value.low, value.high)]
@@ -54,12 +58,7 @@ def lambda_curves(
         panel("Accuracy", x, fractions((), top=1.0), 170, [*_joined(upper), legend(symbols, columns=1, orient="top")]),
         panel("Alignment: mean cosine", x, numbers(ends), 110, _joined(lower)),
     ]
-    rows = zip(
-        (f"λ = {at:g}" for at in lambdas),
-        *([accuracy_text(value) for value in values] for values in accuracies.values()),
-        map(cosine_text, alignment),
-        strict=True,
-    )
+    rows = zip((f"λ = {at:g}" for at in lambdas), *texts, map(cosine_text, alignment), strict=True)
     return Chart(stacked(panels), ("λ", *accuracies, "Alignment"), tuple(rows))
 
 
@@ -74,6 +73,7 @@ def security_curves(
     methods: Mapping[str, Method],
     curves: Mapping[str, Mapping[str, Curve]],
     marks: Mapping[str, Mapping[str, Curve]],
+    doubtful: Mapping[str, Collection[str]] | None = None,
     suite: str = "AutoAttack",
 ) -> Chart:
     """Robust accuracy over ε: a line for each method under PGD, an upper bound, and points where a stronger attack was run.
@@ -82,32 +82,43 @@ def security_curves(
         methods: by their names in tables.
         curves: for each panel, by its title, and each method, by its name: the accuracy in [0, 1] at each ε.
         marks: by the same titles, the accuracies under the stronger attack, at the ε where it was run.
+        doubtful: by the same titles, the names of those whose accuracy under that attack a check spoils; their points are hollow.
         suite: what that attack is called.
     """
-    symbols = _symbols(methods)
+    symbols, spoilt = _symbols(methods), doubtful or {}
     panels = [
-        _security_panel(title, of_methods, marks.get(title, {}), symbols, suite, last=i + 1 == len(curves))
+        _security_panel(
+            title, of_methods, marks.get(title, {}), spoilt.get(title, ()), symbols, suite, last=i + 1 == len(curves)
+        )
         for i, (title, of_methods) in enumerate(curves.items())
     ]
     of = [
-        (f"{title}, {attack}", of_methods)
+        (f"{title}, {attack}", by, doubts)
         for title in curves
-        for attack, of_methods in (("PGD", curves[title]), (suite, marks.get(title, {})))
+        for attack, by, doubts in (("PGD", curves[title], ()), (suite, marks.get(title, {}), spoilt.get(title, ())))
     ]
-    asked = [(head, by, eps) for head, by in of for eps in sorted({eps for curve in by.values() for eps, _ in curve})]
-    rows = tuple((name, *(_accuracy_at(by.get(name, ()), eps) for _, by, eps in asked)) for name in methods)
-    return Chart(stacked(panels), ("Method", *(f"{head}, ε = {eps_text(eps)}" for head, _, eps in asked)), rows)
+    asked = [
+        (*of_attack, eps)
+        for of_attack in of
+        for eps in sorted({e for curve in of_attack[1].values() for e, _ in curve})
+    ]
+    rows = tuple(
+        (name, *(_accuracy_at(by.get(name, ()), eps, name in doubts) for _, by, doubts, eps in asked))
+        for name in methods
+    )
+    return Chart(stacked(panels), ("Method", *(f"{head}, ε = {eps_text(eps)}" for head, _, _, eps in asked)), rows)
 
 
-def _accuracy_at(curve: Curve, eps: float) -> str:
+def _accuracy_at(curve: Curve, eps: float, doubt: bool) -> str:
     found = [value for at, value in curve if at == eps]
-    return accuracy_text(found[0]) if found else "–"
+    return marked(accuracy_text(found[0]), doubt) if found else "–"
 
 
 def _security_panel(
     title: str,
     curves: Mapping[str, Curve],
     marks: Mapping[str, Curve],
+    doubtful: Collection[str],
     symbols: Mapping[str, Symbol],
     suite: str,
     *,
@@ -121,11 +132,11 @@ def _security_panel(
         for eps, y in curve
     ]
     large = [
-        Point(_at(eps), y, symbols[name], _told(name, title, suite, eps, y))
+        Point(_at(eps), y, symbols[name], _told(name, title, suite, eps, y, name in doubtful), name in doubtful)
         for name, curve in marks.items()
         for eps, y in curve
     ]
-    keys = [legend([symbols[name] for name in curves], columns=2)] if last else []
+    keys = [legend([symbols[name] for name in curves])] if last else []
     texts = {
         symbols[name]: f"{name}: {title} {percent(curve[0][1].value)} at ε = {eps_text(curve[0][0])} to "
         f"{percent(curve[-1][1].value)} at ε = {eps_text(curve[-1][0])} under PGD"
@@ -139,8 +150,8 @@ def _at(x: float) -> Value:
     return Value(x, x, x)
 
 
-def _told(name: str, title: str, attack: str, eps: float, accuracy: Value) -> str:
-    return f"{name}: {title} {accuracy_text(accuracy)} under {attack}, ε = {eps_text(eps)}"
+def _told(name: str, title: str, attack: str, eps: float, accuracy: Value, doubt: bool = False) -> str:
+    return f"{name}: {title} {marked(accuracy_text(accuracy), doubt)} under {attack}, ε = {eps_text(eps)}"
 
 
 def _symbols(methods: Mapping[str, Method]) -> dict[str, Symbol]:
@@ -178,7 +189,7 @@ def training_curves(
         texts = {symbols[name]: f"{name}: {title} {_told_at(values, told, column)}" for name, values in found.items()}
         series = {symbols[name]: list(enumerate(values, start=1)) for name, values in found.items()}
         last = len(panels) + 1 == len(shown)
-        keys = [legend(list(symbols.values()), columns=2, line=True)] if last else []
+        keys = [legend(list(symbols.values()), line=True)] if last else []
         at = replace(x, title=x_title) if last else x
         panels.append(panel(_capitalized(title), at, _y(column, found.values()), 112, [*lines(series, texts), *keys]))
     columns = tuple(f"{_capitalized(title)}, {x_title} {epoch}" for title in shown.values() for epoch in told)

@@ -14,6 +14,7 @@ __all__ = ["Point", "Symbol", "described", "legend", "lines", "names_at", "point
 
 HIDDEN = {"aria": False}  # from those who are read the marks: what only decorates
 POINT_SIZE = 62
+LONG = 21  # letters of a name in a legend, of which two stand in a row
 
 
 @dataclass(frozen=True)
@@ -165,9 +166,10 @@ def names_at(
     return [*([led] if leaders else []), halo, {**written, "mark": {**text, "fill": paint("ink")}}]
 
 
-def legend(symbols: Sequence[Symbol], *, columns: int, line: bool = False, orient: str = "bottom") -> Spec:
+def legend(symbols: Sequence[Symbol], *, columns: int = 2, line: bool = False, orient: str = "bottom") -> Spec:
     """A layer that draws nothing but a legend of the symbols, their shapes or their lines."""
     names = [symbol.name for symbol in symbols]
+    columns = columns if max(map(len, names), default=0) <= LONG else 1
     field = {"field": "name", "type": "nominal"}
     shared: Spec = {"orient": orient, "columns": columns, "title": None, "symbolOpacity": 1}
     stroke = {"scale": {"domain": names, "range": [paint(s.color) for s in symbols]}}

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pag.base.vocabulary import Method
 from pag.figures.axes import Axis, fractions, numbers, panel, ratios
 from pag.figures.layers import Point, Symbol, legend, lines, names_at, points
-from pag.figures.names import short_label
+from pag.figures.names import short_label, shortened
 from pag.figures.style import FAMILY_SHAPES, marked, method_color
 from pag.figures.values import Value, accuracy_text, cosine_text
 from pag.figures.vega import Chart, Spec, stacked
@@ -13,6 +13,7 @@ from pag.figures.vega import Chart, Spec, stacked
 __all__ = ["robustness_against_alignment", "robustness_over_cost"]
 
 HEIGHT = 236
+LETTERS = 26  # of a name at a point, at most
 Doubts = Mapping[str, Sequence[bool]]  # by the titles of panels, for each method
 
 
@@ -67,18 +68,22 @@ def _scatter(
     """A panel for each threat; `across` is the x axis, each method's value on it, what that is called, and its text."""
     x, values, of, texts = across
     panels: list[Spec] = []
+    table: list[list[str]] = []
     for title, accuracies in robust.items():
         doubts = doubtful.get(title, [False] * len(methods))
+        table.append([marked(accuracy_text(y), doubt) for y, doubt in zip(accuracies, doubts, strict=True)])
         shown = [
-            Point(at, y, _symbol(method), f"{name}: {title} {accuracy_text(y)}, {of.lower()} {text}", doubt)
-            for (name, method), at, y, text, doubt in zip(
-                methods.items(), values, accuracies, texts, doubts, strict=True
+            Point(at, y, _symbol(method), f"{name}: {title} {told}, {of.lower()} {text}", doubt)
+            for (name, method), at, y, text, told, doubt in zip(
+                methods.items(), values, accuracies, texts, table[-1], doubts, strict=True
             )
         ]
-        names = [marked(short_label(m.label), doubt) for m, doubt in zip(methods.values(), doubts, strict=True)]
+        names = [
+            marked(shortened(short_label(m.label), LETTERS), doubt)
+            for m, doubt in zip(methods.values(), doubts, strict=True)
+        ]
         front = [(values[i].value, accuracies[i].value) for i in fronts.get(title, ())]
         panels.append(_panel(title, x, shown, names, front, last=len(panels) + 1 == len(robust)))
-    table = [[accuracy_text(value) for value in of_panel] for of_panel in robust.values()]
     return Chart(stacked(panels), ("Method", of, *robust), tuple(zip(methods, texts, *table, strict=True)))
 
 
@@ -94,7 +99,7 @@ def _panel(
     y = fractions(point.y.high for point in shown)
     steps = lines({Symbol("front", "muted"): front}, interpolate="step-after", strokeWidth=1) if front else []
     families = [Symbol(p.symbol.name, "muted", p.symbol.shape) for p in shown]
-    keys = [legend(list(dict.fromkeys(families)), columns=2)] if last else []
+    keys = [legend(list(dict.fromkeys(families)))] if last else []
     layers = [*steps, *points(shown), *names_at(shown, names, x, y, HEIGHT, front), *keys]
     return panel(f"Robust accuracy, {title}", x, y, HEIGHT, layers)
 

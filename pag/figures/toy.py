@@ -139,7 +139,7 @@ def toy_seeds(robust: Mapping[str, Sequence[float]], paper: Mapping[str, float])
     }
     count = max(map(len, robust.values()))
     x = numbers((1, count), "pair of networks", margin=0.05)
-    layers = [*rules(levels), *points(shown), legend(list(symbols.values()), columns=2)]
+    layers = [*rules(levels), *points(shown), legend(list(symbols.values()))]
     drawn = panel("Accuracy under attack; lines: the paper's", x, fractions((), top=1.0), 170, layers)
     pairs = tuple((str(i + 1), *(percent(values[i]) for values in robust.values())) for i in range(count))
     return Chart(drawn, ("Pair", *robust), (*pairs, ("the paper", *(percent(paper[name]) for name in robust))))

@@ -14,6 +14,7 @@ from pag.page.report import Chart, Column, Entry, Table
 __all__ = ["page_chart", "read_chart", "save_chart"]
 
 Texts = tuple[str, ...]
+NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'  # which a file needs, and HTML does not
 
 
 class _Numbers(BaseModel):
@@ -24,7 +25,7 @@ class _Numbers(BaseModel):
 def save_chart(chart: vega.Chart, folder: Path, name: str) -> None:
     """Writes `<name>.svg`, `<name>.png` and, for the table, `<name>.json`."""
     with written_whole(folder / f"{name}.svg") as partial:
-        partial.write_text(chart.svg(), encoding="utf-8")
+        partial.write_text(chart.svg().replace("<svg", f"<svg{NAMESPACE}", 1), encoding="utf-8")
     with written_whole(folder / f"{name}.png") as partial:
         partial.write_bytes(chart.png())
     write_json(folder / f"{name}.json", {"columns": chart.columns, "rows": chart.rows})
@@ -39,7 +40,7 @@ def read_chart(folder: Path, name: str, caption: str, alt: str) -> Chart:
     svg, numbers = folder / f"{name}.svg", folder / f"{name}.json"
     try:
         table = _Numbers.model_validate(read_json(numbers))
-        drawn = _whole(svg.read_text(encoding="utf-8"))
+        drawn = _whole(svg.read_text(encoding="utf-8").replace(NAMESPACE, "", 1))
     except FileNotFoundError:
         raise InputError(f"{svg} does not exist; run `pag visualize` again.") from None
     except (ValidationError, UnicodeDecodeError, ElementTree.ParseError):

@@ -148,7 +148,7 @@ class Gallery:
         caption = (
             "Accuracy over ε, the size of perturbations. Lines: under PGD on the margin, each ε on those who withstood the smaller "
             f"ones; an upper bound. Large points: under {self._results.suite}, at the ε of the tables; intervals are in the table."
-            f"{self._abbreviations}"
+            f"{self._doubts}{self._abbreviations}"
         )
         return (self._chart("security", caption, f"Curves that fall with ε, one for each of {self._names}."),)
 

@@ -49,7 +49,7 @@ def boundaries():
 CHARTS = {
     "alignment": lambda: robustness_against_alignment(METHODS, VALUES, {"L₂": VALUES, "L∞": VALUES[::-1]}, DOUBTS),
     "cost": lambda: robustness_over_cost(METHODS, [1, 2, 2, 2, 3, 5.7, 8, 9], {"L₂": VALUES}, {"L₂": [0, 3, 5]}, DOUBTS),
-    "security": lambda: security_curves(METHODS, {"L₂": FALLING, "L∞": FALLING}, {"L₂": ATTACKED}),
+    "security": lambda: security_curves(METHODS, {"L₂": FALLING, "L∞": FALLING}, {"L₂": ATTACKED}, {"L₂": {"OI λ = 1"}}),
     "training": lambda: training_curves(EPOCHS, METHODS, {"validation_accuracy": "accuracy", "cosine": "cosine"}),
     "attacks": lambda: attack_breakdown(METHODS, PARTS, DOUBTS),
     "lambda": lambda: lambda_curves([0, 0.5], {"clean": VALUES[:2], "L₂": VALUES[2:4]}, VALUES[4:6], {"L₂": [False, True]}),
@@ -153,15 +153,18 @@ def test_texts_of_numbers():
 
 def test_what_a_check_spoils_is_hollow_and_marked(drawn):
     paper = f"var(--paper, {LIGHT['paper']})"
-    for name in ("alignment", "cost"):
+    for name in ("alignment", "cost", "security"):
         root = ElementTree.fromstring(drawn[name][1])
         hollow = [mark.get("data-text") for mark in root.iter() if mark.get("data-text") and mark.get("fill") == paper]
         assert [text.split(":")[0] for text in hollow] == ["OI λ = 1"]
-        assert "OI ✗" in [text.text for text in root.iter("text")]
+        assert all("% [10.0, 15.0] ✗" in text for text in said(drawn[name][1]) if text in hollow)
+        assert [row[0] for row in drawn[name][0].rows if "✗" in "".join(row)] == ["OI λ = 1"]
+    for name in ("alignment", "cost"):
+        assert "OI ✗" in [text.text for text in ElementTree.fromstring(drawn[name][1]).iter("text")]
     assert "OI ✗" in [text.text for text in ElementTree.fromstring(drawn["attacks"][1]).iter("text")]
     root = ElementTree.fromstring(drawn["lambda"][1])
     hollow = [mark.get("data-text") for mark in root.iter() if mark.get("data-text") and mark.get("fill") == paper]
-    assert hollow == ["L₂: 32.0% [30.0, 35.0] at λ = 0.5"]
+    assert hollow == ["L₂: 32.0% [30.0, 35.0] ✗ at λ = 0.5"]
 
 
 def luminance(colour):
@@ -230,6 +233,25 @@ def test_axes_hold_their_values_and_a_few_ticks(make, values):
     for value in values:
         assert 0 <= axis.place(value) <= 1
         assert axis.value(axis.place(value)) == pytest.approx(value)
+
+
+LONG = "aligned margin L₂, no alignment + NN (own class)"
+
+
+@pytest.mark.parametrize("name", OF_METHODS)
+def test_long_names_make_no_chart_wider(name):
+    methods = {f"{i} {LONG}": m.model_copy(update={"label": f"{i} {LONG}"}) for i, m in enumerate(METHODS.values())}
+    curves = dict(zip(methods, EPOCHS.values(), strict=True))
+    falling = dict(zip(methods, FALLING.values(), strict=True))
+    charts = {
+        "alignment": lambda: robustness_against_alignment(methods, VALUES, {"L₂": VALUES}),
+        "cost": lambda: robustness_over_cost(methods, range(1, 9), {"L₂": VALUES}, {"L₂": [0]}),
+        "security": lambda: security_curves(methods, {"L₂": falling}, {}),
+        "training": lambda: training_curves(curves, methods, {"cosine": "cosine"}),
+        "attacks": lambda: attack_breakdown(methods, PARTS),
+    }
+    width = float(ElementTree.fromstring(charts[name]().svg()).get("viewBox").split()[2])
+    assert width <= vega.WIDTH + 8
 
 
 def test_names_are_text_whatever_is_in_them():

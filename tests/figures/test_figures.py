@@ -6,7 +6,7 @@ import pytest
 from matplotlib.text import Text
 
 from pag.figures import grids as figures
-from pag.figures.names import attack_name, eps_text, percent, short_label, threat_names
+from pag.figures.names import attack_name, eps_text, percent, short_label, shortened, threat_names
 from pag.figures.style import png_bytes, save
 
 RNG = np.random.default_rng(0)
@@ -90,3 +90,4 @@ def test_names():
 def test_short_labels():
     assert short_label("aligned margin L₂ + NN (own class)") == "AM L₂ + NN own"
     assert short_label("SBG") == "SBG"
+    assert [shortened(text, 5) for text in ("SBG λ", "SBG λ = 1")] == ["SBG λ", "SBG…"]

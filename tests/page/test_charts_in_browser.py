@@ -57,6 +57,19 @@ def test_marks_are_reached_by_the_arrow_keys(page):
     assert not tip(page).is_visible()
 
 
+def test_a_touch_tells_a_number_and_one_beside_takes_it_away(browser, page_path):
+    context = browser.new_context(viewport={"width": 360, "height": 800}, has_touch=True)
+    page = context.new_page()
+    page.goto(page_path.as_uri())
+    chart = page.locator(".chart > svg").first
+    chart.scroll_into_view_if_needed()
+    chart.locator(".mark-symbol [data-text]").first.tap(force=True)
+    assert tip(page).is_visible()
+    page.locator(".chart figcaption").first.tap()
+    assert not tip(page).is_visible()
+    context.close()
+
+
 def test_every_chart_has_a_text_a_table_and_a_copy_for_print(page):
     charts = page.locator(".chart")
     assert charts.count() == 9

@@ -9,6 +9,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import artifacts
 import numpy as np
@@ -218,6 +219,13 @@ def test_results_without_curves_over_eps_have_no_chart_of_them(made, params, mon
     assert results.curves == []
     assert Gallery(params, results).security() == ()
     assert "security" not in dict(visualize._charts(params, DatasetPaths("digits"), results))
+
+
+def test_copies_of_charts_are_whole_images(made):
+    for path in (made / "data/figures/digits-resnet8").glob("*.svg"):
+        assert ElementTree.fromstring(path.read_text(encoding="utf-8")).tag == "{http://www.w3.org/2000/svg}svg"
+        assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+        assert path.with_suffix(".json").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"<svg ", b"<b></b>", b"<svg ></svg>x", b"\xff"])
