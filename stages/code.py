@@ -38,7 +38,7 @@ STAGES = (
 _ARCHITECTURES: TypeAdapter[dict[str, ArchitectureParams]] = TypeAdapter(dict[str, ArchitectureParams])
 
 
-def run(params: Params) -> None:
+def run(params: Params) -> Path:
     """Writes `data/code/<stage>.txt` and `data/code/architectures/<architecture>.txt`.
 
     Raises:
@@ -50,6 +50,7 @@ def run(params: Params) -> None:
             _write(folder / f"{stage}.txt", of_stage(stage))
         for name, architecture in params.main.read("architectures", _ARCHITECTURES).items():
             _write(folder / "architectures" / f"{name}.txt", _of_family(name, architecture.family))
+    return CODE
 
 
 def _write(path: Path, lines: list[str]) -> None:

@@ -75,7 +75,7 @@ class Subject:
     training_forwards: float | None = None
 
 
-def run(params: Params, cell: Cell, workers: int) -> None:
+def run(params: Params, cell: Cell, workers: int) -> Path:
     """Writes `data/<dataset>/evaluations/<cell>/`: metrics, the outcome of every attack on every example, examples."""
     paths = DatasetPaths(cell.dataset)
     evaluation = params.dataset(cell.dataset).read("evaluation", EvaluationParams)
@@ -85,6 +85,7 @@ def run(params: Params, cell: Cell, workers: int) -> None:
         blocks = Blocks(evaluation.block_size, params.seed, workers, checkpoints)
         subject = _subject(cell, ImageStore.open(paths.images))
         write_evaluation(cell.evaluation, subject, evaluation, paths.test_targets, blocks)
+    return cell.evaluation
 
 
 def _subject(cell: Cell, images: ImageStore) -> Subject:

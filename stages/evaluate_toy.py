@@ -1,5 +1,7 @@
 """`evaluate_toy`: accuracy of the toy's networks, clean and under the attack of appendix G.1, and their decision boundaries."""
 
+from pathlib import Path
+
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -23,7 +25,7 @@ DRAWN_PAIR = 0  # figure 4 shows the first pair, not the best
 KINDS = ("vanilla", "aligned")
 
 
-def run(params: Params) -> None:
+def run(params: Params) -> Path:
     """Writes `data/toy/metrics.json` and `data/toy/boundaries.safetensors`."""
     toy = params.main.read("toy", ToyParams)
     metrics_file, boundaries_file = TOY / "metrics.json", TOY / "boundaries.safetensors"
@@ -38,6 +40,7 @@ def run(params: Params) -> None:
         drawn = {"points": points[DRAWN_PAIR], "labels": labels[DRAWN_PAIR], "pair": torch.tensor(DRAWN_PAIR)}
         with written_whole(boundaries_file) as partial:
             save_file({"grid_x1": x1, "grid_x2": x2, **classes, **drawn}, partial)
+    return metrics_file
 
 
 def _load(toy: ToyParams, kind: str) -> MLPEnsemble:

@@ -29,7 +29,7 @@ SHARD = 256  # images between two checkpoints
 COPIES = 3  # of all images at once, where they are written: the shards, their concatenation and what is compressed
 
 
-def run(params: Params, dataset: str, seed: int) -> None:
+def run(params: Params, dataset: str, seed: int) -> Path:
     """Writes `data/<dataset>/generated/<seed>.zarr`: `per_class` images of each class, labels 0 … C − 1 in turn.
 
     The seed is of the diffusion model that draws them, and of the noise that they start from.
@@ -57,6 +57,7 @@ def run(params: Params, dataset: str, seed: int) -> None:
             digest = file_digest(folder / "model.safetensors")
             with written_whole(destination) as partial:
                 write_generated(partial, images, labels.numpy(), store.num_classes, store.checksum, digest)
+    return destination
 
 
 def _draw(

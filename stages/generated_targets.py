@@ -3,6 +3,8 @@
 Representatives, pools and the diffusion model are those of the real training images.
 """
 
+from pathlib import Path
+
 from pag.base.errors import InputError
 from stages import heuristic_targets, score_targets
 from stages.params.reading import Params
@@ -11,7 +13,7 @@ from stages.params.targets import TARGET, ImportedParams, OwnTargetParams, Score
 __all__ = ["run"]
 
 
-def run(params: Params, dataset: str, source: str, seed: int) -> None:
+def run(params: Params, dataset: str, source: str, seed: int) -> Path:
     """Writes `data/<dataset>/generated_targets/<seed>/<source>.zarr`; `source` names a section of the data set's `targets`.
 
     Raises:
@@ -23,6 +25,5 @@ def run(params: Params, dataset: str, source: str, seed: int) -> None:
             f"targets.{source} is of the source {target.source}, which has no targets at generated images."
         )
     if isinstance(target, ScoreBasedParams):
-        score_targets.run(params, dataset, "generated", seed)
-    else:
-        heuristic_targets.run(params, dataset, source, seed, "generated")
+        return score_targets.run(params, dataset, "generated", seed)
+    return heuristic_targets.run(params, dataset, source, seed, "generated")

@@ -42,7 +42,7 @@ MADE_BY = {
 }
 
 
-def run(params: Params, dataset: str, source: str, seed: int, split: Literal["train", "generated"] = "train") -> None:
+def run(params: Params, dataset: str, source: str, seed: int, split: Literal["train", "generated"] = "train") -> Path:
     """Writes `data/<dataset>/targets/<seed>/<source>.zarr` or `generated_targets/<seed>/<source>.zarr`.
 
     Args:
@@ -71,17 +71,18 @@ def run(params: Params, dataset: str, source: str, seed: int, split: Literal["tr
         queries, origin = _generated(paths.generated(seed), store) if of_generated else _training(store)
         if isinstance(target, KernelParams):
             _write_kernel(destination, store, queries, origin, target, seed, kept)
-            return
+            return destination
         if isinstance(target, OwnTargetParams):
             key = f"targets.{source}"
             function = named_callable(target.function, f"{key}.function")
             own = OwnTargets(target.function, function, target.options, store.split("train"), store.num_classes, seed)
             own.write(destination, queries, origin, target.dtype, target.shard_size, f"{key}.shard_size", kept)
-            return
+            return destination
         write = _writer(store, queries, origin, target, seed)
         if first():
             with written_whole(destination) as partial:
                 write(partial)
+    return destination
 
 
 def _training(store: ImageStore) -> tuple[Split, Origin]:

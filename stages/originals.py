@@ -1,6 +1,7 @@
 """`originals`: which original files a data set has, so that DVC notices a picture that is added, changed or taken away."""
 
 import hashlib
+from pathlib import Path
 
 from pag.base.files import written_whole
 from stages.params.reading import Params
@@ -13,7 +14,7 @@ __all__ = ["run"]
 VERIFIED = "Published files, verified by their checksums when they are read."
 
 
-def run(params: Params, dataset: str) -> None:
+def run(params: Params, dataset: str) -> Path:
     """Writes `data/<dataset>/originals.txt`: a digest and a path for each image of a folder that is taken.
 
     Raises:
@@ -26,3 +27,4 @@ def run(params: Params, dataset: str) -> None:
         digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
         lines = [f"{digest} {name}" for digest, name in zip(digests, names, strict=True)]
         partial.write_text("".join(f"{line}\n" for line in lines or [VERIFIED]), encoding="utf-8")
+    return paths.originals

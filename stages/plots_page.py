@@ -1,5 +1,7 @@
 """`plots_page`: the page that `dvc plots show` fills, with Vega's scripts inside, so that plots are drawn offline."""
 
+from pathlib import Path
+
 import vl_convert
 
 from pag.base.files import written_whole
@@ -28,8 +30,9 @@ SCRIPTS
 """
 
 
-def run(_: Params) -> None:
+def run(_: Params) -> Path:
     """Writes `data/report/plots.html`."""
     with stage_run("plots_page", outputs=[PLOTS_PAGE]), written_whole(PLOTS_PAGE) as partial:
         scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)
         partial.write_text(PAGE.replace("SCRIPTS", scripts), encoding="utf-8")
+    return PLOTS_PAGE

@@ -1,5 +1,7 @@
 """`prepare`: a data set's images and labels, with the validation part of its training set, into `images.zarr`."""
 
+from pathlib import Path
+
 from pag.base.files import written_whole
 from pag.data.datasets import validation_mask
 from pag.data.image_store import write_images
@@ -15,7 +17,7 @@ __all__ = ["original_of", "run"]
 COPIES = 3  # of the images in memory at once, at most, between their files and the store
 
 
-def run(params: Params, dataset: str) -> None:
+def run(params: Params, dataset: str) -> Path:
     """Writes `data/<dataset>/images.zarr`.
 
     Raises:
@@ -30,6 +32,7 @@ def run(params: Params, dataset: str) -> None:
         validation = validation_mask(images.train.labels, data.validation_fraction, data.split_seed)
         with written_whole(paths.images) as partial:
             write_images(partial, images, validation)
+    return paths.images
 
 
 def original_of(params: Params, dataset: str) -> Original:

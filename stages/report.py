@@ -52,7 +52,7 @@ TOY_AXES = {"points": 2, "labels": 1, "grid_x1": 1, "grid_x2": 1, "vanilla": 2, 
 Row = Sequence[object]
 
 
-def run(params: Params) -> None:
+def run(params: Params) -> Path:
     """Writes `data/report/`: `index.html`, `tables.md`, CSV files, and beside them `run.js`.
 
     `results.csv` has a row for each measure, with its interval; the others have the form of their plots, a column for each measure:
@@ -69,6 +69,7 @@ def run(params: Params) -> None:
         _write(REPORT / "tables.md", render_markdown(report))
         _write_numbers(results)
     _write_run()
+    return REPORT / "index.html"
 
 
 def _gathered(params: Params, dataset: str, architecture: str) -> MethodResults:

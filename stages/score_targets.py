@@ -39,7 +39,7 @@ REFERENCE_SHARD = 1024
 Distiller = partial[Tensor]  # (pixels, rows, timestep=…, classes=…) → gradients (N, m, ch, H, W)
 
 
-def run(params: Params, dataset: str, split: Literal["train", "test", "generated"], seed: int) -> None:
+def run(params: Params, dataset: str, split: Literal["train", "test", "generated"], seed: int) -> Path:
     """Writes `data/<dataset>/targets/<seed>/score_based.zarr` and the examples of figure 8, `test_targets.zarr`, or
     `generated_targets/<seed>/score_based.zarr`.
 
@@ -47,14 +47,14 @@ def run(params: Params, dataset: str, split: Literal["train", "test", "generated
     """
     match split:
         case "train":
-            _train_targets(params, dataset, seed)
+            return _train_targets(params, dataset, seed)
         case "test":
-            _test_targets(params, dataset, seed)
+            return _test_targets(params, dataset, seed)
         case "generated":
-            _generated_targets(params, dataset, seed)
+            return _generated_targets(params, dataset, seed)
 
 
-def _train_targets(params: Params, dataset: str, seed: int) -> None:
+def _train_targets(params: Params, dataset: str, seed: int) -> Path:
     paths, file = DatasetPaths(dataset), params.dataset(dataset)
     target, figures = file.read(f"targets.{SOURCE}", ScoreBasedParams), file.read("figures", FiguresParams)
     diffusion, values = file.read("diffusion", DiffusionParams), [seed, target, figures]
@@ -67,9 +67,10 @@ def _train_targets(params: Params, dataset: str, seed: int) -> None:
         if first():
             with written_whole(examples) as partial_file:
                 save_file(_by_timestep(distill, store.split("train"), figures), partial_file)
+    return destination
 
 
-def _test_targets(params: Params, dataset: str, seed: int) -> None:
+def _test_targets(params: Params, dataset: str, seed: int) -> Path:
     paths, file = DatasetPaths(dataset), params.dataset(dataset)
     reference = file.read("evaluation.alignment", ReferenceParams)
     diffusion, values = file.read("diffusion", DiffusionParams), [seed, reference]
@@ -78,9 +79,10 @@ def _test_targets(params: Params, dataset: str, seed: int) -> None:
         distill = _distiller(paths, store, "test", reference, seed)
         size = REFERENCE_SHARD
         _write(paths.test_targets, store.split("test"), store, distill, reference, size, checkpoints)
+    return paths.test_targets
 
 
-def _generated_targets(params: Params, dataset: str, seed: int) -> None:
+def _generated_targets(params: Params, dataset: str, seed: int) -> Path:
     paths, file = DatasetPaths(dataset), params.dataset(dataset)
     target, diffusion = file.read(f"targets.{SOURCE}", ScoreBasedParams), file.read("diffusion", DiffusionParams)
     values, destination, images = [seed, target], paths.generated_targets(SOURCE, seed), paths.generated(seed)
@@ -90,6 +92,7 @@ def _generated_targets(params: Params, dataset: str, seed: int) -> None:
         generated.check_matches(store)
         distill = _distiller(paths, store, "generated", target, seed)
         _write(destination, generated.split, generated, distill, target, target.shard_size, checkpoints)
+    return destination
 
 
 def _stage_run(

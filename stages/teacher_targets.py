@@ -1,5 +1,6 @@
 """`teacher_targets`: the margin gradients of a trained classifier at the training images, in shards, which the ranks share out."""
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -22,7 +23,7 @@ __all__ = ["run"]
 THREADS: TypeAdapter[int] = TypeAdapter(Threads)
 
 
-def run(params: Params, dataset: str, architecture: str, method: str, seed: int) -> None:
+def run(params: Params, dataset: str, architecture: str, method: str, seed: int) -> Path:
     """Writes `data/<dataset>/targets/<seed>/teacher_<method>.zarr` of the classifier that was trained with that seed.
 
     Raises:
@@ -54,6 +55,7 @@ def run(params: Params, dataset: str, architecture: str, method: str, seed: int)
             shape, target.shard_size, f"targets.{name}.shard_size", target.dtype, origin=Origin(store.checksum, "train")
         )
         write_gradients(destination, layout, compute, kept)
+    return destination
 
 
 def _expected(store: ImageStore) -> dict[str, Any]:

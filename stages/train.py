@@ -45,7 +45,7 @@ COLUMNS = ("epoch", "loss", "cross_entropy", "cosine", "validation_accuracy", "v
 OWN_COLUMNS = ("kl", "margin", "gradient_norm")  # of one objective alone
 
 
-def run(params: Params, cell: Cell) -> None:
+def run(params: Params, cell: Cell) -> Path:
     """Writes `data/<dataset>/classifiers/<cell>/`: weights, configuration, curves, validation metrics."""
     paths, method = DatasetPaths(cell.dataset), method_section(params, cell.dataset, cell.method)
     training = training_section(params, cell.dataset, cell.architecture, cell.method)
@@ -95,6 +95,7 @@ def run(params: Params, cell: Cell) -> None:
                 own["generated"] = {"images": len(generated.images.labels), "share": generated.share}
             config = {"architecture": options, **shape, "class_names": store.class_names, **own}
             _write(cell.classifier, model, config, curves, robust)
+    return cell.classifier
 
 
 def _write(

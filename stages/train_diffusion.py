@@ -28,7 +28,7 @@ __all__ = ["diffusion_config", "run", "write_diffusion"]
 COPIES = 3  # of the images in memory at once, at least: as they are read, of the model's size, and about zero
 
 
-def run(params: Params, dataset: str, seed: int) -> None:
+def run(params: Params, dataset: str, seed: int) -> Path:
     """Writes `data/<dataset>/diffusion/<seed>/`: EMA weights, configuration, loss curve, samples."""
     paths, diffusion = DatasetPaths(dataset), params.dataset(dataset).read("diffusion", DiffusionParams)
     destination, values, threads = paths.diffusion(seed), [seed, diffusion], diffusion.threads
@@ -54,6 +54,7 @@ def run(params: Params, dataset: str, seed: int) -> None:
         model, curves = train_diffusion(config, x, train.labels, recipe, training_run)
         if first():
             write_diffusion(destination, model, curves, diffusion.samples, seed)
+    return destination
 
 
 def write_diffusion(

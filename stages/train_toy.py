@@ -1,5 +1,7 @@
 """`train_toy`: the networks of the toy experiment (section 5.1, appendix G.1), each pair with and without alignment."""
 
+from pathlib import Path
+
 from safetensors.torch import save_file
 
 from pag.base.files import written_whole
@@ -13,7 +15,7 @@ from stages.run import stage_run
 __all__ = ["run"]
 
 
-def run(params: Params) -> None:
+def run(params: Params) -> Path:
     """Writes `data/toy/networks.safetensors`: the weights of all pairs, under `vanilla.…` and `aligned.…`."""
     toy = params.main.read("toy", ToyParams)
     with stage_run("train_toy", outputs=[TOY_NETWORKS]):
@@ -29,3 +31,4 @@ def run(params: Params) -> None:
         }  # fmt: skip
         with written_whole(TOY_NETWORKS) as partial:
             save_file(weights, partial)
+    return TOY_NETWORKS

@@ -52,7 +52,7 @@ PANELS = {
 }
 
 
-def run(params: Params, dataset: str, architecture: str, aside: bool = False) -> None:
+def run(params: Params, dataset: str, architecture: str, aside: bool = False) -> Path:
     """Writes `data/figures/<dataset>-<architecture>/`: PNGs, charts as SVGs, too, and `results.json` with the numbers of all cells.
 
     With `aside` cells of former grids are first moved away, so that what DVC sees of the folders is of today's grid alone.
@@ -76,6 +76,7 @@ def run(params: Params, dataset: str, architecture: str, aside: bool = False) ->
                 save(figure, folder / f"{name}.png")
             for name, chart in _charts(params, paths, methods):
                 save_chart(chart, folder, name)
+    return paths.figures(architecture)
 
 
 def _images(

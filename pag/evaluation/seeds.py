@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from pag.base.errors import InputError
 from pag.base.randomness import numpy_stream
-from pag.evaluation.intervals import Estimate, Flags, normal_quantile
+from pag.evaluation.intervals import Estimate, Flags, mean_estimate, normal_quantile
 
-__all__ = ["Difference", "Repeated", "over_seeds", "paired_difference"]
+__all__ = ["Difference", "Repeated", "over_seeds", "paired_difference", "paired_means", "unpaired_difference"]
 
 DRAWS = 4000  # of the bootstrap: the ends of a 95 % interval are then order statistics 100 from either end
 # Two images are added: half of one for either method, and one at which both do the same.
@@ -105,6 +105,35 @@ def paired_difference(a: Flags, b: Flags, confidence: float = 0.95, draws: int =
     low, high = float(means[k]), float(means[-1 - k])
     interval = (low, high) if sign > 0 else (0.0 - high, 0.0 - low)
     return Difference(value=float(d.mean()), interval=interval, n=n, runs=d.size // n)
+
+
+def paired_means(a: NDArray[np.floating], b: NDArray[np.floating], confidence: float = 0.95) -> Estimate:
+    """The difference a − b of two means over the same images, with the interval of the normal approximation over images.
+
+    Args:
+        a: `(*seeds, N)`, a number at each image, of which the mean over the seeds is taken.
+        b: the same of the other method.
+        confidence: of the interval, in (0, 1).
+
+    Raises:
+        InputError: they are not of the same seeds and images, there are fewer than two images, or the confidence is outside (0, 1).
+    """
+    if a.shape != b.shape or a.size == 0:
+        raise InputError(f"Values of shapes {a.shape} and {b.shape} are not of the same seeds and images.")
+    d = a.astype(np.float64) - b.astype(np.float64)
+    return mean_estimate(d.reshape(-1, d.shape[-1]).mean(axis=0), confidence)
+
+
+def unpaired_difference(a: Estimate, b: Estimate) -> Estimate:
+    """The difference a − b of two numbers that were measured apart, with an interval from both of theirs.
+
+    The ends are as far away as both ends together, in squares: of Wilson's intervals it is the score interval of a difference
+    (Newcombe, Statistics in Medicine 1998, method 10). Its `n` is the smaller of the two.
+    """
+    value = a.value - b.value
+    (a_low, a_high), (b_low, b_high) = a.interval, b.interval
+    low, high = math.hypot(a.value - a_low, b_high - b.value), math.hypot(a_high - a.value, b.value - b_low)
+    return Estimate(value=value, interval=(value - low, value + high), n=min(a.n, b.n))
 
 
 def _orientation(d: NDArray[np.int8]) -> int:

@@ -11,7 +11,7 @@
     return made;
   };
   const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  const percent = (level) => Math.round(100 * level / 255) + "%";
+  const percent = (level) => level > 0 && level < 2.55 ? "< 1%" : Math.round(100 * level / 255) + "%";
   const short = (eps) => String(Number(eps.toPrecision(3)));
 
   const pixelsOf = async (sprite) => {
@@ -82,21 +82,26 @@
 
   class Panel {
     constructor() {
+      this.shown = 0; // how often
       this.title = element("h4");
       this.image = element("canvas");
       this.added = element("canvas");
+      this.strip = element("div", { className: "strip" });
       this.scale = element("figcaption");
       this.bars = element("div", { className: "explorer-bars" });
       for (const canvas of [this.image, this.added]) { canvas.setAttribute("role", "img"); }
       this.root = element("div", { className: "explorer-network" }, this.title,
         element("div", { className: "panels" },
           element("figure", {}, this.image, element("figcaption", { textContent: "the image" })),
-          element("figure", {}, this.added, this.scale), this.bars));
+          element("figure", {}, this.added, this.strip, this.scale), this.bars));
     }
 
     async show(network, choice, data) {
       const { image, target, step } = choice;
+      this.shown += 1;
+      const asked = this.shown;
       const [before, after] = await Promise.all([network.frame(image, target, 0), network.frame(image, target, step)]);
+      if (asked !== this.shown) { return; } // another choice was made while the sprite was decoded
       const [added, largest] = perturbation(before, after, data.shape[0] === 1);
       this.title.textContent = network.label;
       paint(this.image, after);
@@ -104,26 +109,30 @@
       const where = `at ε = ${short(data.epsilons[step])}`;
       this.image.setAttribute("aria-label", `${network.label}: the image ${where}`);
       this.added.setAttribute("aria-label", `${network.label}: what was added ${where}`);
-      const signs = data.shape[0] === 1 ? "red lighter, blue darker" : "mid-gray is zero";
-      this.scale.textContent = largest ? `what was added; full colour is ${short(largest)}; ${signs}` : "nothing was added";
+      const ends = largest ? [`−${short(largest)}`, "0", `+${short(largest)}`] : [];
+      this.strip.replaceChildren(...ends.map((text) => element("span", { textContent: text })));
+      this.strip.classList.toggle("gray", data.shape[0] === 1);
+      this.scale.textContent = largest ? "what was added" : "nothing was added";
       this.drawBars(network.levels(image, target, step), target, data.labels[image], data.classes);
     }
 
     drawBars(levels, target, truth, names) {
       const order = [...levels.keys()].sort((a, b) => levels[b] - levels[a]);
       const top = new Set([...order.slice(0, BARS), target, truth]);
+      const kind = (c) => ["name", ...(c === target ? ["target"] : []), ...(c === order[0] ? ["said"] : [])].join(" ");
       const rows = [...levels.keys()].filter((c) => top.has(c)).flatMap((c) => {
-        const marks = [...(c === target ? ["target"] : []), ...(c === truth ? ["true class"] : [])];
+        const marks = [...(c === target ? ["target"] : []), ...(c === truth ? ["true"] : [])];
         const bar = element("div");
         bar.style.width = `${levels[c] / 2.55}%`;
         return [
-          element("span", { className: c === target ? "name target" : "name", textContent: [names[c], ...marks].join(", ") }),
+          element("span", { className: kind(c), textContent: [names[c], ...marks].join(", ") }),
           element("div", { className: "bar" }, bar),
           element("span", { className: "value", textContent: percent(levels[c]) }),
         ];
       });
       const rest = names.length - top.size;
-      if (rest) { rows.push(element("span", { className: "more", textContent: `and ${rest} less likely classes` })); }
+      const least = `and ${rest} less likely class${rest === 1 ? "" : "es"}`;
+      if (rest > 0) { rows.push(element("span", { className: "more", textContent: least })); }
       this.bars.replaceChildren(...rows);
     }
   }
@@ -135,7 +144,8 @@
     const norm = NORMS[data.norm] || data.norm;
     const [ofImage, image] = select("Image", data.labels.map((label, i) => `${i + 1}: ${data.classes[label]}`), 0);
     const other = [...Array(data.targets).keys()].find((c) => c !== data.labels[0]) || 0;
-    const [ofTarget, target] = select("Toward the class", data.classes.slice(0, data.targets), other);
+    const few = data.targets < data.classes.length ? ` (the first ${data.targets} of ${data.classes.length})` : "";
+    const [ofTarget, target] = select(`Toward the class${few}`, data.classes.slice(0, data.targets), other);
     const [ofFirst, first] = select("Network", labels, labels.indexOf(data.shown[0]));
     const beside = data.shown.length > 1 ? labels.indexOf(data.shown[1]) + 1 : 0;
     const [ofSecond, second] = select("Beside it", ["none", ...labels], beside);
@@ -144,11 +154,13 @@
     const slider = element("input", { type: "range", min: 0, max: last, step: 1, value: 0, id: section.getAttribute("aria-labelledby") + "-eps" });
     const value = element("output");
     value.setAttribute("for", slider.id);
+    value.setAttribute("aria-live", "off"); // the slider says it
     const ticks = element("div", { className: "explorer-ticks" }, ...data.epsilons.map((eps) =>
       element("span", { textContent: short(eps), className: data.threats.includes(eps) ? "attacked" : "" })));
     ticks.setAttribute("aria-hidden", "true"); // the slider says its value
-    const marked = data.threats.filter((eps) => data.epsilons.includes(eps)).map(short).join(", ");
-    const words = element("label", { htmlFor: slider.id, textContent: `ε (${norm}${marked ? `; bold: AutoAttack's ${marked}` : ""})` });
+    const marked = data.threats.some((eps) => data.epsilons.includes(eps));
+    const bold = marked ? "; the table's in bold" : "";
+    const words = element("label", { htmlFor: slider.id, textContent: `Size of the attack (${norm}${bold})` });
     const state = element("p", { className: "explorer-state" });
     state.setAttribute("aria-live", "polite");
     const panels = [new Panel(), new Panel()];
@@ -164,9 +176,11 @@
       const says = shown.map((network) => {
         const levels = network.levels(choice.image, choice.target, choice.step);
         const most = levels.indexOf(Math.max(...levels));
-        return `${network.label} says ${data.classes[most]} (${percent(levels[most])})`;
+        const missed = most === choice.target ? "" : `; the target ${percent(levels[choice.target])}`;
+        return `${network.label} says ${data.classes[most]} (${percent(levels[most])}${missed})`;
       });
-      state.textContent = `At ε = ${eps}: ${says.join("; ")}.`;
+      const way = `${data.classes[data.labels[choice.image]]} toward ${data.classes[choice.target]}`;
+      state.textContent = `At ε = ${eps}, ${way}: ${says.join(", ")}.`;
     };
 
     let timer = 0;

@@ -2,12 +2,14 @@
 
 import sys
 import traceback
+from typing import Annotated
 
 import typer
 
 from stages.cli import classifiers, data, exports, imports, overview, results, targets, toy
 from stages.cli.failures import told, tracker
 from stages.cli.ranks import reports_failure
+from stages.cli.version import show_version
 
 __all__ = ["app", "main"]
 
@@ -15,13 +17,21 @@ app = typer.Typer(
     help="Perceptually aligned gradients: target gradients, alignment training, robustness evaluation.",
     no_args_is_help=True,
     rich_markup_mode="rich",
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 for module in (overview, data, targets, classifiers, toy, results):
     app.add_typer(module.commands)
 app.add_typer(imports.imports, name="import", help="Take in what others published.", no_args_is_help=True)
 app.add_typer(exports.exports, name="export", help="Write what others take.", no_args_is_help=True)
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show versions and the commit.")
+    ] = False,
+) -> None:
+    """What stands before a command."""
 
 
 def main() -> None:

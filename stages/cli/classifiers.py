@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pag.base.errors import InputError
+from stages.cli import completion
 from stages.cli.cells import cell_of, combined
 from stages.cli.options import (
     PARAMS,
@@ -54,7 +55,11 @@ def train(
 def evaluate(
     dataset: Dataset,
     architecture: Annotated[
-        str | None, typer.Option(help="A section of [bold]architectures[/bold] in params.yaml; none for a module.")
+        str | None,
+        typer.Option(
+            autocompletion=completion.architectures,
+            help="A section of [bold]architectures[/bold] in params.yaml; none for a module.",
+        ),
     ] = None,
     method: Method = None,
     base: Base = None,

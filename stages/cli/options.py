@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from stages.cli import completion
+
 __all__ = [
     "PARAMS",
     "Architecture",
@@ -32,15 +34,35 @@ def _checked_lambda(value: float | None) -> float | None:
     return value
 
 
-Dataset = Annotated[str, typer.Option(help="A data set: its numbers are in params/DATASET.yaml.")]
-Architecture = Annotated[str, typer.Option(help="A section of [bold]architectures[/bold] in params.yaml.")]
+Dataset = Annotated[
+    str, typer.Option(autocompletion=completion.datasets, help="A data set: its numbers are in params/DATASET.yaml.")
+]
+Architecture = Annotated[
+    str,
+    typer.Option(
+        autocompletion=completion.architectures, help="A section of [bold]architectures[/bold] in params.yaml."
+    ),
+]
 Method = Annotated[
-    str | None, typer.Option(help="A section of the data set's [bold]methods[/bold]: vanilla, score_based, …")
+    str | None,
+    typer.Option(
+        autocompletion=completion.methods,
+        help="A section of the data set's [bold]methods[/bold]: vanilla, score_based, …",
+    ),
 ]
 Base = Annotated[
-    str | None, typer.Option(help="With --targets, in place of --method: the combined method BASE_with_TARGETS.")
+    str | None,
+    typer.Option(
+        autocompletion=completion.methods,
+        help="With --targets, in place of --method: the combined method BASE_with_TARGETS.",
+    ),
 ]
-Targets = Annotated[str | None, typer.Option(help="The target store of a combined method, or [bold]generated[/bold].")]
+Targets = Annotated[
+    str | None,
+    typer.Option(
+        autocompletion=completion.targets, help="The target store of a combined method, or [bold]generated[/bold]."
+    ),
+]
 Lambda = Annotated[
     float | None,
     typer.Option(

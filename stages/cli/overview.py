@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from stages.cli import completion
 from stages.cli.options import PARAMS, Overrides, ParamsFile
 from stages.cli.running import run_stage
 
@@ -25,12 +26,39 @@ def status(
 
 @commands.command()
 def explain(
-    name: Annotated[str, typer.Argument(help="SBG, at_l2, kernel, relative_step, training.epochs, λ, …")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=completion.explained, help="SBG, at_l2, kernel, relative_step, training.epochs, λ, …"
+        ),
+    ],
     dataset: Annotated[
-        str | None, typer.Option(help="Whose numbers are shown; default: those of [bold]grid.datasets[/bold].")
+        str | None,
+        typer.Option(
+            autocompletion=completion.datasets,
+            help="Whose numbers are shown; default: those of [bold]grid.datasets[/bold].",
+        ),
     ] = None,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
     """Say what a word, a method, a source of targets or a key of params is: equation, reference, present values."""
     run_stage("commands.explain", params, set_, name, dataset, **({} if dataset is None else {"dataset": dataset}))
+
+
+@commands.command()
+def compare(
+    a: Annotated[
+        str,
+        typer.Argument(
+            metavar="A",
+            help="A cell that was evaluated here (score_based, digits/resnet8-vanilla) or a run: here, a file of results/, or "
+            "whatever git and DVC call a commit or an experiment.",
+        ),
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="What it is compared with; of the same kind.")] = "here",
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Show how two cells or two runs differ, with intervals, and whether one can tell."""
+    run_stage("commands.compare", params, set_, a, b)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from stages.cli.closing import closing_line
 from stages.cli.options import PARAMS, Architecture, Dataset, Overrides, ParamsFile
 from stages.cli.running import run_stage
 
@@ -54,4 +55,5 @@ def results() -> None:
     """Write the tables of docs/results.md from the files of results/."""
     from stages.commands.results import write_results
 
-    write_results()
+    for page in write_results():
+        print(closing_line(page))

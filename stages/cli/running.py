@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from stages.cli.closing import closing_line
 from stages.cli.failures import out_of_memory
 from stages.cli.ranks import launch, one_of_many, reports_failure
 
@@ -47,8 +48,8 @@ def run_stage(stage: str, params_file: Path, overrides: list[str] | None, *argum
     The `names` that a command is given (`stages.params.check.Named`) are looked up in params before anything is made of them. An
     argument that is a function of params is what it gives: which seed is meant where none is given.
 
-    A long stage is run by all ranks, behind `launcher` where there is one; any other by the first rank alone. Ctrl-C ends it with
-    status 130.
+    A long stage is run by all ranks, behind `launcher` where there is one; any other by the first rank alone. The last line says
+    what came out, and where. Ctrl-C ends it with status 130.
     """
     from pydantic import TypeAdapter
 
@@ -69,10 +70,10 @@ def run_stage(stage: str, params_file: Path, overrides: list[str] | None, *argum
         from pag.machine.server import start_server
 
         start_server([f"stages.{stage}"])  # imports beside this process, not after it
-    run: Callable[..., None] = import_module(f"stages.{stage}").run
+    run: Callable[..., Path | None] = import_module(f"stages.{stage}").run
     try:
         with _ranks() if stage in SHARED else nullcontext():
-            run(params, *(argument(params) if callable(argument) else argument for argument in arguments))
+            made = run(params, *(argument(params) if callable(argument) else argument for argument in arguments))
     except KeyboardInterrupt:
         if reports_failure():
             print("\npag: interrupted; the same command goes on from its last checkpoint.", file=sys.stderr)
@@ -82,6 +83,8 @@ def run_stage(stage: str, params_file: Path, overrides: list[str] | None, *argum
         if told is None:
             raise
         raise told from error
+    if made is not None and os.environ.get("RANK", "0") == "0":
+        print(closing_line(made))
 
 
 def _ranks() -> AbstractContextManager[None]:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from stages.cli import completion
 from stages.cli.cells import of_targets
 from stages.cli.options import PARAMS, Architecture, Dataset, Overrides, ParamsFile, TargetsSeed
 from stages.cli.running import run_stage
@@ -46,7 +47,12 @@ def score_targets(
 @commands.command()
 def heuristic_targets(
     dataset: Dataset,
-    source: Annotated[str, typer.Option(help="A heuristic section of the data set's [bold]targets[/bold].")],
+    source: Annotated[
+        str,
+        typer.Option(
+            autocompletion=completion.targets, help="A heuristic section of the data set's [bold]targets[/bold]."
+        ),
+    ],
     targets_seed: TargetsSeed = None,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
@@ -61,7 +67,12 @@ def heuristic_targets(
 def teacher_targets(
     dataset: Dataset,
     architecture: Architecture,
-    method: Annotated[str, typer.Option(help="How the teacher was trained, a section of [bold]methods[/bold].")],
+    method: Annotated[
+        str,
+        typer.Option(
+            autocompletion=completion.methods, help="How the teacher was trained, a section of [bold]methods[/bold]."
+        ),
+    ],
     targets_seed: TargetsSeed = None,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
@@ -85,7 +96,9 @@ def generate(
 @commands.command()
 def generated_targets(
     dataset: Dataset,
-    source: Annotated[str, typer.Option(help="A section of the data set's [bold]targets[/bold].")],
+    source: Annotated[
+        str, typer.Option(autocompletion=completion.targets, help="A section of the data set's [bold]targets[/bold].")
+    ],
     targets_seed: TargetsSeed = None,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,

@@ -26,7 +26,7 @@ __all__ = ["check_output", "run"]
 METHOD = Method(name="checkpoint", objective="unknown", label="checkpoint")
 
 
-def run(params: Params, checkpoint: Path, dataset: str, architecture: str, output: Path | None, workers: int) -> None:
+def run(params: Params, checkpoint: Path, dataset: str, architecture: str, output: Path | None, workers: int) -> Path:
     """Writes the files of an evaluation into a folder outside `data/`; the pipeline knows nothing of it.
 
     Alignment is measured where the data set has score-based gradients at its test images.
@@ -58,6 +58,7 @@ def run(params: Params, checkpoint: Path, dataset: str, architecture: str, outpu
         subject = Subject(dataset, architecture, METHOD, None, load)
         blocks = Blocks(evaluation.block_size, params.seed, workers, kept)
         write_evaluation(folder, subject, evaluation, reference, blocks)
+    return folder
 
 
 def check_output(folder: Path) -> None:

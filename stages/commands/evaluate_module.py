@@ -23,7 +23,7 @@ __all__ = ["run"]
 METHOD = Method(name="module", objective="unknown", label="module")
 
 
-def run(params: Params, module: str, dataset: str, output: Path | None, workers: int) -> None:
+def run(params: Params, module: str, dataset: str, output: Path | None, workers: int) -> Path:
     """Writes the files of an evaluation into a folder outside `data/`; the pipeline knows nothing of it.
 
     Nothing is kept of an interrupted run: what other code the factory runs is not known here.
@@ -47,6 +47,7 @@ def run(params: Params, module: str, dataset: str, output: Path | None, workers:
     with stage_run("commands/evaluate_module", f"{dataset}-{folder.name}", outputs=[folder], timed=False):
         blocks = Blocks(evaluation.block_size, params.seed, workers)
         write_evaluation(folder, Subject(dataset, module, METHOD, None, load), evaluation, reference, blocks)
+    return folder
 
 
 def _load(module: str) -> nn.Module:

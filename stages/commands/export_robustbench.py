@@ -46,7 +46,7 @@ class Submission:
     venue: str = ""
 
 
-def run(params: Params, cell: Cell, threat: str, out: Path, submission: Submission) -> None:
+def run(params: Params, cell: Cell, threat: str, out: Path, submission: Submission) -> Path:
     """Writes the files of a cell under `out`, which may be a checkout of RobustBench.
 
     Args:
@@ -79,6 +79,7 @@ def run(params: Params, cell: Cell, threat: str, out: Path, submission: Submissi
     ranked = RANKED.get(cell.dataset, {}).get(NORMS[attacked.norm])
     if ranked != _eps(attacked):
         print(f"RobustBench has no leaderboard of {cell.dataset} under {NORMS[attacked.norm]} of {_eps(attacked)}.")
+    return info
 
 
 def _attacked(metrics: Metrics, threat: str, cell: Cell) -> AutoAttacked:

@@ -20,7 +20,7 @@ LABELS = "label_emb.weight"
 EXAMPLES = 256  # validation images that the imported model is tried on
 
 
-def run(params: Params, dataset: str, file: Path, seed: int) -> None:
+def run(params: Params, dataset: str, file: Path, seed: int) -> Path:
     """Writes `data/<dataset>/diffusion/<seed>/` from the weights in `file`, of the architecture that `diffusion` describes.
 
     The loss that is kept with it is that on validation images: a model of other pixels, times or noise shows by a loss near 1.
@@ -44,6 +44,7 @@ def run(params: Params, dataset: str, file: Path, seed: int) -> None:
         write_diffusion(destination, model, [{"step": 0, "loss": loss}], diffusion.samples, seed)
     print(f"The loss on {len(x)} validation images is {loss:.4f}. Let the pipeline take the model as it is:")
     print(f"dvc commit --force train_diffusion@{cell}")
+    return destination
 
 
 def _check_labels(labels: int, config: DiffusionConfig, file: Path) -> None:

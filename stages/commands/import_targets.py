@@ -19,7 +19,7 @@ from stages.run import stage_run
 __all__ = ["run"]
 
 
-def run(params: Params, dataset: str, name: str, file: Path, labels: Path, seed: int) -> None:
+def run(params: Params, dataset: str, name: str, file: Path, labels: Path, seed: int) -> Path:
     """Writes `data/<dataset>/targets/<seed>/<name>.zarr`, beside those that are made with that seed.
 
     No stage of `dvc.yaml` makes that store: it is an input, which the stages that read it depend on by its content.
@@ -46,3 +46,4 @@ def run(params: Params, dataset: str, name: str, file: Path, labels: Path, seed:
                 gradients = published.gradients(rows[shard.start : shard.stop])
                 write_shard(partial, number, gradients.numpy())
                 meter.advance(len(shard))
+    return destination

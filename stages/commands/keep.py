@@ -3,6 +3,7 @@
 import re
 import subprocess
 from itertools import chain
+from pathlib import Path
 
 from pag.base.errors import InputError
 from pag.base.json_files import write_json
@@ -17,7 +18,7 @@ from stages.run import read_times
 __all__ = ["run"]
 
 
-def run(params: Params, name: str, hardware: str) -> None:
+def run(params: Params, name: str, hardware: str) -> Path:
     """Writes `results/<name>.json` (`results/README.md`) from the evaluations of the grid and of the sweep.
 
     Args:
@@ -47,6 +48,7 @@ def run(params: Params, name: str, hardware: str) -> None:
     )
     with locked(file):
         write_json(file, kept.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+    return file
 
 
 def _commit() -> str:

@@ -83,7 +83,7 @@ class _Fit:
         return float(f"{eps * math.sqrt(here / of_like):.2g}")
 
 
-def run(params: Params, name: str, root: Path, like: str) -> None:
+def run(params: Params, name: str, root: Path, like: str) -> Path:
     """Writes `params/<name>.yaml`, and λ of its methods into `params.yaml`; prints what was found and how to go on.
 
     Args:
@@ -111,6 +111,7 @@ def run(params: Params, name: str, root: Path, like: str) -> None:
     _write(params, name, like, _relative(base, data_root(params)), fit)
     check(Params(params.folder / params.main.name), named=Named(dataset=name))
     _tell(params, name, like, found, fit)
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
 def _of_folder(params: Params, like: str) -> bool:

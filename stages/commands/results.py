@@ -17,7 +17,7 @@ PAGES = (Path("README.md"), Path("docs/results.md"))
 BLOCK = re.compile(r"(<!-- table: (.*?) -->\n).*?(<!-- /table -->)", re.DOTALL)
 
 
-def write_results() -> None:
+def write_results() -> list[Path]:
     """Writes the tables of the pages anew; their prose stays.
 
     Raises:
@@ -25,6 +25,7 @@ def write_results() -> None:
     """
     for page in PAGES:
         _write(page)
+    return list(PAGES)
 
 
 def _write(page: Path) -> None:

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pag.attacks.autoattack_parts import substituted
 from pag.base.errors import InputError
@@ -18,9 +19,10 @@ from stages.paths import Cell
 from stages.reporting.evaluated import Evaluated
 from stages.reporting.results import CellResult, GridResults
 
-__all__ = ["MethodResult", "MethodResults", "by_method", "seeds_text"]
+__all__ = ["MethodResult", "MethodResults", "Seeds", "by_method", "paired", "seeds_text"]
 
 Seeds = tuple[int | None, int | None]  # of training, and of targets where the method reads them
+Values = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ class MethodResults:
     def difference(self, a: MethodResult, b: MethodResult, threat: str) -> Difference | None:
         """How much more accurate a is than b under AutoAttack, over the seeds that both were run with; None: they share none."""
         measure = f"autoattack.{threat}"
-        pairs = _paired(a.outcomes(measure), b.outcomes(measure))
+        pairs = paired(a.outcomes(measure), b.outcomes(measure))
         return None if pairs is None else paired_difference(*pairs, confidence=self.confidence)
 
     def sign(self, a: MethodResult, b: MethodResult, threat: str) -> int:
@@ -214,8 +216,16 @@ class MethodResults:
         return any(len(method.runs) > 1 for method in (*self.methods, *self.sweep))
 
 
-def _paired(a: Mapping[Seeds, Flags], b: Mapping[Seeds, Flags]) -> tuple[Flags, Flags] | None:
-    """`(S, T, N)` each, over the S seeds of training and the T of targets that both have; without targets any T is its own."""
+def paired(a: Mapping[Seeds, Values], b: Mapping[Seeds, Values]) -> tuple[Values, Values] | None:
+    """`(S, T, N)` each, over the S seeds of training and the T of targets that both have; without targets any T is its own.
+
+    Args:
+        a: what was found at each of N test images, by the seeds of training and of targets.
+        b: the same of another method.
+
+    Returns:
+        None where they have no seeds in common.
+    """
     training = [seed for seed in dict.fromkeys(s for s, _ in a) if any(seed == s for s, _ in b)]
     of_targets = [dict.fromkeys(t for _, t in of) for of in (a, b)]
     with_targets = [of for of in of_targets if None not in of] or [{None: None}]
@@ -223,7 +233,7 @@ def _paired(a: Mapping[Seeds, Flags], b: Mapping[Seeds, Flags]) -> tuple[Flags, 
     if not training or not targets:
         return None
 
-    def stacked(of: Mapping[Seeds, Flags]) -> Flags:
+    def stacked(of: Mapping[Seeds, Values]) -> Values:
         return np.stack([[of[s, t] if (s, t) in of else of[s, None] for t in targets] for s in training])
 
     return stacked(a), stacked(b)

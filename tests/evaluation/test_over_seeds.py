@@ -7,7 +7,7 @@ from scipy.stats import bootstrap
 from pag.base.errors import InputError
 from pag.evaluation import seeds as seeds_module
 from pag.evaluation.intervals import Estimate, proportion
-from pag.evaluation.seeds import over_seeds, paired_difference
+from pag.evaluation.seeds import over_seeds, paired_difference, paired_means, unpaired_difference
 
 RNG = np.random.default_rng(0)
 FEW, MANY = RNG.random((3, 120)) < 0.3, RNG.random((3, 120)) < 0.5
@@ -142,3 +142,21 @@ def test_a_confidence_is_one():
         paired_difference(FEW, MANY, confidence=95)
     wide, narrow = (np.ptp(paired_difference(FEW, MANY, confidence=c).interval) for c in (0.99, 0.8))
     assert wide > narrow
+
+
+def test_the_difference_of_numbers_that_were_measured_apart_is_newcombes():
+    a, b = proportion(np.arange(70) < 56), proportion(np.arange(80) < 48)
+    difference = unpaired_difference(a, b)
+    assert difference.triple == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)  # Newcombe (1998), table II, example (a)
+    assert unpaired_difference(b, a).triple == pytest.approx((-0.2, -0.3339, -0.0524), abs=5e-5)
+    assert difference.n == 70
+
+
+def test_the_difference_of_means_over_the_same_images_does_not_see_what_images_add():
+    images, noise = 10 * RNG.normal(size=500), 0.1 * RNG.normal(size=(2, 500))
+    difference = paired_means(images + noise + 1, np.stack([images, images]))
+    assert difference.value == pytest.approx(1 + noise.mean())
+    low, high = difference.interval
+    assert high - low == pytest.approx(2 * 1.96 * noise.mean(axis=0).std(ddof=1) / np.sqrt(500), rel=1e-3)
+    with pytest.raises(InputError, match="not of the same seeds and images"):
+        paired_means(noise, noise[:, 1:])

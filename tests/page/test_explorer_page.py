@@ -30,14 +30,16 @@ def test_the_slider_goes_through_the_ladder_by_keyboard(explorer):
     data, slider = data_of(explorer), explorer.get_by_role("slider")
     slider.focus()
     slider.press("Home")
-    explorer.locator(".explorer-state", has_text="At ε = 0:").wait_for()
+    explorer.locator(".explorer-state", has_text="At ε = 0,").wait_for()
     assert explorer.get_by_text("nothing was added").count() == 2
     told = []
     for eps in data["epsilons"][1:]:
         slider.press("ArrowRight")
-        explorer.locator(".explorer-state", has_text=f"At ε = {eps:g}:").wait_for()
+        explorer.locator(".explorer-state", has_text=f"At ε = {eps:g},").wait_for()
         told.append(slider.get_attribute("aria-valuetext"))
-        assert explorer.get_by_text("full colour is").count() == 2
+        assert explorer.get_by_text("what was added", exact=True).count() == 2
+        scales = [strip.locator("span").all_text_contents() for strip in explorer.locator(".strip").all()]
+        assert all(low.replace("−", "+") == high and middle == "0" for low, middle, high in scales)
     assert told == [f"ε = {eps:g}" for eps in data["epsilons"][1:]]
 
 
@@ -48,7 +50,7 @@ def test_image_and_bars_are_those_of_the_frame(explorer):
     explorer.get_by_role("slider").press("End")
     data = data_of(explorer)
     last = len(data["epsilons"]) - 1
-    explorer.locator(".explorer-state", has_text=f"At ε = {data['epsilons'][-1]:g}:").wait_for()
+    explorer.locator(".explorer-state", has_text=f"At ε = {data['epsilons'][-1]:g},").wait_for()
     shown = explorer.locator("canvas").first.evaluate(
         "(c) => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].filter((_, i) => i % 4 === 0)"
     )
@@ -72,7 +74,33 @@ def test_image_and_bars_are_those_of_the_frame(explorer):
     assert len(shares) == len(data["classes"])
     assert abs(sum(shares) - 100) <= len(shares)
     assert network.get_by_text("3, target").count() == 1
-    assert network.get_by_text("1, true class").count() == 1
+    assert network.get_by_text("1, true").count() == 1
+
+
+def test_the_state_says_what_each_network_says(explorer):
+    explorer.get_by_role("combobox", name="Toward the class").select_option("2")
+    state = explorer.locator(".explorer-state", has_text="0 toward 2:")
+    state.wait_for()
+    for network in explorer.locator(".explorer-network").all():
+        said = network.locator(".name.said").text_content().split(",")[0]
+        share = network.locator(".said + .bar + .value").text_content()
+        assert f"{network.locator('h4').text_content()} says {said} ({share}" in state.text_content()
+
+
+@pytest.mark.parametrize("width", [360, 800, 1600, 2400])
+def test_images_are_large_at_any_width(opened, width):
+    page = opened(width)
+    page.locator(".explorer-state", has_text="At ε").first.wait_for()
+    for canvas in page.locator(".explorer").first.locator("canvas").all():
+        box = canvas.bounding_box()
+        assert box["width"] >= 160
+        assert box["height"] == pytest.approx(box["width"], abs=1.5)
+
+
+def test_the_contents_lead_to_the_explorer(opened):
+    page = opened()
+    page.get_by_role("navigation").get_by_role("link", name="Explorer").click()
+    assert page.locator(page.evaluate("location.hash")).text_content().startswith("Explorer")
 
 
 def test_the_second_network_can_be_left_out(explorer):

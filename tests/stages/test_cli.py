@@ -1,10 +1,12 @@
 """The command line: bad input and Ctrl-C end with one sentence and their exit status, and leave nothing behind."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import artifacts
 import pytest
 from typer.testing import CliRunner
 
@@ -12,7 +14,11 @@ from pag.base.errors import InputError
 from stages import prepare, train
 from stages import run as execution
 from stages.cli import app, main
-from stages.paths import CHECKPOINTS
+from stages.cli.closing import closing_line
+from stages.params.reading import Params
+from stages.paths import CHECKPOINTS, Cell, DatasetPaths
+
+PARAMS_FILE = Path("params.yaml").absolute()
 
 
 def test_interruption_is_told_with_status_130(monkeypatch):
@@ -125,3 +131,27 @@ def test_failed_stage_leaves_no_empty_checkpoint_folder(tmp_path, monkeypatch):
 def test_help_does_not_import_torch():
     code = "import sys, stages.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_last_line_says_what_came_out_and_where(monkeypatch, tmp_path):
+    folder = tmp_path / "3407"
+    folder.mkdir()
+    (folder / "metrics.json").write_text(json.dumps({"validation": {"accuracy": 0.972}, "loss": 0.1}), encoding="utf-8")
+    monkeypatch.setattr(train, "run", lambda *arguments: folder)
+    cell = ("--dataset", "digits", "--architecture", "resnet8", "--method", "vanilla")
+    assert CliRunner().invoke(app, ["train", *cell]).stdout == f"{folder}: validation accuracy 97.2%\n"
+    monkeypatch.setenv("RANK", "1")
+    assert CliRunner().invoke(app, ["train", *cell]).stdout == ""
+
+
+def test_what_was_made_is_told_by_its_numbers_its_arrays_or_its_size(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    artifacts.write_all(Params(PARAMS_FILE, ["grid.lambdas=[]"]), "digits", "resnet8")
+    cell = Cell("digits", "resnet8", "vanilla", artifacts.SEED)
+    assert closing_line(cell.classifier) == f"{cell.classifier}: validation accuracy 97.0%"
+    told = closing_line(cell.evaluation)
+    assert told == f"{cell.evaluation}: clean 95.0%, AutoAttack l2 5.0%, AutoAttack linf 2.0%, alignment 0.100"
+    images = DatasetPaths("digits").images
+    assert closing_line(images) == f"{images}: test/images 20 × 8 × 8 × 1, train/images 20 × 8 × 8 × 1"
+    (tmp_path / "page.html").write_bytes(bytes(1500))
+    assert closing_line(Path("page.html")) == "page.html: 1.5 KB"
