@@ -74,8 +74,16 @@
     const at = all.indexOf(shown);
     const next = at < 0 ? (steps[event.key] > 0 ? 0 : all.length - 1) : (at + steps[event.key] + all.length) % all.length;
     show(all[next]);
-    const box = all[next].getBoundingClientRect();
+    placeAbove(all[next]);
+  }
+
+  function placeAbove(mark) {
+    const box = mark.getBoundingClientRect();
     place(box.left + box.width / 2, box.top);
+  }
+
+  function follow() { // a chart that takes the focus is scrolled into view first
+    if (shown && document.activeElement === shown.ownerSVGElement) { placeAbove(shown); } else { hide(); }
   }
 
   for (const [chart, of] of marks) {
@@ -89,5 +97,5 @@
   }
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") { hide(); } });
   document.addEventListener("pointerdown", (event) => { if (!event.target.closest(".chart > svg")) { hide(); } });
-  document.addEventListener("scroll", hide, { passive: true, capture: true });
+  document.addEventListener("scroll", follow, { passive: true, capture: true });
 }());
