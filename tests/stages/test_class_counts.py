@@ -1,5 +1,6 @@
 """From a folder of images to the page: with two classes and three, which AutoAttack's standard version cannot have, and 200."""
 
+import re
 from pathlib import Path
 
 import artifacts
@@ -92,4 +93,6 @@ def test_any_number_of_classes_passes_from_a_folder_to_the_page(tmp_path, monkey
     report.run(params)
     told = f"AutoAttack needs four classes: {SECOND[classes].upper()} is in APGD-T"
     for page in ("index.html", "tables.md"):
-        assert (told in (REPORT / page).read_text(encoding="utf-8")) == (classes < 4)
+        text = (REPORT / page).read_text(encoding="utf-8")
+        text = re.sub("<[^>]*>", "", text)  # a word may be a link to the glossary
+        assert (told in text) == (classes < 4)
