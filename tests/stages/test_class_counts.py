@@ -93,5 +93,6 @@ def test_any_number_of_classes_passes_from_a_folder_to_the_page(tmp_path, monkey
     report.run(params)
     told = f"AutoAttack needs four classes: {SECOND[classes].upper()} is in APGD-T"
     for page in ("index.html", "tables.md"):
-        text = re.sub(r"<[^>]*>", "", (REPORT / page).read_text(encoding="utf-8"))
+        text = (REPORT / page).read_text(encoding="utf-8")
+        text = re.sub("<[^>]*>", "", text)  # a word may be a link to the glossary
         assert (told in text) == (classes < 4)
