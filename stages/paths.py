@@ -10,6 +10,7 @@ from stages.params.reading import Params
 from stages.params.section import require_names
 
 __all__ = [
+    "CHECKPOINTS",
     "CODE",
     "DATA",
     "REPORT",
@@ -29,6 +30,7 @@ REPORT = DATA / "report"
 TOY = DATA / "toy"
 TOY_NETWORKS = TOY / "networks.safetensors"
 TIMES = DATA / "times.jsonl"
+CHECKPOINTS = Path(".checkpoints")  # outside what DVC deletes when a stage starts
 
 
 def data_root(params: Params) -> Path:

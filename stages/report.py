@@ -1,44 +1,51 @@
 """`report`: the page, the tables, and the numbers as CSV, from what `visualize` gathered and the toy's results."""
 
 import csv
-import platform
 from collections.abc import Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import yaml
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
 from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.base.json_files import json_text, read_json
-from pag.evaluation.metrics import Metrics
-from pag.figures.charts import toy_boundaries, toy_seeds
+from pag.evaluation.metrics import Attacked, Metrics
 from pag.figures.names import percent
-from pag.figures.style import png_bytes
+from pag.figures.toy import toy_boundaries, toy_seeds
 from pag.page.html import render_html
 from pag.page.markdown import render_markdown
-from pag.page.report import FigureEntry, Report, Section
+from pag.page.report import Answer, Report, Section
 from stages.params.evaluation import EvaluationParams
 from stages.params.grid import read_grid
 from stages.params.reading import Params
 from stages.params.toy import ToyParams
-from stages.paths import REPORT, TIMES, TOY
-from stages.reporting.findings import findings
+from stages.paths import REPORT, TOY
+from stages.reporting.answers import answer
+from stages.reporting.arrays import read_arrays
+from stages.reporting.charts import page_chart
+from stages.reporting.glossary import GLOSSARY
 from stages.reporting.methods import MethodResult, MethodResults, by_method
 from stages.reporting.paper import read_paper
 from stages.reporting.paper_tables import paper_sections
-from stages.reporting.results import CellResult, read_arrays, read_gathered
+from stages.reporting.results import CellResult, read_gathered
 from stages.reporting.sections import grid_sections, lambda_section
 from stages.reporting.tables import toy_table
+from stages.reporting.what_was_run import circumstances, what_was_run
 from stages.run import read_times, stage_run
 
 __all__ = ["run"]
 
-OUTPUTS = ("index.html", "tables.md", "results.csv", "cells.csv", "lambda.csv", "curves.csv", "times.js")
+FILES = {
+    "results.csv": "every measure of every run, with its norm, ε, interval and n",
+    "cells.csv": "a row for each run, a column for each measure",
+    "lambda.csv": "the same by λ",
+    "curves.csv": "the curves of training, a row for each epoch of a run",
+    "tables.md": "all tables of this page, as Markdown",
+}
+OUTPUTS = ("index.html", *FILES, "run.js")
 TITLE = "Do perceptually aligned gradients imply robustness?"
-PACKAGES = ("torch", "torchvision", "numpy", "zarr", "pyautoattack", "foolbox", "dvc")
 TOY_NAMES = {"vanilla": "Vanilla", "aligned": "Aligned (NN)"}
 TOY_METHODS = {"vanilla": "Vanilla", "nearest_neighbor": "Aligned (NN)"}  # the paper's, by their keys in params
 TOY_AXES = {"points": 2, "labels": 1, "grid_x1": 1, "grid_x2": 1, "vanilla": 2, "aligned": 2, "pair": 0}
@@ -46,7 +53,7 @@ Row = Sequence[object]
 
 
 def run(params: Params) -> None:
-    """Writes `data/report/`: `index.html`, `tables.md`, CSV files, and beside them `times.js`.
+    """Writes `data/report/`: `index.html`, `tables.md`, CSV files, and beside them `run.js`.
 
     `results.csv` has a row for each measure, with its interval; the others have the form of their plots, a column for each measure:
     `cells.csv` a row for each run of a cell, `lambda.csv` for each λ of a run, `curves.csv` for each epoch.
@@ -61,7 +68,7 @@ def run(params: Params) -> None:
         _write(REPORT / "index.html", render_html(report))
         _write(REPORT / "tables.md", render_markdown(report))
         _write_numbers(results)
-    _write_times()
+    _write_run()
 
 
 def _gathered(params: Params, dataset: str, architecture: str) -> MethodResults:
@@ -72,7 +79,8 @@ def _gathered(params: Params, dataset: str, architecture: str) -> MethodResults:
 def _write_numbers(results: Sequence[MethodResults]) -> None:
     """The CSV files."""
     measures, where = _columns(results), ("dataset", "architecture", "method", "lambda", "seed", "targets_seed")
-    _write_csv(REPORT / "results.csv", (*where, "metric", "value", "low", "high", "n"), _result_rows(results))
+    columns = ("metric", "norm", "eps", "value", "low", "high", "n")
+    _write_csv(REPORT / "results.csv", (*where, *columns), _result_rows(results))
     names = [name.removeprefix("autoattack.") for name in measures]
     _write_csv(REPORT / "cells.csv", ("cell", *where, *names, "training_forwards"), _cell_rows(results, measures))
     ends = [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
@@ -84,30 +92,14 @@ def _write_numbers(results: Sequence[MethodResults]) -> None:
 
 def _report(params: Params, results: Sequence[MethodResults]) -> Report:
     toy_answer, toy_section = _toy(params)
-    answers = [(f"{r.dataset}, {r.architecture}", tuple(findings(params, r))) for r in results]
     sections = [section for r in results for section in grid_sections(params, r)]
-    files = [params.main, *map(params.dataset, read_grid(params).datasets)]
-    parameters = yaml.safe_dump({f.name: f.content for f in files}, sort_keys=False, allow_unicode=True, width=100)
     return Report(
         title=TITLE,
-        answers=(*answers, toy_answer),
+        answers=(*(answer(params, r) for r in results), toy_answer),
         sections=(*sections, toy_section, lambda_section(params), *paper_sections(results)),
-        settings=_settings(params),
-        parameters=parameters,
-        times_file=str(TIMES),
+        run=what_was_run(params, results, FILES),
+        glossary=tuple(GLOSSARY.values()),
     )
-
-
-def _settings(params: Params) -> tuple[tuple[str, str], ...]:
-    versions = [(name, _version(name)) for name in PACKAGES]
-    return (("seed", str(params.seed)), ("python", platform.python_version()), *versions)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 class _Spread(BaseModel):
@@ -137,16 +129,27 @@ def _toy_metrics(path: Path) -> dict[str, dict[str, Any]]:
     return toy.model_dump()
 
 
-def _toy(params: Params) -> tuple[tuple[str, tuple[str, ...]], Section]:
+def _toy_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Test points with the classes that the networks of a pair predict on a grid."""
+    arrays = read_arrays(path, TOY_AXES)
+    grid = (len(arrays["grid_x2"]), len(arrays["grid_x1"]))
+    fits = all(arrays[kind].shape == grid for kind in TOY_NAMES) and len(arrays["labels"]) == len(arrays["points"])
+    if not fits or any((arrays[name] != (arrays[name] != 0)).any() for name in ("labels", *TOY_NAMES)):
+        raise InputError(f"{path} is damaged: it does not hold points and regions of two classes.")
+    return arrays
+
+
+def _toy(params: Params) -> tuple[Answer, Section]:
     """The toy's answer and its section (section 5.1, figure 4)."""
-    metrics, arrays = _toy_metrics(TOY / "metrics.json"), read_arrays(TOY / "boundaries.safetensors", TOY_AXES)
+    metrics, arrays = _toy_metrics(TOY / "metrics.json"), _toy_arrays(TOY / "boundaries.safetensors")
     attack, printed = params.main.read("toy", ToyParams).attack, read_paper().toy
     paper = {name: printed[method] for method, name in TOY_METHODS.items()}
     robust = {name: metrics[kind]["robust"] for kind, name in TOY_NAMES.items()}
     means = [percent(robust[name]["mean"]) for name in TOY_NAMES.values()]
     pairs = list(zip(*(spread["values"] for spread in robust.values()), strict=True))
     wins = sum(aligned > vanilla for vanilla, aligned in pairs)
-    answer = (
+    told = Answer(
+        "The toy, two-dimensional (section 5.1)",
         f"In {wins} of {len(pairs)} pairs of networks the aligned one is the more robust.",
         f"Under an attack of ε = {attack.eps:g}, {means[1]} against {means[0]} on average; the paper, of one pair: "
         f"{' against '.join(percent(paper[name]) for name in reversed(TOY_NAMES.values()))}.",
@@ -154,19 +157,19 @@ def _toy(params: Params) -> tuple[tuple[str, tuple[str, ...]], Section]:
     predicted = {name: arrays[kind] for kind, name in TOY_NAMES.items()}
     boundaries = toy_boundaries(arrays["points"], arrays["labels"], arrays["grid_x1"], arrays["grid_x2"], predicted)
     seeds = toy_seeds({name: spread["values"] for name, spread in robust.items()}, paper)
-    figures = (
-        FigureEntry(
-            png_bytes(boundaries),
+    charts = (
+        page_chart(
+            boundaries,
             f"As the paper's Figure 4: test points and decision boundaries of pair {int(arrays['pair']) + 1}, to scale.",
             "Two panels with points on a line and the regions of both classes: vanilla, and aligned.",
         ),
-        FigureEntry(
-            png_bytes(seeds),
+        page_chart(
+            seeds,
             f"Accuracy of each pair under PGD (ε = {attack.eps:g}, {attack.steps} steps); each pair has its own data and weights.",
             "Dots for each pair of networks, vanilla and aligned, with lines at the paper's numbers.",
         ),
     )
-    return ("toy", answer), Section("The toy", (), (toy_table(metrics, paper, TOY_NAMES),), figures)
+    return told, Section("The toy", (), (toy_table(metrics, paper, TOY_NAMES),), charts=charts)
 
 
 def _write(path: Path, text: str) -> None:
@@ -200,12 +203,16 @@ def _result_rows(results: Sequence[MethodResults]) -> Iterator[Row]:
     """Every measure; the accuracy after a single attack has no interval, and neither has the cost of training."""
     for _, where, run in _all_runs(results):
         for name, measure in run.evaluation.measures.items():
-            yield (*where, name, *measure.triple, measure.n)
-        for threat, attacked in run.evaluation.autoattack.items():
+            threat = (measure.norm, measure.eps) if isinstance(measure, Attacked) else (None, None)
+            yield (*where, name, *threat, *measure.triple, measure.n)
+        for name, points in run.evaluation.curve.items():
+            yield from ((*where, f"curve.{name}", p.norm, p.eps, *p.triple, p.n) for p in points)
+        for name, attacked in run.evaluation.autoattack.items():
             for attack, value in attacked.attacks.items():
-                yield (*where, f"autoattack.{threat}.{attack}", value, None, None, attacked.n)
+                threat = (attacked.norm, attacked.eps)
+                yield (*where, f"autoattack.{name}.{attack}", *threat, value, None, None, attacked.n)
         if run.evaluation.training_forwards is not None:
-            yield (*where, "training_forwards", run.evaluation.training_forwards, None, None, None)
+            yield (*where, "training_forwards", None, None, run.evaluation.training_forwards, None, None, None)
 
 
 def _columns(results: Sequence[MethodResults]) -> list[str]:
@@ -257,11 +264,9 @@ def _curve_rows(results: Sequence[MethodResults], columns: Sequence[str]) -> Ite
             yield (cell, *where, *(run.curves[n][i] if n in run.curves else None for n in columns))
 
 
-def _write_times() -> None:
-    """Puts the last wall-clock time of each stage beside the page; it is no output of the stage, since it varies."""
-    seconds = read_times()
-    if not seconds:
-        (REPORT / "times.js").unlink(missing_ok=True)
-        return
-    times = [{"stage": stage, "seconds": value} for stage, value in seconds.items()]
-    _write(REPORT / "times.js", f"window.PAG_TIMES = {json_text(times, indent=1)};\n")
+def _write_run() -> None:
+    """Puts beside the page what varies from one run to the next: when, where and in what time; it is no output of the stage."""
+    times = [{"stage": stage, "seconds": value} for stage, value in read_times().items()]
+    _write(
+        REPORT / "run.js", f"window.PAG_RUN = {json_text({'settings': circumstances(), 'times': times}, indent=1)};\n"
+    )

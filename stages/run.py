@@ -25,11 +25,9 @@ from pag.machine.locks import locked
 from pag.machine.precision import computing_in
 from pag.machine.ranks import barrier, device, first, from_first
 from stages.digests import of_stage
-from stages.paths import DATA, TIMES
+from stages.paths import CHECKPOINTS, DATA, TIMES
 
-__all__ = ["CHECKPOINTS", "device", "read_times", "stage_run"]
-
-CHECKPOINTS = Path(".checkpoints")
+__all__ = ["device", "read_times", "stage_run"]
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:

@@ -69,7 +69,7 @@ def test_modules_of_the_stages_import_only_what_is_below_them():
         assert {STAGE_ROOMS.index(room) for room in used} <= set(range(place + 1)), path
 
 
-HELPING = {"__init__", "__main__", "cells", "cli", "digests", "objectives", "paths", "run", "training_data"}
+HELPING = {"__init__", "__main__", "cells", "digests", "objectives", "paths", "run", "training_data"}
 
 
 def test_every_stage_has_its_module_and_every_module_its_stage():

@@ -31,7 +31,7 @@ def targeted_grid(
     row_names: Sequence[str],
     class_names: Sequence[str],
     numbers: Mapping[str, Sequence[str]],
-    numbers_title: str = "Robust accuracy",
+    num_classes: int | None = None,
 ) -> Figure:
     """Large-ε targeted examples (figures 1, 2 and 9; figure 5 with a row for each λ).
 
@@ -42,15 +42,21 @@ def targeted_grid(
         row_names: M names.
         class_names: C names.
         numbers: columns of M texts at the right: `{"L₂": ["55.4%", …], "L∞": […]}`.
-        numbers_title: above these columns.
+        num_classes: how many there are, where C are not all.
     """
     tiles = [[_display(tile) for tile in row] for row in adversarial]
-    return _grid(_display(image), label, tiles, row_names, class_names, numbers, numbers_title)
+    note = _left_out(class_names, num_classes)
+    return _grid(_display(image), label, tiles, row_names, class_names, numbers, note)
 
 
 @styled
 def targets_by_source(
-    image: Array, label: str, targets: Array, row_names: Sequence[str], class_names: Sequence[str]
+    image: Array,
+    label: str,
+    targets: Array,
+    row_names: Sequence[str],
+    class_names: Sequence[str],
+    num_classes: int | None = None,
 ) -> Figure:
     """Target gradients of several sources at one image (figure 7).
 
@@ -60,13 +66,19 @@ def targets_by_source(
         targets: `g(x, c)`, `(S, C, ch, H, W)`, of S sources.
         row_names: S names.
         class_names: C names.
+        num_classes: how many there are, where C are not all.
     """
-    return _gradient_grid(image, label, targets, row_names, class_names)
+    return _gradient_grid(image, label, targets, row_names, class_names, num_classes)
 
 
 @styled
 def targets_by_timestep(
-    image: Array, label: str, targets: Array, timesteps: Sequence[int], class_names: Sequence[str]
+    image: Array,
+    label: str,
+    targets: Array,
+    timesteps: Sequence[int],
+    class_names: Sequence[str],
+    num_classes: int | None = None,
 ) -> Figure:
     """Score-based gradients at one image by the timestep t at which they are distilled (figure 8).
 
@@ -76,8 +88,9 @@ def targets_by_timestep(
         targets: `(T, C, ch, H, W)`.
         timesteps: T of them.
         class_names: C names.
+        num_classes: how many there are, where C are not all.
     """
-    return _gradient_grid(image, label, targets, [f"t = {t}" for t in timesteps], class_names)
+    return _gradient_grid(image, label, targets, [f"t = {t}" for t in timesteps], class_names, num_classes)
 
 
 @styled
@@ -90,13 +103,25 @@ def enlarged(image: Array, width: float = 2.6) -> Figure:
     return figure
 
 
+def _left_out(class_names: Sequence[str], num_classes: int | None) -> str:
+    """Says so where a grid does not show all classes."""
+    shown = len(class_names)
+    return "" if num_classes in (None, shown) else f"The first {shown} of {num_classes} classes."
+
+
 def _gradient_grid(
-    image: Array, label: str, targets: Array, row_names: Sequence[str], class_names: Sequence[str]
+    image: Array,
+    label: str,
+    targets: Array,
+    row_names: Sequence[str],
+    class_names: Sequence[str],
+    num_classes: int | None,
 ) -> Figure:
     tiles = [[_centred(tile) for tile in row] for row in targets]
     gray = targets.shape[2] == 1
     note = "Red raises a pixel, blue lowers it; " if gray else "Mid-grey is zero; "
-    return _grid(_display(image), label, tiles, row_names, class_names, {}, "", note + "each tile on its own scale.")
+    note = f"{note}each tile on its own scale. {_left_out(class_names, num_classes)}".strip()
+    return _grid(_display(image), label, tiles, row_names, class_names, {}, note)
 
 
 def _display(image: Array) -> Array:
@@ -117,8 +142,7 @@ def _grid(
     row_names: Sequence[str],
     class_names: Sequence[str],
     numbers: Mapping[str, Sequence[str]],
-    numbers_title: str,
-    note: str = "",
+    note: str,
 ) -> Figure:
     """Tiles with names on the left, classes above, numbers on the right and a note below."""
     step = TILE + GAP
@@ -136,7 +160,7 @@ def _grid(
         _tile(ax, image, left, y)
         for c, tile in enumerate(row):
             _tile(ax, tile, first + c * step, y)
-    _numbers(ax, right, top, numbers, numbers_title)
+    _numbers(ax, right, top, numbers)
     if note:
         ax.text(left, bottom + FOOTER / 2, note, va="center", color=MUTED, fontsize=9)
     return figure
@@ -174,9 +198,17 @@ def _headers(
         ax.text(at, top - 0.06, name, va="bottom", fontweight=weight, **angle)
 
 
-def _numbers(ax: Axes, right: float, top: float, numbers: Mapping[str, Sequence[str]], title: str) -> None:
+def _numbers(ax: Axes, right: float, top: float, numbers: Mapping[str, Sequence[str]]) -> None:
     middle = right + NUMBER * len(numbers) / 2
-    ax.text(middle, MARGIN + HEADER / 4, title if numbers else "", ha="center", va="center", fontsize=9, color=MUTED)
+    ax.text(
+        middle,
+        MARGIN + HEADER / 4,
+        "Robust accuracy" if numbers else "",
+        ha="center",
+        va="center",
+        fontsize=9,
+        color=MUTED,
+    )
     for column, (name, texts) in enumerate(numbers.items()):
         x = right + NUMBER * (column + 0.9)
         ax.text(x, top - 0.06, name, ha="right", va="bottom")

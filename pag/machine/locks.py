@@ -10,9 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+import psutil
+
 from pag.base.errors import InputError
 
-__all__ = ["locked"]
+__all__ = ["holder", "locked"]
+
+UNKNOWN = 0
 
 
 @contextmanager
@@ -22,7 +26,7 @@ def locked(output: Path) -> Iterator[None]:
     Raises:
         InputError: another process holds it; the sentence says which.
     """
-    path = output.with_name(f".{output.name}.lock.partial")  # which DVC does not look at (`.dvcignore`)
+    path = _lock_file(output)
     file = _held(path, output)
     try:
         yield
@@ -31,6 +35,30 @@ def locked(output: Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
         finally:
             file.close()
+
+
+def holder(output: Path) -> int | None:
+    """The number of the process that makes a file or folder, 0 where it has not written it yet; None: nobody does.
+
+    Args:
+        output: which need not be there; nothing is made or locked.
+    """
+    try:
+        with _lock_file(output).open(encoding="utf-8") as file:
+            number = file.read()
+            if number.isdigit() and not psutil.pid_exists(int(number)):
+                return None  # killed; no lock is taken even for a moment, in which another process would be refused
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return int(number) if number.isdigit() else UNKNOWN
+    except OSError:
+        pass
+    return None
+
+
+def _lock_file(output: Path) -> Path:
+    """Which DVC does not look at (`.dvcignore`)."""
+    return output.with_name(f".{output.name}.lock.partial")
 
 
 def _held(path: Path, output: Path) -> TextIO:

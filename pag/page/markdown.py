@@ -1,21 +1,25 @@
 """The report as Markdown: the answers, all tables and all lists."""
 
-from pag.page.report import Entry, Item, Report, Table
+from pag.page.report import Entry, Findings, Report, Table
 
 __all__ = ["markdown_table", "render_markdown"]
 
 
 def render_markdown(report: Report) -> str:
-    """The answers, all tables and all lists."""
+    """The answers with their findings, and all tables."""
     parts = [f"# {report.title}"]
-    parts += [f"**{_escaped(name)}** {_escaped(' '.join(sentences))}" for name, sentences in report.answers]
+    for answer in report.answers:
+        parts += [f"## {_escaped(answer.place)}", f"**{_escaped(answer.verdict)}** {_escaped(answer.basis)}".rstrip()]
+        parts += [markdown_table(answer.table)] if answer.table else []
+        parts += [_findings(found) for found in answer.findings]
     for section in report.sections:
-        if section.tables or section.items:
-            parts.append(f"## {_escaped(section.title)}")
-            parts += [markdown_table(table) for table in section.tables]
-        if section.items:
-            parts.append("\n".join(_markdown_item(item) for item in section.items))
+        if section.tables:
+            parts += [f"## {_escaped(section.title)}", *map(markdown_table, section.tables)]
     return "\n\n".join(parts) + "\n"
+
+
+def _findings(found: Findings) -> str:
+    return "\n".join([f"{_escaped(found.title)}:\n", *(f"- {_escaped(sentence)}" for sentence in found.sentences)])
 
 
 def _escaped(text: str) -> str:
@@ -37,14 +41,11 @@ def markdown_table(table: Table) -> str:
     return f"{_escaped(table.caption)}\n\n" + "\n".join(lines)
 
 
-def _markdown_item(item: Item) -> str:
-    return "\n".join([f"- {_escaped(item.text)}", *(f"  - `{command}`" for command in item.commands)])
-
-
 def _markdown_entry(entry: Entry) -> str:
     text = f"**{_escaped(entry.text)}**" if entry.bold else _escaped(entry.text)
     details = (entry.detail, f"✗ {entry.doubt}" if entry.doubt else "")
-    return " ".join([text, *(_escaped(detail) for detail in details if detail)])
+    commands = [f"`{command}`" for command in entry.commands]
+    return " ".join([text, *(_escaped(detail) for detail in details if detail), *commands]).strip()
 
 
 def _line(entries: list[str]) -> str:

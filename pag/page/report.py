@@ -1,16 +1,24 @@
-"""The report as a value: sections of text, tables and figures, which know nothing of their form."""
+"""The report as a value: answers, sections of text, tables and figures, a glossary. It knows nothing of its form."""
 
-import base64
+import re
 from dataclasses import dataclass, field
 
 __all__ = [
+    "Answer",
+    "Chart",
     "Column",
     "Entry",
+    "Explorer",
     "FigureEntry",
-    "Item",
+    "Findings",
+    "Picture",
+    "PictureRow",
     "Report",
+    "Run",
     "Section",
     "Table",
+    "Term",
+    "anchor",
 ]
 
 PIXELS_PER_CSS_PIXEL = 200 / 96  # figures are drawn at 200 dots an inch
@@ -19,10 +27,11 @@ WIDE = 520  # CSS pixels from which a figure scrolls on a phone instead of shrin
 
 @dataclass(frozen=True)
 class Column:
-    """The head of a column: its name and, in smaller type, its conditions (ε, n), a line each."""
+    """The head of a column: its name and, in smaller type, its conditions (ε, n), a line each; `prose` is text that may wrap."""
 
     name: str
     detail: str = ""
+    prose: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,9 @@ class Entry:
 
     Attributes:
         doubt: why the number is not to be believed; the page shows both in red.
-        timed: stages whose mean time, where `times.js` has it, the page shows below.
+        timed: stages whose mean time, where `run.js` has it, the page shows below.
+        commands: of a shell; folded away.
+        note: what it means, which the page alone shows.
     """
 
     text: str
@@ -39,6 +50,8 @@ class Entry:
     bold: bool = False
     doubt: str = ""
     timed: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,11 +62,13 @@ class Table:
         caption: what it shows, with the number that it has in the paper.
         columns: heads.
         rows: as many entries as columns in each.
+        sortable: whether a reader can sort the rows.
     """
 
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Entry, ...], ...]
+    sortable: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,11 +84,6 @@ class FigureEntry:
     png: bytes
     caption: str
     alt: str
-
-    @property
-    def source(self) -> str:
-        """The figure as a data URI."""
-        return f"data:image/png;base64,{base64.b64encode(self.png).decode('ascii')}"
 
     @property
     def width(self) -> int:
@@ -92,23 +102,158 @@ class FigureEntry:
 
 
 @dataclass(frozen=True)
-class Item:
-    """A line of a list: a text, and the commands that it speaks of."""
+class Chart:
+    """A chart with the numbers behind it.
 
-    text: str
-    commands: tuple[str, ...] = ()
+    Attributes:
+        svg: to stand in the page; a mark shows its `data-text` when it is pointed at.
+        caption: what it shows, with the number that it has in the paper.
+        alt: the same for those who do not see it.
+        table: the same numbers; its caption is the chart's.
+        png: where a copy for papers is; empty where there is none.
+    """
+
+    svg: str
+    caption: str
+    alt: str
+    table: Table
+    png: str = ""
+
+
+@dataclass(frozen=True)
+class Term:
+    """An entry of the glossary.
+
+    Attributes:
+        short: the word that tables and sentences use: `SBG`.
+        name: in full: score-based gradients.
+        meaning: in a sentence.
+        where: the section or equation of the paper, or whose it is else.
+        linked: whether the word leads to its entry where it stands in a text; not words that stand in every sentence.
+    """
+
+    short: str
+    name: str
+    meaning: str
+    where: str = ""
+    linked: bool = True
+
+    @property
+    def anchor(self) -> str:
+        """Of its place in the glossary."""
+        return f"term-{anchor(self.short)}"
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """A row of tiles: what is named, and a PNG for each column, of few pixels, to be shown enlarged."""
+
+    name: str
+    tiles: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Small images in rows and columns, the first of them the input of all.
+
+    Attributes:
+        caption: what it shows.
+        label: the input's class.
+        columns: the heads of the others.
+        rows: each with the input and a tile for each column.
+    """
+
+    caption: str
+    label: str
+    columns: tuple[str, ...]
+    rows: tuple[PictureRow, ...]
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """What `explorer.js` shows.
+
+    Attributes:
+        data: JSON.
+    """
+
+    data: str
+
+    @property
+    def text(self) -> str:
+        """The same, with no character that could end the element that it stands in."""
+        return self.data.replace("<", "\\u003c")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Sentences of one topic, and the title of the section that shows what they speak of."""
+
+    title: str
+    sentences: tuple[str, ...]
+    section: str = ""
+
+    @property
+    def anchor(self) -> str:
+        """Of that section."""
+        return anchor(self.section)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer for one part of what was run.
+
+    Attributes:
+        place: which part: `digits, resnet8`.
+        verdict: in a sentence.
+        basis: how sure it is.
+        picture: what it looks like; None where there is nothing to draw.
+        table: the numbers.
+        findings: the rest that can be said.
+        explorer: of the networks; None where there is nothing to explore.
+    """
+
+    place: str
+    verdict: str
+    basis: str = ""
+    picture: Picture | None = None
+    table: Table | None = None
+    findings: tuple[Findings, ...] = ()
+    explorer: Explorer | None = None
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: text, then tables, then figures; `more` figures and the list of `items` are folded away."""
+    """A part of the page: text, then tables, charts and figures; `more` figures are folded away."""
 
     title: str
     paragraphs: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[FigureEntry, ...] = ()
     more: tuple[FigureEntry, ...] = ()
-    items: tuple[Item, ...] = ()
+    charts: tuple[Chart, ...] = ()
+
+    @property
+    def anchor(self) -> str:
+        """Of its place on the page."""
+        return anchor(self.title)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was run.
+
+    Attributes:
+        settings: by name: versions, seeds.
+        cells: each with the commands that run it again.
+        parameters: YAML, of what was run alone.
+        files: beside the page, with what is in them.
+    """
+
+    settings: tuple[tuple[str, str], ...] = ()
+    cells: Table | None = None
+    parameters: str = ""
+    files: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,16 +262,19 @@ class Report:
 
     Attributes:
         title: the question.
-        answers: for each part of the grid, by its name, the answer in sentences.
+        answers: for each part of what was run; the first is what a reader sees first.
         sections: in order.
-        settings: what was run, by name: versions, seed.
-        parameters: YAML.
-        times_file: where wall-clock times are, for a page without `times.js` beside it.
+        run: what was run.
+        glossary: of the words that stand in it.
     """
 
     title: str
-    answers: tuple[tuple[str, tuple[str, ...]], ...]
-    sections: tuple[Section, ...]
-    settings: tuple[tuple[str, str], ...]
-    parameters: str
-    times_file: str = field(default="data/times.jsonl")
+    answers: tuple[Answer, ...] = ()
+    sections: tuple[Section, ...] = ()
+    run: Run = field(default_factory=Run)
+    glossary: tuple[Term, ...] = ()
+
+
+def anchor(title: str) -> str:
+    """A title as an identifier: letters, digits and hyphens."""
+    return re.sub(r"\W+", "-", title.lower()).strip("-")

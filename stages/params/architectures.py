@@ -20,23 +20,22 @@ class NormalizationParams(Section):
     """One number for all channels, or a list of one for each."""
 
     mean: Annotated[tuple[Finite, ...], BeforeValidator(_listed), Field(strict=False, min_length=1)]
+    """That is subtracted from pixels."""
     std: Annotated[tuple[Positive, ...], BeforeValidator(_listed), Field(strict=False, min_length=1)]
+    """That they are divided by."""
 
 
 class ArchitectureParams(BaseModel):
-    """A network; keys beside those below are options of its family, whose own schema `stages.params.families` has.
+    """A network; keys beside those below are options of its family, whose own schema `stages.params.families` has."""
 
-    Attributes:
-        family: a module of `pag.networks.architectures`, or `package.module:Class` of one's own.
-        normalization: `(x − mean) / std`, inside the classifier.
-        training: what the network trains with instead of what a data set's `training` says.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, use_attribute_docstrings=True)
 
     family: Annotated[str, Field(pattern=r"^([a-z0-9_]+|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$")]
+    """A module of `pag.networks.architectures`, or `package.module:Class` of one's own."""
     normalization: NormalizationParams = NormalizationParams(mean=(0.5,), std=(0.5,))
+    """`(x − mean) / std`, inside the classifier."""
     training: TrainingOverrides = TrainingOverrides()
+    """What the network trains with instead of what a data set's `training` says."""
 
     @property
     def options(self) -> Mapping[str, Any]:

@@ -1,14 +1,15 @@
 """The check of whole files: every key known, every value possible, and what one section says of another true.
 
 Each command checks `params.yaml` and the data sets of today's grid before it does anything, so that a typo in the grid is found
-before the first stage runs, and not at the stage that it belongs to.
+before the first stage runs, and not at the stage that it belongs to. All mistakes are told at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from pag.base.errors import InputError
 from pag.base.vocabulary import Arithmetic
@@ -20,8 +21,8 @@ from stages.params.families import FAMILIES
 from stages.params.figures import FiguresParams
 from stages.params.generated import GeneratedParams
 from stages.params.grid import GridParams
-from stages.params.methods import MethodParams, source_of
-from stages.params.reading import Params, ParamsFile, dataset_file, sentence
+from stages.params.methods import MethodParams, MethodSections, source_of
+from stages.params.reading import Params, ParamsFile, dataset_file, sentences
 from stages.params.section import Name, NonNegative, Section, Seed, require_names
 from stages.params.targets import ImportedParams, ScoreBasedParams, TargetParams, teacher_targets
 from stages.params.toy import ToyParams
@@ -37,68 +38,74 @@ class MainParams(Section):
     """The whole of `params.yaml`."""
 
     seed: Seed
+    """Of the attacks of an evaluation and of the toy; those of classifiers and targets are in `grid`."""
     data_root: Annotated[str, Field(min_length=1)]
+    """Where the data sets' original files lie, or are downloaded to."""
     launcher: str = ""
+    """Put in front of long stages: torchrun with its options. Results do not depend on it."""
     arithmetic: Arithmetic
+    """Which instructions CPUs compute with: `portable`, the same on every x86-64 with AVX2, or `native`, the fastest of
+    each.
+    """
     grid: GridParams
+    """What `dvc repro` runs."""
     lambda_: Lambdas = Field(alias="lambda")
+    """λ of eq. (4), by data set, architecture and method (table 8)."""
     architectures: dict[Name, ArchitectureParams]
+    """The networks."""
     toy: ToyParams
+    """The two-dimensional experiment (section 5.1)."""
 
 
 class DatasetParams(Section):
     """The whole of a data set's file."""
 
     data: DataParams
+    """Where its images come from."""
     diffusion: DiffusionParams
+    """The model of C + 1 labels (section 4.2)."""
     generated: GeneratedParams | None = None
+    """The labelled images that the diffusion model draws."""
     targets: dict[Name, TargetParams]
+    """The sources of target gradients (section 4)."""
     training: TrainingParams
+    """What classifiers are trained with."""
     methods: dict[Name, MethodParams]
+    """What training minimises (sections 3 and 6)."""
     evaluation: EvaluationParams
+    """What is measured on the test set (section 5)."""
     figures: FiguresParams
+    """What is drawn."""
 
-    @model_validator(mode="after")
-    def _sources_are_defined(self) -> Self:
+    def contradictions(self) -> Iterator[str]:
+        """Where one section says what another makes impossible, a phrase each."""
         for name, method in self.methods.items():
-            source = source_of(name, method)
-            if source is not None and source not in self.targets:
-                raise ValueError(f"methods.{name} reads the targets {source!r}, which targets does not define")
-        return self
-
-    @model_validator(mode="after")
-    def _targets_are_read_relative_to_what_they_can_be(self) -> Self:
-        for name, method in self.methods.items():
-            target = self.targets.get(source_of(name, method) or "")
-            if target is None or method.alignment is None or method.alignment.relative_to is None:
-                continue
-            if not isinstance(target, ScoreBasedParams | ImportedParams):
-                raise ValueError(
-                    f"methods.{name}.relative_to is for scores; those targets are made relative to what they are"
-                )
-            if isinstance(target, ScoreBasedParams) and target.classes_per_image is not None:
-                raise ValueError(f"methods.{name}.relative_to needs targets of all classes: classes_per_image null")
-        return self
-
-    @model_validator(mode="after")
-    def _shared_classes_are_everywhere(self) -> Self:
-        for name, method in self.methods.items():
-            shared = method.alignment is not None and method.alignment.classes_shared
-            target = self.targets.get(source_of(name, method) or "")
-            if shared and isinstance(target, ScoreBasedParams) and target.classes_per_image is not None:
-                raise ValueError(f"methods.{name}.classes_shared needs targets of all classes: classes_per_image null")
-        return self
-
-    @model_validator(mode="after")
-    def _generated_images_can_be_drawn(self) -> Self:
+            yield from self._of_method(name, method)
         if self.generated is not None and self.generated.steps > self.diffusion.timesteps:
-            raise ValueError(f"generated.steps is {self.generated.steps}, more than diffusion.timesteps")
+            yield f"generated.steps is {self.generated.steps}, more than diffusion.timesteps"
         if self.generated is not None and self.diffusion.train_at != "all":
-            raise ValueError("generated needs a diffusion model of all timesteps: diffusion.train_at all")
-        return self
+            yield "generated needs a diffusion model of all timesteps: diffusion.train_at all"
+        yield from self._of_timesteps()
 
-    @model_validator(mode="after")
-    def _timesteps_are_trained(self) -> Self:
+    def _of_method(self, name: str, method: MethodSections) -> Iterator[str]:
+        """What a method reads is there, and can be read so."""
+        source, alignment = source_of(name, method), method.alignment
+        if source is None or alignment is None:
+            return
+        target = self.targets.get(source)
+        if target is None:
+            yield f"methods.{name} reads the targets {source!r}, which targets does not define"
+        of_all = not (isinstance(target, ScoreBasedParams) and target.classes_per_image is not None)
+        if target is not None and alignment.relative_to is not None:
+            if not isinstance(target, ScoreBasedParams | ImportedParams):
+                yield f"methods.{name}.relative_to is for scores; those targets are made relative to what they are"
+            elif not of_all:
+                yield f"methods.{name}.relative_to needs targets of all classes: classes_per_image null"
+        if alignment.classes_shared and not of_all:
+            yield f"methods.{name}.classes_shared needs targets of all classes: classes_per_image null"
+
+    def _of_timesteps(self) -> Iterator[str]:
+        """What is asked of the diffusion model is what it was trained at."""
         trained = self.diffusion.train_at
         used = [("evaluation.alignment.timestep", self.evaluation.alignment.timestep)]
         used += [
@@ -109,10 +116,7 @@ class DatasetParams(Section):
         used += [("figures.timesteps", t) for t in self.figures.timesteps]
         for key, t in used:
             if t >= self.diffusion.timesteps or (trained != "all" and t not in trained):
-                raise ValueError(
-                    f"{key} is {t}, a timestep that diffusion.timesteps and diffusion.train_at leave untrained"
-                )
-        return self
+                yield f"{key} is {t}, a timestep that diffusion.timesteps and diffusion.train_at leave untrained"
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,21 @@ class Named:
     targets: str | None = None
 
 
+class _Mistakes:
+    """All that is wrong, in the order in which it was found."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, None] = {}
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Within it the first mistake is noted, and the check goes on behind it."""
+        try:
+            yield
+        except InputError as error:
+            self.told |= dict.fromkeys(error.args)
+
+
 def check(params: Params, datasets: Sequence[str] = (), named: Named | None = None) -> None:
     """Checks `params.yaml` and the files of the grid's data sets.
 
@@ -141,33 +160,65 @@ def check(params: Params, datasets: Sequence[str] = (), named: Named | None = No
         named: what a command is given, if anything; its data set is checked, too.
 
     Raises:
-        InputError: a key is unknown, missing or impossible; the sentence names the file and the key.
+        InputError: keys are unknown, missing or impossible; a sentence for each, a line each, names the file and the key.
     """
     named = named or Named()
     if named.dataset is not None:
         require_names(dataset=named.dataset)
         datasets = (*datasets, named.dataset)
-    main = _validated(params.main, MainParams)
+    mistakes, main = _Mistakes(), None
+    with mistakes.noted():
+        main = _validated(params.main, MainParams)
+    if main is not None:
+        _check_main(mistakes, params, main)
+    for name in dict.fromkeys((*_listed(params), *datasets)):
+        with mistakes.noted():
+            _check_dataset(mistakes, params, main, name, named)
+    if mistakes.told:
+        raise InputError(*mistakes.told)
+
+
+def _listed(params: Params) -> list[str]:
+    """The grid's data sets that have a file, whatever else is wrong with the grid."""
+    grid = params.main.content.get("grid")
+    listed = grid.get("datasets") if isinstance(grid, Mapping) else None
+    known = params.datasets()
+    return [name for name in listed if name in known] if isinstance(listed, list) else []
+
+
+def _check_main(mistakes: _Mistakes, params: Params, main: MainParams) -> None:
+    """What `params.yaml` says of itself, and which data sets there are."""
+    file = params.main.name
     for name, architecture in main.architectures.items():
-        _check_family(params.main.name, name, architecture)
+        with mistakes.noted():
+            _check_family(file, name, architecture)
     for name in main.grid.architectures:
-        _require(name, main.architectures, f"{params.main.name}: grid.architectures", "architectures")
+        with mistakes.noted():
+            _require(name, main.architectures, f"{file}: grid.architectures", "architectures")
     known = dict.fromkeys(params.datasets())
     for name in main.grid.datasets:
-        _require(name, known, f"{params.main.name}: grid.datasets", "params/")
-    for name in dict.fromkeys((*main.grid.datasets, *datasets)):
-        dataset = _validated(params.dataset(name), DatasetParams)
-        if name in main.grid.datasets:
-            _check_grid(params.main.name, main, name, dataset)
-        if name == named.dataset:
-            _check_named(params.main.name, main, dataset, named)
+        with mistakes.noted():
+            _require(name, known, f"{file}: grid.datasets", "params/")
+
+
+def _check_dataset(mistakes: _Mistakes, params: Params, main: MainParams | None, name: str, named: Named) -> None:
+    """The file of a data set, what today's grid makes of it, and what a command names."""
+    file = params.dataset(name)
+    dataset = _validated(file, DatasetParams)
+    mistakes.told |= {f"{file.name}: {contradiction}.": None for contradiction in dataset.contradictions()}
+    if main is None:
+        return
+    if name in main.grid.datasets:
+        _check_grid(mistakes, params.main.name, main, name, dataset)
+    if name == named.dataset:
+        _check_named(mistakes, params.main.name, main, dataset, named)
 
 
 def _validated(file: ParamsFile, schema: type[S]) -> S:
     try:
         return schema.model_validate(file.content)
     except ValidationError as error:
-        raise InputError(sentence(error, file.content, file.name)) from None
+        raise InputError(*sentences(error, file.content, file.name)) from None
 
 
 def _check_family(file: str, name: str, architecture: ArchitectureParams) -> None:
@@ -183,41 +234,60 @@ def _check_family(file: str, name: str, architecture: ArchitectureParams) -> Non
     try:
         FAMILIES[architecture.family].model_validate(options)
     except ValidationError as error:
-        raise InputError(sentence(error, options, file, key)) from None
+        raise InputError(*sentences(error, options, file, key)) from None
 
 
-def _check_grid(file: str, main: MainParams, name: str, dataset: DatasetParams) -> None:
+def _check_grid(mistakes: _Mistakes, file: str, main: MainParams, name: str, dataset: DatasetParams) -> None:
     """Every method and source that the grid names is there, reads what dvc.yaml says, and has a λ."""
     where = dataset_file(name)
     for key, method, source in (*main.grid.methods(), *main.grid.generated_methods(name)):
-        _require(method, dataset.methods, f"{file}: {key}", f"methods of {where}")
-        _check_generated(file, key, method, dataset, where)
-        reads = source_of(method, dataset.methods[method])
-        if reads != source:
-            raise InputError(
-                f"{file}: {key} is for {_reading(source)}, and {method} of {where} is one of {_reading(reads)}."
-            )
-        if source is not None:
-            _check_lambda(file, main, name, method)
+        with mistakes.noted():
+            _check_method(file, main, (name, dataset), (key, method, source))
     for source in main.grid.heuristics:
-        _require(source, dataset.targets, f"{file}: grid.heuristics", f"targets of {where}")
-    _check_teachers(file, main.grid, where, dataset)
+        with mistakes.noted():
+            _require(source, dataset.targets, f"{file}: grid.heuristics", f"targets of {where}")
+    with mistakes.noted():
+        _check_seeds_of_teachers(file, main.grid)
+    for method in main.grid.teachers.methods:
+        with mistakes.noted():
+            _check_teacher(file, main.grid, method, where, dataset)
     if main.grid.lambdas:
-        _require("score_based", dataset.methods, f"{file}: grid.lambdas", f"methods of {where}")
+        with mistakes.noted():
+            _require("score_based", dataset.methods, f"{file}: grid.lambdas", f"methods of {where}")
 
 
-def _check_teachers(file: str, grid: GridParams, where: str, dataset: DatasetParams) -> None:
-    """The grid trains every teacher with each seed of targets, and the data set says how its targets are kept."""
-    baselines = dict.fromkeys(grid.baselines)
-    if grid.teachers.methods:
-        alone = next((seed for seed in grid.targets_seeds if seed not in grid.seeds), None)
-        if alone is not None:
-            raise InputError(f"{file}: grid.targets_seeds has {alone}, with which no teacher is trained (grid.seeds).")
-        architectures = dict.fromkeys(grid.architectures)
-        _require(grid.teachers.architecture, architectures, f"{file}: grid.teachers.architecture", "grid.architectures")
-    for method in grid.teachers.methods:
-        _require(method, baselines, f"{file}: grid.teachers.methods", "grid.baselines")
-        _require(teacher_targets(method), dataset.targets, f"{file}: grid.teachers.methods", f"targets of {where}")
+def _check_method(
+    file: str, main: MainParams, of: tuple[str, DatasetParams], listed: tuple[str, str, str | None]
+) -> None:
+    """A method that the grid names, by the key where it stands and the store that it is to read."""
+    (name, dataset), (key, method, source) = of, listed
+    where = dataset_file(name)
+    _require(method, dataset.methods, f"{file}: {key}", f"methods of {where}")
+    _check_generated(file, key, method, dataset, where)
+    reads = source_of(method, dataset.methods[method])
+    if reads != source:
+        raise InputError(
+            f"{file}: {key} is for {_reading(source)}, and {method} of {where} is one of {_reading(reads)}."
+        )
+    if source is not None:
+        _check_lambda(file, main, name, method)
+
+
+def _check_seeds_of_teachers(file: str, grid: GridParams) -> None:
+    """The grid trains teachers with each seed of targets, on an architecture that it has."""
+    if not grid.teachers.methods:
+        return
+    alone = next((seed for seed in grid.targets_seeds if seed not in grid.seeds), None)
+    if alone is not None:
+        raise InputError(f"{file}: grid.targets_seeds has {alone}, with which no teacher is trained (grid.seeds).")
+    architectures = dict.fromkeys(grid.architectures)
+    _require(grid.teachers.architecture, architectures, f"{file}: grid.teachers.architecture", "grid.architectures")
+
+
+def _check_teacher(file: str, grid: GridParams, method: str, where: str, dataset: DatasetParams) -> None:
+    """The grid trains a teacher, and the data set says how its targets are kept."""
+    _require(method, dict.fromkeys(grid.baselines), f"{file}: grid.teachers.methods", "grid.baselines")
+    _require(teacher_targets(method), dataset.targets, f"{file}: grid.teachers.methods", f"targets of {where}")
 
 
 def _check_generated(file: str, key: str, method: str, dataset: DatasetParams, where: str) -> None:
@@ -234,7 +304,7 @@ def _check_generated(file: str, key: str, method: str, dataset: DatasetParams, w
         )
 
 
-def _check_named(file: str, main: MainParams, dataset: DatasetParams, named: Named) -> None:
+def _check_named(mistakes: _Mistakes, file: str, main: MainParams, dataset: DatasetParams, named: Named) -> None:
     where = dataset_file(named.dataset or "")
     for option, name, known, section in (
         ("--architecture", named.architecture, main.architectures, f"architectures of {file}"),
@@ -242,7 +312,8 @@ def _check_named(file: str, main: MainParams, dataset: DatasetParams, named: Nam
         ("--source or --name", named.targets, dataset.targets, f"targets of {where}"),
     ):
         if name is not None:
-            _require(name, known, option, section)
+            with mistakes.noted():
+                _require(name, known, option, section)
 
 
 def _check_lambda(file: str, main: MainParams, dataset: str, method: str) -> None:

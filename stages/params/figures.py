@@ -10,7 +10,9 @@ __all__ = ["FiguresParams"]
 
 
 class FiguresParams(Section):
-    """Of how many training images target gradients are drawn (figure 7), and at which timesteps (figure 8)."""
+    """What is drawn of target gradients."""
 
     images: Count
+    """Training images whose target gradients are drawn (figure 7)."""
     timesteps: Annotated[list[Index], Field(min_length=1)]
+    """At which their score-based gradients are drawn (figure 8)."""

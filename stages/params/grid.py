@@ -25,7 +25,9 @@ class CombinedParams(Section):
     """Methods `<base>_with_<targets>`, every base with every store: `at_l2_with_score_based`."""
 
     bases: Names
+    """How classifiers are trained beside the alignment: at_l2, trades."""
     targets: Names
+    """The target stores that each base is combined with."""
 
     @property
     def methods(self) -> dict[str, str]:
@@ -37,20 +39,20 @@ class TeachersParams(Section):
     """Classifiers whose margin gradients are kept as targets `teacher_<method>`."""
 
     architecture: Name
+    """Of the teachers."""
     methods: Names
+    """That they were trained by, baselines of the grid."""
 
 
 class GeneratedGridParams(Section):
-    """Methods `<base>_with_generated`, of data sets whose diffusion models draw images: `at_l2_with_generated`.
-
-    Attributes:
-        datasets: of the grid's, for which images are drawn.
-        baselines, aligned: the bases, without and with targets.
-    """
+    """Methods `<base>_with_generated`, of data sets whose diffusion models draw images: `at_l2_with_generated`."""
 
     datasets: Names
+    """Of the grid's, for which images are drawn."""
     baselines: Names
+    """Bases without targets."""
     aligned: Names
+    """Bases with targets."""
 
     def methods_of(self, dataset: str) -> dict[str, str | None]:
         """The store that each method reads, if it reads one; none for other data sets."""
@@ -64,33 +66,41 @@ class AlignedMarginParams(Section):
     """Methods of the aligned margin, which all read one store; it does not bear their name."""
 
     methods: Names
+    """Of the aligned margin."""
     targets: Name
+    """The target store that all of them read."""
 
 
 class GridParams(Section):
-    """What is run.
-
-    Attributes:
-        datasets, architectures: what the data sets are, and the networks.
-        baselines, heuristics, teachers, aligned, aligned_margin, combined, generated, lambdas: by their keys in params.
-        seeds: of training: each cell's weights, order of images and draws.
-        targets_seeds: of the diffusion model and the target gradients, which are made once for each; each cell of a method that
-            reads targets is trained with each. The first is that of what there is one of: the reference that alignment is measured
-            against.
-    """
+    """What is run."""
 
     datasets: Annotated[Names, Field(min_length=1)]
+    """Each has a file in params/."""
     architectures: Annotated[Names, Field(min_length=1)]
+    """Sections of `architectures`."""
     baselines: Names
+    """Methods without target gradients."""
     heuristics: Names
+    """Target stores that need no diffusion model."""
     teachers: TeachersParams
+    """Classifiers whose gradients are targets."""
     aligned: Names
+    """Methods that read the targets of their own name."""
     aligned_margin: AlignedMarginParams
+    """Methods of the aligned margin."""
     combined: CombinedParams
+    """Methods of section 6: a base with target gradients."""
     generated: GeneratedGridParams
+    """Methods that train with generated images, too."""
     lambdas: Annotated[list[Annotated[NonNegative, BeforeValidator(_with_decimal_point)]], Once]
+    """λ of the further cells of score_based (figure 5)."""
     seeds: Seeds
+    """Of training: each cell's weights, order of images and draws."""
     targets_seeds: Seeds
+    """Of the diffusion model and the target gradients, which are made once for each; each cell of a method that reads
+    targets is trained with each. The first is that of what there is one of: the reference that alignment is measured
+    against.
+    """
 
     @model_validator(mode="after")
     def _something_is_trained(self) -> Self:

@@ -43,7 +43,9 @@ NORM_LABELS: Mapping[NormName, str] = {"l2": "L₂", "linf": "L∞"}
 
 class RampParams(Section):
     until: Fraction
+    """The fraction of the run up to which λ is multiplied."""
     factor: NonNegative
+    """What λ is multiplied by until then."""
 
 
 class AlignmentOptions(Section):
@@ -53,23 +55,38 @@ class AlignmentOptions(Section):
     """
 
     targets: Name | None = None
+    """The target store that is read; null: the one of the method's own name."""
     relative_to: Literal["own_class"] | None = None
+    """`own_class`: of stored scores those towards c less those towards the image's own class."""
     gradient: GradientOf
+    """Of which output gradients are aligned: `log_softmax`, what the authors trained, or `logit`, eq. (4) as written.
+    """
     classes_per_step: Count
+    """k: for how many of the C classes gradients are aligned at each step, drawn for each image; C is eq. (4) exactly.
+    A step costs 3 + 3k forward passes.
+    """
     classes_scale: ClassesScale = "expectation"
+    """What λ weighs where k < C: `expectation`, C times the mean over the drawn classes, whose expectation is eq. (4);
+    or `drawn`, their sum.
+    """
     classes_shared: bool = False
+    """Whether a batch has one draw of classes."""
     ramp: RampParams | None = None
+    """Another λ at the beginning of the run, as in the authors' code for the ViT."""
 
 
 class MethodSection(Section):
     """What all methods have; `label` is what tables and figures call one, where its parts do not say it."""
 
     label: str | None = None
+    """What tables and figures call the method, where its parts do not say it."""
     training: MethodTraining = MethodTraining()
+    """What it trains with instead of what the data set's `training` says."""
 
 
 class CrossEntropyParams(MethodSection):
     objective: Literal["cross_entropy"]
+    """`cross_entropy`: eq. (2), the paper's vanilla."""
 
     @property
     def alignment(self) -> None:
@@ -78,11 +95,17 @@ class CrossEntropyParams(MethodSection):
 
 class PGDMethodParams(MethodSection):
     norm: NormName
+    """Of the ball within which images are perturbed while training."""
     eps: Positive
+    """Its radius ε, in pixels of [0, 1]."""
     steps: Count
-    relative_step: Positive | None = None  # in units of ε / steps
+    """Of PGD: 7 in the paper."""
+    relative_step: Positive | None = None
+    """The step size in units of ε / steps."""
     step_size: Positive | None = None
+    """The step size as it is, in place of relative_step."""
     alignment: AlignmentOptions | None = None
+    """Gradients are aligned as well (section 6); null: they are not."""
 
     @model_validator(mode="after")
     def _one_step(self) -> Self:
@@ -93,27 +116,36 @@ class PGDMethodParams(MethodSection):
 
 class AdversarialParams(PGDMethodParams):
     objective: Literal["adversarial"]
+    """`adversarial`: cross-entropy at images that PGD has perturbed, eq. (3)."""
 
 
 class TradesParams(PGDMethodParams):
     objective: Literal["trades"]
+    """`trades`: cross-entropy, and the divergence of predictions on perturbed images (appendix G.3)."""
     beta: NonNegative
+    """Weight of the divergence."""
     start_std: Positive = 1e-3
+    """Standard deviation of the noise that the attack starts from."""
 
 
 class GradientNormParams(MethodSection):
     """The gradient of the cross-entropy is kept small in the norm that is dual to `norm`."""
 
     objective: Literal["gradient_norm"]
+    """`gradient_norm`: cross-entropy, and the norm of its input gradient; not in the paper."""
     norm: NormName
+    """Of the threat; the gradient's is dual to it."""
     weight: NonNegative
+    """Of the gradient's norm: to first order an ε of adversarial training."""
     alignment: AlignmentOptions | None = None
+    """Gradients are aligned as well; null: they are not."""
 
 
 class AlignmentParams(AlignmentOptions, MethodSection):
     """Cross-entropy with alignment, eq. (4)."""
 
     objective: Literal["alignment"]
+    """`alignment`: cross-entropy with alignment, eq. (4)."""
 
     @property
     def alignment(self) -> AlignmentOptions:
@@ -124,14 +156,23 @@ class AlignedMarginParams(MethodSection):
     """The aligned margin: λ is of `lambda`, as for alignment; `margin` weighs its third term."""
 
     objective: Literal["aligned_margin"]
+    """`aligned_margin`: the loss along a stored direction, with alignment and the margin; not in the paper."""
     norm: NormName
+    """Of the ball along whose radius images are moved."""
     eps: Positive
+    """Its radius ε, in pixels of [0, 1]."""
     path: MarginPath = "stored"
+    """Along what: a `stored` target gradient, a `random` direction, or `none`."""
     margin: NonNegative = 1.0
+    """μ, the weight of the margin term."""
     temperature: Positive = 2.0
+    """T: of the probabilities by which classes are drawn."""
     targets: Name | None = None
+    """The target store that is read; null: the one of the method's own name."""
     relative_to: Literal["own_class"] | None = None
+    """`own_class`: of stored scores those towards c less those towards the image's own class."""
     classes_per_step: Count
+    """Classes that are drawn for each image and step."""
 
     @property
     def alignment(self) -> AlignmentOptions:

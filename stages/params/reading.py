@@ -6,6 +6,7 @@ whole files. Every read raises Python's audit event `pag.params` with the file a
 
 import sys
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +16,11 @@ from pag.base.errors import InputError
 from stages.params.parsing import parse
 from stages.params.section import Seed
 
-__all__ = ["MAIN", "Params", "ParamsFile", "dataset_file", "sentence"]
+__all__ = ["MAIN", "Params", "ParamsFile", "dataset_file", "sentence", "sentences"]
 
 MAIN = "params.yaml"
 QUOTED = 120  # characters of an input in a message
+SIMILAR = 0.8  # from which on an unknown key is a missing one, misspelt
 T = TypeVar("T")
 _SEED: TypeAdapter[int] = TypeAdapter(Seed)
 Mappings = Mapping[str, Any]
@@ -159,7 +161,12 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def sentence(error: ValidationError, raw: object, file: str, key: str = "") -> str:
-    """The first mistake that a validation found, in one sentence.
+    """The first mistake that a validation found, in one sentence; as `sentences`."""
+    return sentences(error, raw, file, key)[0]
+
+
+def sentences(error: ValidationError, raw: object, file: str, key: str = "") -> list[str]:
+    """The mistakes that a validation found, a sentence each, unknown keys first.
 
     Args:
         error: of pydantic.
@@ -167,11 +174,28 @@ def sentence(error: ValidationError, raw: object, file: str, key: str = "") -> s
         file: where it stands.
         key: of `raw` in the file.
     """
-    # A misspelt key is at once an unknown and a missing one: the unknown one is what stands in the file.
-    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    where = ".".join(filter(None, [key, _key_path(raw, first["loc"], first["type"] == "missing")]))
-    message = "Unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-    given = f" (it is {_told(repr(first['input']))})" if isinstance(first["input"], int | float | str) else ""
+    by_key: dict[str, Any] = {}
+    for found in sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden"):
+        by_key.setdefault(_key_path(raw, found["loc"], found["type"] == "missing"), found)
+    return [
+        _sentence(found, ".".join(filter(None, [key, path])), file)
+        for path, found in by_key.items()
+        if not _follows(path, found["type"], by_key)
+    ]
+
+
+def _follows(path: str, kind: str, by_key: Mapping[str, Any]) -> bool:
+    """Whether a mistake is another one seen twice: a misspelt key is missing, too, and of a union each form is refused."""
+    above = path.rpartition(".")[0]
+    if kind == "missing":
+        unknown = [p for p, e in by_key.items() if e["type"] == "extra_forbidden" and p.rpartition(".")[0] == above]
+        return bool(get_close_matches(path, unknown, cutoff=SIMILAR))
+    return any(other.startswith(f"{path}.") for other in by_key)
+
+
+def _sentence(found: Mapping[str, Any], where: str, file: str) -> str:
+    message = "Unknown key" if found["type"] == "extra_forbidden" else found["msg"].removeprefix("Value error, ")
+    given = f" (it is {_told(repr(found['input']))})" if isinstance(found["input"], int | float | str) else ""
     return f"{file}: {where + ': ' if where else ''}{message[0].lower()}{message[1:]}{given}."
 
 

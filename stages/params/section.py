@@ -81,6 +81,6 @@ Once = AfterValidator(_each_once)
 
 
 class Section(BaseModel):
-    """A section: frozen, and closed to keys that it does not know."""
+    """A section: frozen, and closed to keys that it does not know. What stands below a key is what `pag explain` says of it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)

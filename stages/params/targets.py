@@ -29,67 +29,91 @@ Bandwidth = Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
 
 class OneImageParams(Section):
     source: Literal["one_image"]
+    """`one_image`: r_c is one training image of class c (section 4.1)."""
     relative_to: RepresentativesRelativeTo
+    """`image`: g = r_c − x, the paper's; `own_class`: g = r_c − r_y, ours."""
     choice: Literal["first", "random", "medoid"]
+    """Which image: the `first` of the class, a `random` one, or the `medoid`, which is nearest to all others."""
 
 
 class ClassMeanParams(Section):
     source: Literal["class_mean"]
+    """`class_mean`: r_c is the mean of class c (section 4.1)."""
     relative_to: RepresentativesRelativeTo
+    """`image`: g = r_c − x, the paper's; `own_class`: g = r_c − r_y, ours."""
     scale: Positive
+    """What the mean is multiplied by, for the norm of an image (section 4.1)."""
 
 
 class NearestNeighborParams(Section):
     source: Literal["nearest_neighbor"]
+    """`nearest_neighbor`: r_c(x) is the image of class c nearest to x in pixels (eq. 6)."""
     relative_to: RepresentativesRelativeTo
+    """`image`: g = r_c − x, the paper's; `own_class`: g = r_c − r_y, ours."""
     pool_per_class: Count
+    """Images of each class among which the nearest is sought, the paper's limited set."""
 
 
 class KernelParams(Section):
-    """Kernel densities (`pag.targets.kernel`): of which σ, in which space (None: pixels), kept as what.
-
-    Of `neighbors` a class as many, with their weights; without it gradients, as type `dtype` in shards of `shard_size`.
-    """
+    """Kernel densities (`pag.targets.kernel`)."""
 
     source: Literal["kernel"]
+    """`kernel`: r_c(x) is the mean of a class's images, each weighted by a Gaussian of its distance; not in the paper.
+    """
     relative_to: RelativeTo
+    """`own_class`: g = r_c − r_y; `image`: r_c − x; `unconditional`: r_c − r of all classes, the form of eq. (8)."""
     sigma: Bandwidth | Literal["auto"]
+    """Standard deviation of the Gaussian, in pixels; `auto`: of the largest leave-one-out likelihood."""
     components: Count | None = None
+    """Distances are taken in so many principal components of the training set; null: in pixels."""
     neighbors: Count | None = None
+    """So many images of each class are kept, with their weights; null: gradients are kept."""
     dtype: Literal["float16", "int8"] = "float16"
+    """Of the gradients that are kept."""
     shard_size: BatchSize = 512
+    """Images of a shard of the store."""
 
 
 class TeacherParams(Section):
     """A stored classifier's margin gradients (`pag.targets.teacher`); which classifier is in the store's name."""
 
     source: Literal["teacher"]
+    """`teacher`: margin gradients of a classifier that this pipeline trained."""
     dtype: Literal["float16", "int8"] = "float16"
+    """Of the gradients that are kept."""
     shard_size: BatchSize
+    """Images of a shard of the store, which are computed together."""
 
 
 class DistilledParams(Section):
-    """Score-based gradients: at which t, of how many draws of noise, towards how many classes (None: all), kept as what type, and
-    whether torch's compiler makes the network fast.
-    """
+    """Score-based gradients (eq. 8)."""
 
     timestep: Index
+    """t of eq. (8): how much noise the image is under; the paper says an intermediate one (section 4.2)."""
     draws: Count
+    """Of noise, over which the gradients of an image are averaged."""
     classes_per_image: Count | None = None
+    """Towards how many of the C classes an image has gradients, drawn once for each; null: all."""
     dtype: Literal["float16", "int8"] = "float16"
+    """Of the gradients that are kept: float16, or int8 with a scale for each, half the bytes."""
     compiled: bool = False
+    """Whether torch compiles the network, which takes a minute or two."""
 
 
 class ScoreBasedParams(DistilledParams):
     source: Literal["score_based"]
+    """`score_based`: distilled from the diffusion model (section 4.2, eq. 8)."""
     shard_size: BatchSize
+    """Images of a shard of the store, which are computed together and are what an interruption loses."""
 
 
 class ImportedParams(Section):
     """A store that `pag import targets` wrote."""
 
     source: Literal["imported"]
+    """`imported`: what `pag import targets` wrote."""
     shard_size: BatchSize
+    """Images of a shard of the store."""
 
 
 HeuristicParams = OneImageParams | ClassMeanParams | NearestNeighborParams | KernelParams

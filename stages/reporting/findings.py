@@ -1,6 +1,7 @@
 """What the numbers say, in sentences: which order holds in which norm, and what does not. Every sentence is computed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 from pag.base.vocabulary import Family
@@ -13,33 +14,54 @@ from stages.reporting.costs import cost_findings
 from stages.reporting.credibility import cost, counted, discounted
 from stages.reporting.methods import MethodResult, MethodResults, seeds_text
 
-__all__ = ["findings"]
+__all__ = ["Findings", "findings"]
 
 UNPERTURBED: tuple[Family, ...] = ("heuristic", "own-class heuristic", "score-based", "imported", "kernel")
 
 
-def findings(params: Params, results: MethodResults) -> list[str]:
-    """The answer for one data set and architecture, in the order of the page.
+@dataclass(frozen=True)
+class Findings:
+    """What the results of one data set and architecture say.
 
-    The verdict; what stands behind it; who does not count; the paper's order under each threat; what stands outside that order
-    (own-class heuristics, imported targets); λ; adversarial training; what is not in the paper; alignment against robustness over
-    all methods; and what robustness costs.
+    Attributes:
+        verdict: the answer to the paper's question; empty where the grid cannot give one.
+        basis: how many runs stand behind it, and when a difference is one; empty without a verdict.
+        groups: sentences by what they are about, in the order of the page; only groups that say something.
+    """
+
+    verdict: str
+    basis: str
+    groups: dict[str, list[str]]
+
+
+def findings(params: Params, results: MethodResults) -> Findings:
+    """The verdict and everything else that can be said of one data set and architecture.
+
+    Methods whose numbers do not count are told first, and are in no other sentence. The paper's order is of its own methods;
+    own-class heuristics and imported targets stand outside it.
     """
     everyone, results = results, counted(results)
     verdict = _verdict(everyone, results)
-    sentences = [verdict, _basis(everyone) if verdict else "", *discounted(everyone)]
-    if not results.methods:
-        return _told(sentences)
-    sentences += [_order(results, threat) for threat in results.threats]
-    sentences += [_own_class(results, own) for own in results.of("own-class heuristic")]
-    sentences += [_imported(results, imported) for imported in results.of("imported")]
-    sentences += [_monotone(results)]
-    sentences += [_adversarial(results, at) for at in results.of("adversarial")]
-    sentences += beyond_findings(results, [method.name for _, method, _ in ablations(params, results)])
-    sentences += ablation_findings(params, results)
-    sentences += [_pairs(results, "all" if results.methods == everyone.methods else "the")]
-    sentences += cost_findings(results)
-    return _told(sentences) or ["The grid holds nothing to compare."]
+    groups = {"What does not count": discounted(everyone)}
+    if results.methods:
+        groups |= _groups(params, everyone, results)
+    told = {title: sentences for title, of in groups.items() if (sentences := _told(of))}
+    return Findings(verdict, _basis(everyone) if verdict else "", told)
+
+
+def _groups(params: Params, everyone: MethodResults, results: MethodResults) -> dict[str, list[str]]:
+    """Sentences of the methods that count, some of them empty."""
+    ablated = [method.name for _, method, _ in ablations(params, results)]
+    outside = [_own_class(results, own) for own in results.of("own-class heuristic")]
+    outside += [_imported(results, imported) for imported in results.of("imported")]
+    return {
+        "The paper's order": [_order(results, threat) for threat in results.threats],
+        "The weight λ": [_monotone(results)],
+        "Adversarial training": [_adversarial(results, at) for at in results.of("adversarial")],
+        "Beyond the paper": [*outside, *beyond_findings(results, ablated), *ablation_findings(params, results)],
+        "Alignment and robustness": [_pairs(results, "all" if results.methods == everyone.methods else "the")],
+        "Cost": cost_findings(results),
+    }
 
 
 def _told(sentences: Sequence[str]) -> list[str]:
@@ -69,7 +91,7 @@ def _verdict(everyone: MethodResults, sound: MethodResults) -> str:
     signs = {method.name: [sound.sign(method, vanilla, threat) for threat in main] for method in sound.of(*UNPERTURBED)}
     above = [method for method in aligned if min(signs.get(method.name, [-1])) > 0]
     unsure = [method.label for method in aligned if min(signs.get(method.name, [-1])) == 0]
-    word = "Yes" if len(above) == len(aligned) else "In part" if above else "One cannot tell" if unsure else "No"
+    word = "Yes" if len(above) == len(aligned) else "In part" if above else "Cannot tell" if unsure else "No"
     every = len(main) == len(everyone.threats) > 1
     under = "under every threat" if every else f"in {joined(list(main.values()))}"
     paid = [f"{m.label} ({price})" for m in above if (price := cost(m, vanilla))]

@@ -6,7 +6,7 @@ from pag.attacks.autoattack_parts import substituted
 from pag.evaluation.metrics import Attacked, AutoAttacked, Estimate
 from pag.evaluation.seeds import Repeated
 from pag.figures.names import eps_text, norm_name, percent, points
-from pag.page.report import Column, Entry, Item, Section, Table
+from pag.page.report import Column, Entry, Section, Table
 from stages.reporting.costs import times_text
 from stages.reporting.evaluated import Evaluated
 from stages.reporting.methods import MethodResults
@@ -31,13 +31,13 @@ def paper_sections(results: Sequence[MethodResults]) -> list[Section]:
     sections = [_comparison(paper, compared, sources)] if compared else []
     sections += _beside(paper, sources[1:])
     missing = [entry for entry in paper.entries if not (entry.toy or _numbers(entry, today) or _drawn(entry, today))]
-    return [*sections, Section("Not run here", items=tuple(_item(paper, entry) for entry in missing))]
+    return [*sections, *([Section("Not run here", tables=(_missing_table(paper, missing),))] if missing else [])]
 
 
 def _comparison(paper: Paper, entries: Sequence[PaperEntry], sources: Sequence[Source]) -> Section:
     text = (
-        "Ours with its confidence interval, the number that the paper prints, and the difference in points. There is a difference "
-        "only where both were attacked with the same ε; where ours was another, it stands below the interval."
+        "Ours with its confidence interval, the number that the paper prints, without one, and the difference in points. There is "
+        "a difference only where both were attacked with the same ε; where ours was another, it stands below the interval."
     )
     kept = [f"“{source.name}” was measured on {source.provenance}." for source in sources if source.provenance]
     paragraphs = (text, " ".join(kept)) if kept else (text,)
@@ -127,12 +127,23 @@ def _with_sd(measure: Repeated, written: Callable[[float], str]) -> str:
     return written(measure.value) + sd
 
 
-def _item(paper: Paper, entry: PaperEntry) -> Item:
-    ratios = [f"{r.ratio:g} against PGD-{r.attack_steps}" for r in entry.ratios]
-    printed = f": {', '.join(ratios)}" if ratios else ""
-    where = f" ({entry.place})" if not entry.ratios else ""
-    made = paper.commands(entry)
-    return Item(f"{entry.name}{where}: {entry.caption}{printed}{'' if made else '; nothing to run'}.", tuple(made))
+def _missing_table(paper: Paper, entries: Sequence[PaperEntry]) -> Table:
+    """The paper's tables and figures that today's grid does not hold, with the commands that make them."""
+    heads = (Column("In the paper"), Column("What it shows", prose=True), Column("To run it"))
+    return Table(
+        "Tables and figures of the paper that were not run here.", heads, tuple(_missing(paper, e) for e in entries)
+    )
+
+
+def _missing(paper: Paper, entry: PaperEntry) -> tuple[Entry, ...]:
+    ratios = ", ".join(f"{r.ratio:g} against PGD-{r.attack_steps}" for r in entry.ratios)
+    shows = f"{entry.caption}: {ratios}" if ratios else entry.caption
+    commands = tuple(paper.commands(entry))
+    return (
+        Entry(entry.name, "" if entry.ratios else entry.place),
+        Entry(shows),
+        Entry("" if commands else "nothing to run", commands=commands),
+    )
 
 
 def _cell(entry: PaperEntry, block: Block, row: Row, source: Source) -> Evaluated | None:
@@ -254,8 +265,14 @@ def _triple(entry: PaperEntry, block: Block, row: Row, cell: Evaluated | None, m
     return (
         _ours(ours, own, same, ", ".join(cell.doubts(measure))),
         paper,
-        Entry(points(ours.value - printed)) if same else NONE,
+        _difference(ours, printed) if same else NONE,
     )
+
+
+def _difference(ours: Repeated, printed: float) -> Entry:
+    """How far ours is from the printed number, which is taken as exact: the paper gives no interval."""
+    low, high = (points(end - printed) for end in ours.interval)
+    return Entry(points(ours.value - printed), f"[{low}, {high}]")
 
 
 def agree(ours: float | None, paper: float | None) -> bool:

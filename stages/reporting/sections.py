@@ -1,7 +1,5 @@
 """The report's sections: tables in the form of the paper's, and figures with captions that name the paper's."""
 
-from collections.abc import Sequence
-
 from pag.page.report import Column, Entry, Section, Table
 from stages.params.evaluation import EvaluationParams, ReferenceParams
 from stages.params.grid import read_grid, read_lambda
@@ -11,52 +9,62 @@ from stages.reporting.ablations import ablation_tables
 from stages.reporting.beyond import beyond_notes, beyond_paper
 from stages.reporting.costs import priced
 from stages.reporting.gallery import Gallery
-from stages.reporting.methods import MethodResult, MethodResults
+from stages.reporting.methods import MethodResults
 from stages.reporting.tables import (
     checks_tables,
     differences_tables,
     lambda_table,
-    measured_table,
-    numbers_note,
     other_attacks_tables,
-    robustness_table,
-    substitutes_note,
+    runs_tables,
     validation_table,
 )
 
-__all__ = ["grid_sections", "lambda_section"]
+__all__ = ["BEYOND", "LAMBDA", "ROBUSTNESS", "grid_sections", "lambda_section", "place_suffix"]
+
+ROBUSTNESS, BEYOND, LAMBDA = "Robustness", "Beyond the paper", "Alignment by λ"
+
+
+def place_suffix(params: Params, results: MethodResults) -> str:
+    """What the titles of sections say of the data set and architecture, where the grid has several."""
+    grid = read_grid(params)
+    several = len(grid.datasets) * len(grid.architectures) > 1
+    return f": {results.dataset}, {results.architecture}" if several else ""
 
 
 def grid_sections(params: Params, results: MethodResults) -> list[Section]:
     """The sections of one data set and architecture."""
-    gallery, grid = Gallery(params, results), read_grid(params)
+    gallery, where = Gallery(params, results), place_suffix(params, results)
     evaluation = params.dataset(results.dataset).read("evaluation", EvaluationParams)
-    several = len(grid.datasets) * len(grid.architectures) > 1
-    where = f": {results.dataset}, {results.architecture}" if several else ""
-    beyond = beyond_paper(params, results)
-    papers = [method for method in results.methods if method not in beyond]
     robustness = Section(
-        f"Robustness{where}",
+        f"{ROBUSTNESS}{where}",
         (_alignment_note(evaluation.alignment), *_cost_notes(results)),
         (
-            *([robustness_table(results, papers)] if papers else []),
             *differences_tables(results),
             *other_attacks_tables(results, evaluation),
             *checks_tables((*results.methods, *results.sweep)),
+            *runs_tables(results),
         ),
-        (gallery.robustness_alignment(), *gallery.cost()),
-        (gallery.attacks(),),
+        charts=(gallery.robustness_alignment(), *gallery.cost(), *gallery.security(), gallery.attacks()),
     )
     first, *more = gallery.targeted()
     seen = Section(f"What the networks see{where}", (), (), (first,), tuple(more))
-    sections = [robustness, *beyond_sections(params, results, beyond, where), seen]
+    sections = [robustness, *beyond_sections(params, results, where), seen]
     if len(results.by_lambda) > 1:
-        images = (gallery.lambdas(), gallery.lambda_targeted())
-        sections.append(Section(f"Alignment by λ{where}", (), (lambda_table(results),), images))
+        images, charts = (gallery.lambda_targeted(),), (gallery.lambdas(),)
+        sections.append(Section(f"{LAMBDA}{where}", (), (lambda_table(results),), images, charts=charts))
     shown, folded = gallery.targets()
     training = (validation_table(results),)
     sections.append(Section(f"Target gradients{where}", (), (), shown, folded))
-    sections.append(Section(f"Training{where}", (), training, (gallery.training(),), gallery.diffusion()))
+    sections.append(
+        Section(
+            f"Training{where}",
+            (),
+            training,
+            (),
+            (gallery.diffusion_samples(),),
+            charts=(gallery.training(), gallery.diffusion_loss()),
+        )
+    )
     return sections
 
 
@@ -69,18 +77,10 @@ def _alignment_note(reference: ReferenceParams) -> str:
     )
 
 
-def beyond_sections(params: Params, results: MethodResults, ours: Sequence[MethodResult], where: str) -> list[Section]:
-    """The methods that are not the paper's beside those that they are to be measured by; none where the grid has none."""
-    if not ours:
-        return []
-    beside = (*results.of("vanilla", "score-based", "adversarial"), *ours)
-    methods = [method for method in results.methods if method in beside]
-    caption = (
-        f"Not in the paper: accuracy on {results.dataset} with {results.architecture}, with the paper's methods to compare with. "
-        f"{numbers_note(results)} Bold: the best of a column.{substitutes_note(results)}"
-    )
-    table = measured_table(results, "Method", [m.label for m in methods], methods, caption, priced_too=True)
-    return [Section(f"Beyond the paper{where}", beyond_notes(ours), (table, *ablation_tables(params, results)))]
+def beyond_sections(params: Params, results: MethodResults, where: str) -> list[Section]:
+    """What the methods are that are not the paper's, and what their parts are worth; none where the grid has none."""
+    ours = beyond_paper(params, results)
+    return [Section(f"{BEYOND}{where}", beyond_notes(ours), tuple(ablation_tables(params, results)))] if ours else []
 
 
 def lambda_section(params: Params) -> Section:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from statistics import fmean, stdev
 
-from pag.evaluation.metrics import Attacked
+from pag.evaluation.metrics import Attacked, Metrics
 from pag.evaluation.sanity import kind_of
 from pag.evaluation.seeds import Repeated
 from pag.figures.names import attack_name, eps_text, norm_name, percent, points
 from pag.page.report import Column, Entry, Table
 from stages.params.evaluation import EvaluationParams
 from stages.reporting.costs import priced, relative_cost, times_text
+from stages.reporting.glossary import term_of
 from stages.reporting.methods import MethodResult, MethodResults, seeds_text
 
 __all__ = [
@@ -17,11 +18,9 @@ __all__ = [
     "difference_entry",
     "differences_tables",
     "lambda_table",
-    "measured_table",
-    "numbers_note",
+    "methods_table",
     "other_attacks_tables",
-    "robustness_table",
-    "substitutes_note",
+    "runs_tables",
     "toy_table",
     "validation_table",
     "with_sd",
@@ -53,10 +52,10 @@ def _cosine(value: float) -> str:
     return f"{value:.3f}".replace("-", "−")
 
 
-def measured_table(
+def _measured_table(
     results: MethodResults,
     head: str,
-    names: Sequence[str],
+    names: Sequence[Entry],
     methods: Sequence[MethodResult],
     caption: str,
     priced_too: bool = False,
@@ -70,8 +69,7 @@ def measured_table(
     if priced_too and priced(results):
         by_column.append([_cost_entry(results, method) for method in methods])
         heads.append(Column("Training", "vanilla = 1\npasses"))
-    rows = [(Entry(name), *entries) for name, *entries in zip(names, *by_column, strict=True)]
-    return Table(caption, tuple(heads), tuple(rows))
+    return Table(caption, tuple(heads), tuple(zip(names, *by_column, strict=True)), sortable=True)
 
 
 def _entries(name: str, methods: Sequence[MethodResult], measures: Sequence[Repeated], written: Written) -> list[Entry]:
@@ -104,16 +102,31 @@ def _cost_entry(results: MethodResults, method: MethodResult) -> Entry:
     return Entry(passes if ratio is None else times_text(ratio), passes, timed=stages)
 
 
-def robustness_table(results: MethodResults, methods: Sequence[MethodResult]) -> Table:
-    """The paper's Table 1 of some methods, with intervals and alignment."""
+def methods_table(results: MethodResults, ours: Sequence[MethodResult]) -> Table:
+    """Every method with its name in full, in the form of the paper's Table 1, with intervals, alignment and cost.
+
+    Args:
+        results: of all methods.
+        ours: those that are not the paper's, which are marked.
+    """
     caption = (
         f"In the form of the paper's {_paper_tables(results)}: accuracy on {results.dataset} with {results.architecture}, clean "
-        f"and under {results.suite}, and alignment. {numbers_note(results)} Bold: the best of a column.{substitutes_note(results)}"
+        f"and under {results.suite}, and alignment. {_numbers_note(results)} Bold: the best of a column."
+        f"{_substitutes_note(results)}"
     )
-    return measured_table(results, "Method", [m.label for m in methods], methods, caption, priced_too=True)
+    names = [_method_entry(method, method in ours) for method in results.methods]
+    return _measured_table(results, "Method", names, results.methods, caption, priced_too=True)
 
 
-def numbers_note(results: MethodResults) -> str:
+def _method_entry(method: MethodResult, ours: bool) -> Entry:
+    """The name in full with its label, and below it what it means."""
+    term, lambda_ = term_of(method.label), f", λ = {method.lambda_:g}" if method.lambda_ else ""
+    label = method.label if term is None or term.name == method.label else f"{term.name} ({method.label})"
+    meaning = [*(["Not in the paper."] if ours else []), *([] if term is None else [term.meaning])]
+    return Entry(f"{label}{lambda_}", note=" ".join(meaning))
+
+
+def _numbers_note(results: MethodResults) -> str:
     """What stands in an entry of a table: how many runs, and what brackets mean."""
     confidence = f"{100 * results.confidence:g}% confidence interval"
     if not results.several:
@@ -151,7 +164,7 @@ def difference_entry(results: MethodResults, a: MethodResult, b: MethodResult, t
     return Entry(points(difference.value), f"[{low}, {high}]", bool(difference.sign) and not doubt, doubt)
 
 
-def substitutes_note(results: MethodResults) -> str:
+def _substitutes_note(results: MethodResults) -> str:
     """Says so where AutoAttack is not the standard version, which needs four classes."""
     names = [attack.upper() for attack in results.substitutes]
     return f" AutoAttack needs four classes: {names[0]} is in APGD-T's place." if names else ""
@@ -209,6 +222,30 @@ def checks_tables(methods: Sequence[MethodResult]) -> list[Table]:
     return [Table(caption, tuple(map(Column, heads)), tuple(rows))] if rows else []
 
 
+def runs_tables(results: MethodResults) -> list[Table]:
+    """The numbers of each run, where a method has several: how far apart its seeds are."""
+    if not results.several:
+        return []
+    columns = _columns(results)
+    rows = [
+        (
+            Entry(method.label),
+            Entry(", ".join(map(str, evaluation.seeds))),
+            *(_run_entry(evaluation, name, written) for name, (_, _, written) in columns.items()),
+        )
+        for method in results.methods
+        for evaluation in method.evaluations
+    ]
+    heads = [Column("Method"), Column("Seeds"), *(column for column, _, _ in columns.values())]
+    caption = f"Spread over seeds: the numbers of every run; in brackets the {100 * results.confidence:g}% confidence interval."
+    return [Table(caption, tuple(heads), tuple(rows), sortable=True)]
+
+
+def _run_entry(evaluation: Metrics, measure: str, written: Written) -> Entry:
+    value, low, high = map(written, evaluation.measures[measure].triple)
+    return Entry(value, f"[{low}, {high}]".replace("%", ""), doubt=", ".join(evaluation.doubts(measure)))
+
+
 def lambda_table(results: MethodResults) -> Table:
     """The numbers of the paper's figure 5."""
     rows = results.by_lambda
@@ -216,9 +253,8 @@ def lambda_table(results: MethodResults) -> Table:
         "The numbers of the paper's Figure 5: SBG by λ. λ = 0 is vanilla. Entries as in the table of methods; bold: the best of a "
         "column."
     )
-    return measured_table(
-        results, "λ", [f"{lambda_:g}" for lambda_, _ in rows], [method for _, method in rows], caption
-    )
+    names = [Entry(f"{lambda_:g}") for lambda_, _ in rows]
+    return _measured_table(results, "λ", names, [method for _, method in rows], caption)
 
 
 def validation_table(results: MethodResults) -> Table:

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from pag.base.errors import InputError
+from pag.machine import locks
 from pag.machine.locks import locked
 
 HOLDING = """
@@ -54,3 +55,21 @@ def test_an_error_lets_the_lock_go(tmp_path):
         raise KeyboardInterrupt
     with locked(tmp_path / "output"):
         pass
+
+
+def test_who_holds_a_lock_is_told_and_asking_makes_nothing(tmp_path):
+    output = tmp_path / "folder/3407"
+    assert locks.holder(output) is None
+    assert list(tmp_path.iterdir()) == []
+    with locked(output):
+        assert locks.holder(output) == os.getpid()
+        assert locks.holder(tmp_path / "folder/1") is None
+    assert locks.holder(output) is None
+
+
+def test_what_a_killed_process_left_is_held_by_nobody(holder, tmp_path):
+    assert locks.holder(tmp_path / "output") == holder.pid
+    holder.kill()
+    holder.wait()
+    assert list(tmp_path.iterdir()) != []
+    assert locks.holder(tmp_path / "output") is None

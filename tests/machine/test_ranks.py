@@ -26,7 +26,7 @@ TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 NAMES = ("vanilla", "aligned", "adversarial", "aligned trades", "aligned margin", "random margin aligned", "diffusion")
 FAILING = """
 import types
-from stages import cli
+from stages.cli import running
 
 def run(params, cell):
     from pag.base.errors import InputError
@@ -35,7 +35,7 @@ def run(params, cell):
         raise InputError("Rank 1 has failed.")
     barrier()
 
-cli.import_module = lambda name: types.SimpleNamespace(run=run)
+running.import_module = lambda name: types.SimpleNamespace(run=run)
 """
 
 

@@ -86,7 +86,7 @@ def test_any_number_of_classes_passes_from_a_folder_to_the_page(tmp_path, monkey
         assert attacked.n == EXAMPLES
     assert metrics.alignment is not None
     targeted = load_file(cell.evaluation / "targeted.safetensors")
-    assert targeted["adversarial"].shape == (min(classes, 3), classes, 1, 8, 8)
+    assert targeted["frames"].shape == (min(classes, 3), min(classes, 20), len(targeted["epsilons"]), 1, 8, 8)
     visualize.run(params, "few", "resnet8")
     artifacts.write_toy(np.random.default_rng(0))
     report.run(params)

@@ -12,6 +12,7 @@ from pag.base.errors import InputError
 from stages import prepare, train
 from stages import run as execution
 from stages.cli import app, main
+from stages.paths import CHECKPOINTS
 
 
 def test_interruption_is_told_with_status_130(monkeypatch):
@@ -113,12 +114,12 @@ def test_failed_stage_leaves_no_empty_checkpoint_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError), execution.stage_run("prepare", "cell"):
         raise InputError("No.")
-    assert list(execution.CHECKPOINTS.iterdir()) == []
+    assert list(CHECKPOINTS.iterdir()) == []
     with pytest.raises(InputError):
         interrupted_with_state()
     with execution.stage_run("prepare", "cell") as checkpoints:
         assert (checkpoints / "state.pt").exists()
-    assert list(execution.CHECKPOINTS.iterdir()) == []
+    assert list(CHECKPOINTS.iterdir()) == []
 
 
 def test_help_does_not_import_torch():

@@ -1,4 +1,4 @@
-"""The rule of the command line: whatever it is given, it ends with status 0 or 2, and what is wrong is one sentence on stderr."""
+"""The rule of the command line: whatever it is given, it ends with status 0 or 2, and each mistake is a sentence on stderr."""
 
 import contextlib
 import io
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stages import cli
+from stages.cli import main, running
 from stages.params.reading import Params
 
 COMMANDS = {
@@ -71,7 +71,7 @@ def called():
     noted = []
     with pytest.MonkeyPatch.context() as patch:
         stage = type("Stage", (), {"run": staticmethod(lambda *arguments: noted.append(arguments))})
-        patch.setattr(cli, "import_module", lambda name: stage)
+        patch.setattr(running, "import_module", lambda name: stage)
         patch.setattr("pag.machine.arithmetic.set_arithmetic", lambda arithmetic: None)
         yield noted
 
@@ -86,8 +86,17 @@ def ended(arguments):
     ):
         patch.setattr(sys, "argv", ["pag", *arguments])
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            main()
     return end.value.code or 0, said.getvalue()
+
+
+def assert_sentences(said):
+    """One for each mistake."""
+    assert said.endswith("\n")
+    for line in said[:-1].split("\n"):
+        assert line.startswith("pag: ")
+        assert line.endswith(".")
+        assert line.isprintable()
 
 
 def assert_rule(arguments, called):
@@ -97,8 +106,7 @@ def assert_rule(arguments, called):
     assert (status == 0) == bool(called)
     assert "Traceback" not in said
     if said.startswith("pag: "):  # typer draws a box around what it finds itself
-        assert said.endswith(".\n")
-        assert said[:-1].isprintable()
+        assert_sentences(said)
     assert bool(said) == (status == 2)
 
 
@@ -133,7 +141,5 @@ def test_any_file_of_parameters_is_taken_or_refused(called, tmp_path, name, cont
         (tmp_path / file).write_bytes(content if file == name else Path(file).read_bytes())
     status, said = ended(["report", "--params", str(tmp_path / "params.yaml")])
     assert status == 2
-    assert said.startswith("pag: ")
     assert name in said
-    assert said.endswith(".\n")
-    assert said[:-1].isprintable()
+    assert_sentences(said)

@@ -73,7 +73,7 @@ def test_a_stage_runs_what_it_imports_and_the_data_files_that_are_named():
     } <= names("train")
     assert {"stages/reporting/paper.yaml", "pag/page/page.html.jinja"} <= names("report")
     assert "pag/attacks/foolbox.py" in names("evaluate")  # imported in a function
-    assert not names("prepare") & {"pag/attacks/pgd.py", "stages/train.py", "stages/cli.py"}
+    assert not names("prepare") & {"pag/attacks/pgd.py", "stages/train.py", "stages/cli/__init__.py"}
 
 
 def test_a_network_of_another_family_is_no_code_of_a_stage():

@@ -24,8 +24,8 @@ from pag.base.errors import InputError
 from pag.base.files import discard, recover
 from stages import score_targets, train_diffusion
 from stages.params.reading import Params
-from stages.paths import TIMES, DatasetPaths
-from stages.run import CHECKPOINTS, stage_run
+from stages.paths import CHECKPOINTS, TIMES, DatasetPaths
+from stages.run import stage_run
 
 WORK = Path(__file__).parents[1] / "helpers/tiny_stages.py"
 

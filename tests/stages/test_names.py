@@ -36,7 +36,7 @@ UNKNOWN = "unheard_of"
 def test_a_name_that_params_do_not_have_is_refused_before_anything_is_made(command, name, tmp_path, monkeypatch):
     params = Path("params.yaml").absolute()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("stages.cli.import_module", lambda module: pytest.fail(f"{module} was run"))
+    monkeypatch.setattr("stages.cli.running.import_module", lambda module: pytest.fail(f"{module} was run"))
     for option in COMMANDS[command]:
         given = [part for pair in (COMMANDS[command] | {option: name}).items() for part in pair]
         with pytest.raises(InputError, match=name.replace(".", r"\.")):

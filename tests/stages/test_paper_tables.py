@@ -12,7 +12,7 @@ from pag.base.json_files import write_json
 from pag.evaluation.metrics import Attacked, AutoAttacked, Estimate, Metrics
 from pag.page.html import render_html
 from pag.page.markdown import render_markdown
-from pag.page.report import Item, Report, Section
+from pag.page.report import Column, Entry, Report, Section, Table
 from stages.commands import keep
 from stages.params.grid import read_grid
 from stages.params.reading import Params
@@ -175,21 +175,18 @@ def test_lambda_table_has_ours_beside_the_papers():
 def test_digits_run_only_lists_what_was_not_run():
     sections = paper_sections([results_of(["vanilla", "score_based"], [0.1], where=("digits", "resnet8"))])
     assert len(sections) == 1
-    assert sections[0].tables == ()
-    names = [item.text.split(" (")[0].split(":")[0] for item in sections[0].items]
-    assert names == [name for name in ENTRIES if name != "Figure 4"]
-    by_name = dict(zip(names, sections[0].items, strict=True))
-    assert by_name["Table 1"].commands == tuple(PAPER.commands(ENTRIES["Table 1"]))
-    assert by_name["Figure 3"].text.endswith("; nothing to run.")
-    assert "2.13 against PGD-7, 6.14 against PGD-20" in by_name["Appendix H"].text
+    by_name = {name.text: (shows.text, to_run) for name, shows, to_run in sections[0].tables[0].rows}
+    assert list(by_name) == [name for name in ENTRIES if name != "Figure 4"]
+    assert by_name["Table 1"][1].commands == tuple(PAPER.commands(ENTRIES["Table 1"]))
+    assert by_name["Figure 3"][1] == Entry("nothing to run")
+    assert by_name["Appendix H"][0].endswith(": 2.13 against PGD-7, 6.14 against PGD-20")
 
 
 def test_what_was_run_is_compared_and_no_longer_listed():
     comparison, missing = paper_sections([results_of(["vanilla", "at_l2"])])
     compared = [table.caption.split("'s ")[1].split(" (")[0] for table in comparison.tables]
     assert compared == ["Table 1", "Table 4", "Figure 1", "Figure 5"]
-    assert "Table 2" in "".join(item.text for item in missing.items)
-    names = {item.text.split(" (")[0] for item in missing.items}
+    names = {name.text for name, _, _ in missing.tables[0].rows}
     assert names.isdisjoint({*compared, "Figure 2", "Figure 9"})
     assert {"Table 2", "Table 3", "Table 5", "Table 6", "Table 8", "Figure 10", "Figure 11"} <= names
     assert [column.name for column in comparison.tables[0].columns].count("Run") == 0
@@ -214,7 +211,7 @@ def test_kept_run_stands_beside_todays_with_its_hardware(tmp_path):
     ]
     assert told(by_name["Table 6"], "EAD", "AT L₂", *RN18) == ["far", "10.0%", "8.57%", "–"]
     assert told(by_name["Figure 5"], "SBG, λ = 2", *RN18)[0] == "far"
-    assert "Table 6" in "".join(item.text for item in missing.items)
+    assert "Table 6" in {name.text for name, _, _ in missing.tables[0].rows}
 
 
 CELL = metrics(Cell(*RN18, "vanilla", artifacts.SEED))
@@ -283,13 +280,23 @@ def test_kept_cells_that_the_paper_does_not_have_are_shown_too():
     assert table.columns[column].detail == "ε = 0.5\nn = 120"
 
 
-def test_list_is_folded_on_the_page_and_plain_in_markdown():
-    item = Item("Table <1>", ("dvc exp run -S 'grid.datasets=[cifar10]'",))
-    report = Report("t", (), (Section("Not run", items=(item, Item("Figure 3"))),), (), "")
+def test_commands_are_folded_on_the_page_and_plain_in_markdown():
+    row = (Entry("Table <1>"), Entry("", commands=("dvc exp run -S 'grid.datasets=[cifar10]'",)))
+    report = Report("t", (), (Section("Not run", (), (Table("c", (Column("a"), Column("b")), (row,)),)),))
     page, text = render_html(report), render_markdown(report)
-    assert "<summary>2 tables and figures" in page
-    assert "<li>Table &lt;1&gt;<code>dvc exp run -S &#39;grid.datasets=[cifar10]&#39;</code></li>" in page
-    assert "- Table \\<1\\>\n  - `dvc exp run -S 'grid.datasets=[cifar10]'`\n- Figure 3\n" in text
+    command = "<code>dvc exp run -S &#39;grid.datasets=[cifar10]&#39;</code>"
+    assert f"<details><summary>command</summary>{command}</details>" in page
+    assert "| Table \\<1\\> | `dvc exp run -S 'grid.datasets=[cifar10]'` |" in text
+
+
+def test_a_difference_has_the_interval_of_ours():
+    """The printed number is taken as exact."""
+    comparison, _ = paper_sections([results_of(["vanilla", "at_l2"])])
+    ours, paper, difference = comparison.tables[0].rows[0][1:4]
+    ends = [float(end) for end in ours.detail.splitlines()[0].strip("[]").split(", ")]
+    shifted = [float(end.replace("−", "-")) for end in difference.detail.strip("[]").split(", ")]
+    printed = float(paper.text.strip("%"))
+    assert shifted == pytest.approx([end - printed for end in ends], abs=0.11)
 
 
 def test_runs_of_a_kept_method_are_one_row_of_mean_and_deviation(tmp_path):

@@ -30,6 +30,9 @@ MISTAKES = {
         "methods.score_based.classes_shared needs targets of all classes"
     ),
     "params/digits.yaml:evaluation.threats.l2.eps=-1": "evaluation.threats.l2.eps: input should be greater than 0",
+    "params/digits.yaml:evaluation.curve.fractions=[1.0, 0.5]": "evaluation.curve: fractions must ascend",
+    "params/digits.yaml:evaluation.curve.fractions=[]": "evaluation.curve.fractions",
+    "params/digits.yaml:evaluation.curve.steps=0": "evaluation.curve.steps",
     "params/digits.yaml:evaluation.threats={l3: {norm: l3, eps: 1.0}}": "params/digits.yaml: evaluation.threats.l3.norm",
     "params/digits.yaml:evaluation.threats={a: {norm: l2, eps: 1}, b: {norm: l2, eps: 1}}": "threats.b is the same as threats.a",
     "params/digits.yaml:evaluation.pgd={steps: 5, restarts: 0, relative_step: 2.0}": "params/digits.yaml: evaluation.pgd.restarts",
@@ -140,13 +143,42 @@ def test_every_file_is_accepted():
 
 
 @pytest.mark.parametrize(("override", "expected"), MISTAKES.items())
-def test_mistake_is_one_sentence_with_its_key(override, expected):
+def test_mistake_is_a_sentence_with_its_key(override, expected):
     with pytest.raises(InputError) as error:
         checked(override)
-    sentence = str(error.value)
-    assert expected in sentence
-    assert sentence.endswith(".")
-    assert "\n" not in sentence
+    first, *others = str(error.value).splitlines()
+    assert expected in first
+    assert first.endswith(".")
+    assert all(line.partition(": ")[0] == first.partition(": ")[0] for line in others)  # of what else it is wrong for
+
+
+def lines(*overrides):
+    with pytest.raises(InputError) as error:
+        checked(*overrides)
+    return str(error.value).splitlines()
+
+
+def test_all_mistakes_of_all_files_are_told_at_once():
+    beginnings = {
+        "seed=-1": "params.yaml: seed: ",
+        "params/digits.yaml:training.epochs=0": "params/digits.yaml: training.epochs: ",
+        "params/digits.yaml:figures.images=x": "params/digits.yaml: figures.images: ",
+        "params/cifar10.yaml:methods.score_based.targets=nowhere": "params/cifar10.yaml: methods.score_based reads ",
+        "params/cifar10.yaml:figures.timesteps=[5000]": "params/cifar10.yaml: figures.timesteps is 5000",
+    }
+    together = lines(*beginnings)
+    assert len(together) == len(beginnings)
+    for line, beginning in zip(together, beginnings.values(), strict=True):
+        assert line.startswith(beginning)
+    of_grid = lines("grid.aligned=[score_based, nobody, nothing]", "grid.heuristics=[nowhere]")
+    assert [line.split("'")[1] for line in of_grid] == ["nobody", "nothing", "nowhere"]
+
+
+def test_a_mistake_is_told_once():
+    assert len(lines("~params/digits.yaml:training.epochs", "params/digits.yaml:training.epoch=1")) == 1
+    assert len(lines("~params/digits.yaml:training.epochs", "params/digits.yaml:training.other=1")) == 2
+    assert len(lines("params/digits.yaml:diffusion.train_at=[5, x]")) == 1
+    assert len(lines("params/digits.yaml:diffusion.train_at=x")) == 1
 
 
 def test_a_grid_trains_something():

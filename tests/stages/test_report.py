@@ -1,7 +1,9 @@
 """Laws of the report: a page with nothing from outside, tables that keep their numbers, sentences that they bear out."""
 
+import base64
 import configparser
 import csv
+import hashlib
 import json
 import re
 import shutil
@@ -19,10 +21,26 @@ from pag.figures.grids import enlarged
 from pag.figures.style import png_bytes
 from pag.page.html import render_html
 from pag.page.markdown import render_markdown
-from pag.page.report import Column, Entry, FigureEntry, Report, Section, Table
+from pag.page.report import (
+    Answer,
+    Chart,
+    Column,
+    Entry,
+    FigureEntry,
+    Findings,
+    Picture,
+    PictureRow,
+    Report,
+    Run,
+    Section,
+    Table,
+    Term,
+)
 from stages import plots_page, report, visualize
 from stages.params.reading import Params
 from stages.paths import REPORT, TIMES, DatasetPaths, grid_cells, sweep_cells
+from stages.reporting.gallery import Gallery
+from stages.reporting.methods import by_method
 from stages.reporting.results import gather
 from stages.run import read_times
 
@@ -84,8 +102,8 @@ def test_page_refers_to_nothing_outside(made):
     page = (made / REPORT / "index.html").read_text(encoding="utf-8")
     links = parsed(page)
     outside = [link for link in links.links if not link.startswith(("data:", "#"))]
-    assert outside == ["times.js"]
-    assert re.search(r"https?:|url\(|@import", page) is None
+    assert outside == ["results.csv", "cells.csv", "lambda.csv", "curves.csv", "tables.md", "run.js"]
+    assert re.search(r"https?:|url\(|@import|\sstyle=|\son\w+=", page) is None
     assert links.tags.count("img") == len(links.alts) > 10
     assert all(links.alts)
     assert 'name="viewport"' in page
@@ -94,12 +112,41 @@ def test_page_refers_to_nothing_outside(made):
 
 def test_all_text_is_escaped():
     figure = FigureEntry(png_bytes(enlarged(np.zeros((2, 2, 3)))), NASTY, NASTY)
-    table = Table(NASTY, (Column(NASTY, NASTY),), ((Entry(NASTY, NASTY, True),),))
-    section = Section(NASTY, (NASTY,), (table,), (figure,), (figure,))
-    page = render_html(Report(NASTY, ((NASTY, (NASTY, NASTY)),), (section,), ((NASTY, NASTY),), NASTY, NASTY))
+    entry = Entry(NASTY, NASTY, True, commands=(NASTY,), note=NASTY)
+    table = Table(NASTY, (Column(NASTY, NASTY),), ((entry,),))
+    chart = Chart("<svg></svg>", NASTY, NASTY, table, NASTY)
+    section = Section(NASTY, (NASTY,), (table,), (figure,), (figure,), (chart,))
+    picture = Picture(NASTY, NASTY, (NASTY,), (PictureRow(NASTY, (b"", b"")),))
+    answer = Answer(NASTY, NASTY, NASTY, picture, table, (Findings(NASTY, (NASTY,), NASTY),))
+    run = Run(((NASTY, NASTY),), table, NASTY, ((NASTY, NASTY),))
+    page = render_html(Report(NASTY, (answer,), (section,), run, (Term(NASTY, NASTY, NASTY, NASTY),)))
     assert "<script>alert" not in page
     assert parsed(page).tags.count("script") == 2
-    assert parsed(page).alts == [NASTY, NASTY]
+    assert parsed(page).alts[2:] == [NASTY, NASTY]
+    assert "alert" not in "".join(re.findall(r"<script>.*?</script>", page, re.DOTALL))
+
+
+def test_words_of_the_glossary_lead_to_it_once_in_a_text():
+    terms = (Term("NN", "nearest neighbour", "near"), Term("NN (own class)", "own", "of the own class"))
+    answer = Answer("place", "NN (own class) beats NN, and NN loses to ANNA & NN.")
+    page = render_html(Report("t", (answer,), glossary=terms))
+    assert page.count('href="#term-nn"') == page.count('href="#term-nn-own-class"') == 1
+    assert '<a class="term" href="#term-nn-own-class">NN (own class)</a> beats <a' in page
+    assert "ANNA &amp; NN." in page
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert len(set(ids)) == len(ids)
+
+
+def test_policy_allows_what_is_in_the_page_and_nothing_else():
+    page = render_html(Report("t"))
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)[1]
+    assert policy.startswith("default-src &#39;none&#39;;")
+    assert "unsafe" not in policy
+    for tag in ("style", "script"):
+        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert digest in policy
+    assert not re.search(r' (style|on\w+)="', page)
 
 
 def test_bytes_depend_on_the_inputs_alone(made, params, monkeypatch):
@@ -108,7 +155,7 @@ def test_bytes_depend_on_the_inputs_alone(made, params, monkeypatch):
         REPORT / name for name in ("index.html", "tables.md", "results.csv", "cells.csv", "lambda.csv", "curves.csv")
     ]
     before = [path.read_bytes() for path in outputs]
-    (REPORT / "times.js").unlink()
+    (REPORT / "run.js").unlink()
     report.run(params)
     assert [path.read_bytes() for path in outputs] == before
     assert not list(REPORT.glob(".*"))
@@ -118,7 +165,7 @@ def test_markdown_keeps_the_numbers():
     values = [0.0, 1 / 3, 0.55391, 1.0]
     rows = tuple((Entry(f"a|b{i}"), Entry(repr(v), "[0, 1]", i == 3)) for i, v in enumerate(values))
     text = render_markdown(
-        Report("t", (), (Section("s", (), (Table("c", (Column("n"), Column("v", "ε\nn")), rows),)),), (), "")
+        Report("t", (), (Section("s", (), (Table("c", (Column("n"), Column("v", "ε\nn")), rows),)),))
     )
     lines = [line for line in text.splitlines() if line.startswith("|")]
     cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
@@ -151,11 +198,40 @@ def test_results_have_each_cell(made, params):
     found = {(row["method"], row["lambda"]) for row in rows}
     assert {method for method, _ in found} == {method for method, _ in wanted}
     assert {lambda_ for method, lambda_ in found if method == "score_based"} == {"0.1", "0.5", "1.0", "2.0"}
+    curve = [row for row in rows if (row["method"], row["metric"]) == ("vanilla", "curve.l2")]
+    assert [float(row["eps"]) for row in curve] == [0, 0.45, 0.9]
+    assert [float(row["value"]) for row in curve] == pytest.approx([0.95, 0.5, 0.05])
     vanilla = {row["metric"]: row for row in rows if row["method"] == "vanilla"}
     assert float(vanilla["autoattack.l2"]["value"]) == 0.05
     assert float(vanilla["autoattack.l2.square"]["value"]) == 0.05
     assert vanilla["clean"]["n"] == "360"
     assert [float(row["lambda"]) for row in rows_of(made / REPORT / "lambda.csv")] == [0.0, 0.1, 0.5, 1.0, 2.0]
+
+
+def test_results_without_curves_over_eps_have_no_chart_of_them(made, params, monkeypatch):
+    monkeypatch.chdir(made)
+    gathered = gather(params, *GRID)
+    assert by_method(gathered).curves == ["l2", "linf"]
+    first = gathered.cells[0]
+    bare = first.model_copy(update={"evaluation": first.evaluation.model_copy(update={"curve": {}})})
+    results = by_method(gathered.model_copy(update={"cells": (bare, *gathered.cells[1:])}))
+    assert results.curves == []
+    assert Gallery(params, results).security() == ()
+    assert "security" not in dict(visualize._charts(params, DatasetPaths("digits"), results))
+
+
+@pytest.mark.parametrize("content", [b"", b"<svg ", b"<b></b>", b"<svg ></svg>x", b"\xff"])
+def test_a_damaged_chart_is_told_by_name(made, params, monkeypatch, content):
+    monkeypatch.chdir(made)
+    for name in ("attacks.svg", "attacks.json"):
+        path = Path("data/figures/digits-resnet8") / name
+        whole = path.read_bytes()
+        path.write_bytes(content)
+        try:
+            with pytest.raises(InputError, match=str(path.with_suffix(""))):
+                report.run(params)
+        finally:
+            path.write_bytes(whole)
 
 
 def test_plots_have_a_row_for_each_cell_and_a_column_for_each_measure(made, params):
@@ -292,16 +368,10 @@ def test_what_is_not_the_papers_has_a_section_of_its_own(params, tmp_path, monke
     visualize.run(few, *GRID)
     report.run(few)
     text, page = ((REPORT / name).read_text(encoding="utf-8") for name in ("tables.md", "index.html"))
-    papers, beyond = (
-        text[text.index("paper's Table 1") : text.index("Differences")],
-        text[text.index("## Beyond the paper") :],
-    )
-    assert "| AT L₂ |" not in papers
-    assert "| SBG | **95.0%**" in papers
-    rows = [line.split(" | ")[0] for line in beyond[: beyond.index("##", 3)].splitlines() if line.startswith("|")]
-    assert rows[2:] == ["| Vanilla", "| SBG", "| AT L₂"]
+    assert "| Adversarial training (AT L₂) |" in text
+    assert page.count("Not in the paper.") == 1  # of all rows
     assert "adversarial training in a single step" in page
-    assert "Beyond the paper" not in (made / REPORT / "tables.md").read_text(encoding="utf-8")
+    assert "## Beyond the paper" not in (made / REPORT / "tables.md").read_text(encoding="utf-8")
 
 
 def test_cost_is_drawn_where_it_is_known(with_seeds, made):
@@ -360,10 +430,11 @@ def test_a_time_is_a_number_of_seconds(seconds, tmp_path, monkeypatch):
 def test_times_are_the_last_of_each_stage(made, params, monkeypatch):
     monkeypatch.chdir(made)
     report.run(params)
-    script = (REPORT / "times.js").read_text(encoding="utf-8")
-    times = json.loads(script.removeprefix("window.PAG_TIMES = ").rstrip(";\n"))
-    seconds = {entry["stage"]: entry["seconds"] for entry in times}
-    assert len(seconds) == len(times)
+    script = (REPORT / "run.js").read_text(encoding="utf-8")
+    run = json.loads(script.removeprefix("window.PAG_RUN = ").rstrip(";\n"))
+    seconds = {entry["stage"]: entry["seconds"] for entry in run["times"]}
+    assert len(seconds) == len(run["times"])
+    assert [name for name, _ in run["settings"]] == ["Date", "Commit", "Machine"]
     assert (seconds["prepare@digits"], seconds["train@<b>"]) == (3.0, 2.5)
 
 
@@ -391,7 +462,7 @@ def test_test_images_are_not_read(params, tmp_path, monkeypatch):
     shutil.rmtree(DatasetPaths("digits").images / "test" / "images" / "c")
     visualize.run(few, *GRID)
     report.run(few)
-    assert "The grid holds nothing" not in (REPORT / "index.html").read_text(encoding="utf-8")
+    assert "This grid cannot say" in (REPORT / "index.html").read_text(encoding="utf-8")
 
 
 def test_a_cell_without_results_is_named(params, tmp_path, monkeypatch):
@@ -424,7 +495,9 @@ def test_a_failed_check_is_shown_beside_the_number_that_it_spoils(params, tmp_pa
     visualize.run(few, *GRID)
     report.run(few)
     text, page = ((REPORT / name).read_text(encoding="utf-8") for name in ("tables.md", "index.html"))
-    robustness = next(line for line in text.splitlines() if line.startswith("| SBG | **95.0%**"))
+    robustness = next(
+        line for line in text.splitlines() if line.startswith("| Score-based gradients (SBG), λ = 2 | **95.0%**")
+    )
     assert "| 12.0% \\[7.0, 17.0\\] ✗ black\\_box.linf |" in robustness
     assert robustness.count("✗") == 1
     assert (

@@ -1,0 +1,45 @@
+"""The command line `pag`: one command a stage, running a single cell without DVC; the very code that DVC calls."""
+
+import sys
+import traceback
+
+import typer
+
+from stages.cli import classifiers, data, exports, imports, overview, results, targets, toy
+from stages.cli.failures import told, tracker
+from stages.cli.ranks import reports_failure
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Perceptually aligned gradients: target gradients, alignment training, robustness evaluation.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for module in (overview, data, targets, classifiers, toy, results):
+    app.add_typer(module.commands)
+app.add_typer(imports.imports, name="import", help="Take in what others published.", no_args_is_help=True)
+app.add_typer(exports.exports, name="export", help="Write what others take.", no_args_is_help=True)
+
+
+def main() -> None:
+    """Entry point: what a user can mend ends with a sentence for each mistake and status 2.
+
+    Of several ranks one prints them, and all end so. Anything else is a fault of this program: its traceback, where to report it,
+    and status 1.
+    """
+    try:
+        app()
+    except Exception as error:
+        if not reports_failure():
+            sys.exit(2)
+        sentence = told(error)
+        if sentence is None:
+            traceback.print_exc()
+            print(f"pag: this is a fault of pag; please report what stands above at {tracker()}.", file=sys.stderr)
+            sys.exit(1)
+        for line in sentence.splitlines():
+            print(f"pag: {line}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,105 @@
+"""Commands that train and evaluate classifiers."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pag.base.errors import InputError
+from stages.cli.cells import cell_of, combined
+from stages.cli.options import (
+    PARAMS,
+    Architecture,
+    Base,
+    Dataset,
+    Lambda,
+    Method,
+    Overrides,
+    ParamsFile,
+    Seed,
+    Targets,
+    TargetsSeed,
+    Workers,
+)
+from stages.cli.running import run_stage
+
+__all__ = ["commands"]
+
+commands = typer.Typer(rich_markup_mode="rich")
+
+
+@commands.command()
+def train(
+    dataset: Dataset,
+    architecture: Architecture,
+    method: Method = None,
+    base: Base = None,
+    targets: Targets = None,
+    lambda_: Lambda = None,
+    seed: Seed = None,
+    targets_seed: TargetsSeed = None,
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Train one classifier (section 3)."""
+    method = combined(method, base, targets)
+    if method is None:
+        raise InputError("train takes --method, or --base with --targets.")
+    names = {"dataset": dataset, "architecture": architecture, "method": method}
+    run_stage("train", params, set_, cell_of(dataset, architecture, method, seed, targets_seed, lambda_), **names)
+
+
+@commands.command()
+def evaluate(
+    dataset: Dataset,
+    architecture: Annotated[
+        str | None, typer.Option(help="A section of [bold]architectures[/bold] in params.yaml; none for a module.")
+    ] = None,
+    method: Method = None,
+    base: Base = None,
+    targets: Targets = None,
+    lambda_: Lambda = None,
+    seed: Seed = None,
+    targets_seed: TargetsSeed = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Weights from anywhere (safetensors or a torch state dict), in place of a method."),
+    ] = None,
+    module: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PACKAGE.MODULE:FACTORY",
+            help="Any torch.nn.Module on pixels in [0, 1], which the factory makes; its code is run.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the results of a checkpoint or a module go; default: <stem>-evaluation beside the checkpoint, "
+            "<factory>-evaluation here."
+        ),
+    ] = None,
+    workers: Workers = None,
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Measure a classifier on the test set: clean accuracy, attacks, alignment (section 5.2)."""
+    processes = workers or max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    method = combined(method, base, targets)
+    given = [name for name, value in (("method", method), ("checkpoint", checkpoint), ("module", module)) if value]
+    of_no_cell = (lambda_, seed, targets_seed) == (None, None, None)
+    if given == ["method"] and architecture and method and output is None:
+        names = {"dataset": dataset, "architecture": architecture, "method": method}
+        cell = cell_of(dataset, architecture, method, seed, targets_seed, lambda_)
+        run_stage("evaluate", params, set_, cell, processes, **names)
+    elif given == ["checkpoint"] and architecture and of_no_cell:
+        arguments = (checkpoint, dataset, architecture, output, processes)
+        run_stage("commands.evaluate_checkpoint", params, set_, *arguments, dataset=dataset, architecture=architecture)
+    elif given == ["module"] and not architecture and of_no_cell:
+        run_stage("commands.evaluate_module", params, set_, module, dataset, output, processes, dataset=dataset)
+    else:
+        raise InputError(
+            "evaluate takes --method with --architecture (and --lambda, --seed, --targets-seed), or --checkpoint with "
+            "--architecture (and --output), or --module alone (and --output)."
+        )

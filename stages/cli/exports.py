@@ -1,0 +1,59 @@
+"""Commands that write what others take."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pag.base.errors import InputError
+from stages.cli.cells import cell_of, combined
+from stages.cli.options import (
+    PARAMS,
+    Architecture,
+    Base,
+    Dataset,
+    Lambda,
+    Method,
+    Overrides,
+    ParamsFile,
+    Seed,
+    Targets,
+    TargetsSeed,
+)
+from stages.cli.running import run_stage
+
+__all__ = ["exports"]
+
+exports = typer.Typer(rich_markup_mode="rich")
+
+
+@exports.command("robustbench")
+def export_robustbench(
+    dataset: Dataset,
+    architecture: Architecture,
+    threat: Annotated[str, typer.Option(help="A threat of the evaluation, [bold]l2[/bold] or [bold]linf[/bold].")],
+    out: Annotated[Path, typer.Option(help="The folder: a checkout of RobustBench, or an empty one.")],
+    method: Method = None,
+    base: Base = None,
+    targets: Targets = None,
+    lambda_: Lambda = None,
+    seed: Seed = None,
+    targets_seed: TargetsSeed = None,
+    name: Annotated[str | None, typer.Option(help="Of the model, as the zoo has it: Surname2023FirstWord.")] = None,
+    title: Annotated[str, typer.Option(help="Of the paper.")] = "",
+    link: Annotated[str, typer.Option(help="To the paper.")] = "",
+    authors: Annotated[str, typer.Option(help="Of the paper.")] = "",
+    venue: Annotated[str, typer.Option(help="Of the paper.")] = "",
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Write a classifier as RobustBench's model zoo takes it: weights, model class, model_info."""
+    from stages.commands.export_robustbench import Submission
+
+    method = combined(method, base, targets)
+    if method is None:
+        raise InputError("export robustbench takes --method, or --base with --targets.")
+    names = {"dataset": dataset, "architecture": architecture, "method": method}
+    cell = cell_of(dataset, architecture, method, seed, targets_seed, lambda_)
+    submission = Submission(name, title, link, authors, venue)
+    run_stage("commands.export_robustbench", params, set_, cell, threat, out, submission, **names)

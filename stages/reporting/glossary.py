@@ -1,0 +1,168 @@
+"""The words of tables, figures and findings: what each is in full, what it means, and where it comes from."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pag.page.report import Term
+
+__all__ = ["GLOSSARY", "term_of"]
+
+_TERMS = (
+    Term(
+        "PAG",
+        "perceptually aligned gradients",
+        "Input gradients that point where a person would look: moving along them makes an image look like the class.",
+        "section 2",
+    ),
+    Term("Vanilla", "Vanilla", "Trained with the cross-entropy alone.", "section 2.2, eq. (2)"),
+    Term("OI", "One image", "Targets point from the image to one training image of the class.", "section 4.1"),
+    Term("CM", "Class mean", "Targets point from the image to the mean of the class.", "section 4.1"),
+    Term(
+        "NN",
+        "Nearest neighbour",
+        "Targets point from the image to the nearest training image of the class.",
+        "section 4.1",
+    ),
+    Term(
+        "NN (own class)",
+        "Nearest neighbour, relative to the own class",
+        "Targets point from the nearest other image of the own class to the nearest of the target class.",
+        "not in the paper",
+    ),
+    Term(
+        "SBG",
+        "Score-based gradients",
+        "Targets are the class-conditional less the unconditional score of a diffusion model.",
+        "section 4.2, eq. (8)",
+    ),
+    Term(
+        "Kernel",
+        "Kernel targets",
+        "Targets are differences of posterior means under a kernel density of the training images; no diffusion model.",
+        "not in the paper",
+    ),
+    Term(
+        "Teacher",
+        "Teacher targets",
+        "Targets are the gradients of a trained network's margins: an oracle, to see how far targets can carry.",
+        "not in the paper",
+    ),
+    Term(
+        "aligned margin",
+        "Aligned margin",
+        "Trains at a point along a stored direction, aligns the margin's gradient there and keeps the margin over the rest of ε.",
+        "not in the paper",
+    ),
+    Term(
+        "gradient norm",
+        "Gradient-norm regularisation",
+        "Trains with the cross-entropy and the size of its input gradient, in the norm that is dual to the threat's.",
+        "not in the paper",
+    ),
+    Term(
+        "AT",
+        "Adversarial training",
+        "Trains on images that PGD with 7 steps has perturbed.",
+        "section 2.2, eq. (3); appendix G.2",
+    ),
+    Term(
+        "TRADES",
+        "TRADES",
+        "Trains with the cross-entropy, and keeps the predictions on perturbed images near those on the images.",
+        "section 6, appendix G.3",
+    ),
+    Term(
+        "FGSM",
+        "Single-step adversarial training",
+        "Trains on images perturbed by one gradient step from a random start.",
+        "not in the paper",
+    ),
+    Term(
+        "AA",
+        "AutoAttack",
+        "Four attacks one after the other; what withstands all of them counts as robust.",
+        "section 5.2",
+    ),
+    Term(
+        "PGD",
+        "Projected gradient descent",
+        "An attack in steps along the sign or direction of a gradient, each followed by a projection onto the ball of radius ε.",
+        "section 2.1, eq. (1)",
+    ),
+    Term(
+        "APGD-T",
+        "Targeted auto-PGD",
+        "The second of AutoAttack's attacks: PGD that chooses its own step sizes, towards one class after another.",
+        "Croce and Hein (2020)",
+    ),
+    Term(
+        "λ",
+        "Weight of alignment",
+        "How much the cosine between the network's gradients and their targets counts beside the cross-entropy; 0 is vanilla.",
+        "section 3, eq. (4); table 8",
+        linked=False,
+    ),
+    Term(
+        "ε",
+        "Size of a perturbation",
+        "How large a perturbation an attack may make: the radius of its ball, in pixels of [0, 1].",
+        "section 2.1",
+        linked=False,
+    ),
+    Term("L₂", "Euclidean norm", "The root of the sum of squared changes of all pixels.", "section 2.1", linked=False),
+    Term("L∞", "Maximum norm", "The largest change of any pixel.", "section 2.1", linked=False),
+    Term(
+        "clean",
+        "Clean accuracy",
+        "The share of test images that are classified rightly without an attack.",
+        "section 5.2",
+        linked=False,
+    ),
+    Term(
+        "robust accuracy",
+        "Accuracy under attack",
+        "The share of test images that are classified rightly whatever the attack does within ε.",
+        "section 5.2",
+        linked=False,
+    ),
+    Term(
+        "alignment",
+        "Alignment of gradients",
+        "The mean cosine between the network's input gradients and score-based gradients at test images, from −1 to 1.",
+        "section 3, eq. (5); that it is measured on test images is not in the paper",
+        linked=False,
+    ),
+    Term(
+        "interval",
+        "Confidence interval",
+        "In brackets: what a number may well be with other test images. A difference whose interval leaves out 0 is one.",
+        "not in the paper",
+        linked=False,
+    ),
+    Term(
+        "vanilla = 1",
+        "Cost of training",
+        "Forward passes and their equivalents that training takes, in units of what vanilla training takes.",
+        "not in the paper",
+        linked=False,
+    ),
+    Term(
+        "generated",
+        "Generated images",
+        "A share of each batch is of images that the diffusion model has drawn, in the place of real ones.",
+        "not in the paper",
+        linked=False,
+    ),
+)
+
+GLOSSARY: Mapping[str, Term] = MappingProxyType({term.short: term for term in _TERMS})
+"""By the word itself."""
+
+
+def term_of(label: str) -> Term | None:
+    """The term that a method's label is or begins with, the longest of them; None where the glossary has none."""
+    return max(
+        (term for short, term in GLOSSARY.items() if label.startswith(short)),
+        key=lambda term: len(term.short),
+        default=None,
+    )
