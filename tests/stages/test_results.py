@@ -18,7 +18,7 @@ SUMMARY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("page", "tables"), list(zip(PAGES, (1, 8), strict=True)), ids=str)
+@pytest.mark.parametrize(("page", "tables"), list(zip(PAGES, (1, 11), strict=True)), ids=str)
 def test_the_pages_are_what_the_command_writes(page, tables, monkeypatch):
     monkeypatch.chdir(ROOT)
     text = page.read_text(encoding="utf-8")
