@@ -1,11 +1,11 @@
-# `make repro` runs the whole pipeline, `make test` the tests, `make test-slow` those that take long, `make bench` all benchmarks;
-# each sets up `.venv` first.
+# `make repro` runs the whole pipeline, `make test` the tests, `make test-slow` those that take long, `make bench` all benchmarks,
+# `make docs` the guide; each sets up `.venv` first.
 PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := true
 
-.PHONY: repro test test-slow bench lint lock clean
+.PHONY: repro test test-slow bench docs lint lock clean
 
 repro: $(VENV)/.installed
 	dvc repro
@@ -19,6 +19,9 @@ test-slow: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	python benchmarks
+
+docs: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 lint: $(VENV)/.installed
 	ruff format --check
