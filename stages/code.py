@@ -3,7 +3,6 @@
 Networks are found by the name of their family, so each architecture has a file of its own: a new one re-trains none of the others.
 """
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -12,7 +11,7 @@ from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.machine.locks import locked
 from pag.networks.families import family_module
-from stages.digests import digest_lines, file_of_module, of_file, of_stage, sources
+from stages.digests import of_module, of_stage
 from stages.params.architectures import ArchitectureParams
 from stages.params.reading import Params
 from stages.paths import CODE
@@ -61,16 +60,7 @@ def _write(path: Path, lines: list[str]) -> None:
 def _of_family(name: str, family: str) -> list[str]:
     """The module of a network's class with what it imports; outside the project, the module alone."""
     module = family_module(family)
-    own = file_of_module(module)
-    return digest_lines(sources(own)) if own else [f"{of_file(_outside(name, module))} {module}"]
-
-
-def _outside(name: str, module: str) -> Path:
-    """The file of a module that is not the project's."""
-    try:
-        spec = find_spec(module)
-    except ImportError:
-        spec = None
-    if spec is None or spec.origin is None:
+    lines = of_module(module)
+    if not lines:
         raise InputError(f"params.yaml: architectures.{name}.family: there is no module {module}.")
-    return Path(spec.origin)
+    return lines

@@ -13,9 +13,20 @@ import io
 import tokenize
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["PACKAGES", "ROOT", "digest_lines", "file_of_module", "normal_form", "of_file", "of_stage", "sources"]
+__all__ = [
+    "PACKAGES",
+    "ROOT",
+    "digest_lines",
+    "file_of_module",
+    "normal_form",
+    "of_file",
+    "of_module",
+    "of_stage",
+    "sources",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("pag", "stages", "extensions")
@@ -38,6 +49,22 @@ def of_stage(stage: str) -> list[str]:
 def digest_lines(files: set[Path]) -> list[str]:
     """`<digest> <file>` of files of the project, in their order."""
     return [f"{of_file(path)} {path.relative_to(ROOT)}" for path in sorted(files)]
+
+
+def of_module(name: str) -> list[str]:
+    """The same of a module that parameters name, `package.module` or `package.module:name`, with what it imports of the project.
+
+    Of one that is not the project's it is the digest of the module alone; of one that is not there, none.
+    """
+    module = name.partition(":")[0]
+    own = file_of_module(module)
+    if own is not None:
+        return digest_lines(sources(own))
+    try:
+        spec = find_spec(module)
+    except ImportError:
+        spec = None
+    return [] if spec is None or spec.origin is None else [f"{of_file(Path(spec.origin))} {module}"]
 
 
 @cache

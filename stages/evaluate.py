@@ -19,12 +19,13 @@ from pag.attacks.restarted_pgd import RestartedPGD
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
 from pag.base.files import written_whole
-from pag.base.randomness import torch_stream
 from pag.base.vocabulary import Method
 from pag.data.image_store import ImageStore, Split, pixels
 from pag.evaluation.accuracy import Robustness, evaluate, predictions
 from pag.evaluation.blocks import Blocks
 from pag.evaluation.checking import Examined, checked, require_deterministic
+from pag.evaluation.curve import RobustnessCurve, curve_in_blocks
+from pag.evaluation.frames import targeted_frames
 from pag.evaluation.intervals import mean_estimate, proportion
 from pag.evaluation.metrics import Metrics, write_metrics
 from pag.evaluation.network import attackable
@@ -35,7 +36,7 @@ from pag.machine.ranks import first, from_first, local_size
 from pag.networks.classifier import check_classifier, load_classifier
 from pag.targets.kinds import open_targets
 from pag.targets.store import Origin, TargetStore
-from stages.params.evaluation import EvaluationParams, FoolboxParams, PGDParams, TargetedParams
+from stages.params.evaluation import CurveParams, EvaluationParams, FoolboxParams, PGDParams, TargetedParams
 from stages.params.reading import Params
 from stages.params.section import NonNegative
 from stages.paths import Cell, DatasetPaths
@@ -148,16 +149,19 @@ def write_evaluation(
     attacked, sanity = _checked(
         _attacked(load, x, test.labels, evaluation, blocks), load, x, test.labels, predicted, evaluation, blocks
     )
+    correct = predicted == test.labels
+    curves = _curves(load, x, test.labels, correct, evaluation, blocks)
     if not first():
         return
-    correct = predicted == test.labels
     cosines = None if aligned_with is None else _cosines(model, x, aligned_with, evaluation)
     with written_whole(folder) as partial_folder:
         partial_folder.mkdir()
         metrics_file, outcomes_file, targeted_file = (partial_folder / name for name in FILES)
-        write_metrics(metrics_file, _metrics(subject, evaluation, blocks.seed, attacked, correct, cosines, sanity))
-        save_file(_outcomes(correct, cosines, attacked), outcomes_file)
-        save_file(_targeted(model, test, evaluation.targeted, blocks.seed), targeted_file)
+        write_metrics(
+            metrics_file, _metrics(subject, evaluation, blocks.seed, attacked, curves, correct, cosines, sanity)
+        )
+        save_file(_outcomes(correct, cosines, attacked, curves), outcomes_file)
+        save_file(_targeted(model, test, evaluation.targeted), targeted_file)
 
 
 def _reference(path: Path, store: ImageStore, num_images: int) -> TargetStore:
@@ -227,6 +231,30 @@ def _checked(
     return replace(attacked, autoattack=autoattack), checks
 
 
+def _curves(
+    load: Callable[[], nn.Module],
+    x: Tensor,
+    labels: Tensor,
+    correct: Tensor,
+    evaluation: EvaluationParams,
+    blocks: Blocks,
+) -> dict[str, RobustnessCurve]:
+    """Accuracy over ε, by the main threat of each norm: PGD's, an upper bound, since AutoAttack at so many ε would take long."""
+    if evaluation.curve is None:
+        return {}
+    few, attack = slice(evaluation.examples), partial(_one_start, evaluation.curve)
+    examined = Examined(load, x[few], labels[few], blocks, evaluation.confidence)
+    ladders = {name: (of.norm, of.eps) for name, of in evaluation.main_threats.items()}
+    return {
+        name: curve_in_blocks(examined, correct[few], norm, [f * eps for f in evaluation.curve.fractions], attack)
+        for name, (norm, eps) in ladders.items()
+    }
+
+
+def _one_start(curve: CurveParams, threat: Threat) -> RestartedPGD:
+    return _restarted(threat, PGDParams(steps=curve.steps, restarts=1, relative_step=curve.relative_step))
+
+
 def _restarted(threat: Threat, pgd: PGDParams) -> RestartedPGD:
     """PGD on the margin, since the cross-entropy of a network that is very sure has no gradient in float32."""
     step = step_size(pgd.relative_step, threat.eps, pgd.steps)
@@ -254,6 +282,7 @@ def _metrics(
     evaluation: EvaluationParams,
     seed: int,
     attacked: _Attacked,
+    curves: Mapping[str, RobustnessCurve],
     correct: Tensor,
     cosines: Tensor | None,
     sanity: dict[str, Check],
@@ -271,34 +300,39 @@ def _metrics(
         autoattack={name: outcome.measured_by_part() for name, outcome in attacked.autoattack.items()},
         pgd={name: outcome.measured() for name, outcome in attacked.pgd.items()},
         foolbox={name: outcome.measured() for name, outcome in attacked.foolbox.items()},
+        curve={name: curve.measured() for name, curve in curves.items()},
         alignment=None if cosines is None else mean_estimate(cosines, evaluation.confidence),
         sanity=sanity,
     )
 
 
-def _outcomes(correct: Tensor, cosines: Tensor | None, attacked: _Attacked) -> dict[str, Tensor]:
-    """By name: `clean`, `alignment`, `<threat>.<attack>` of AutoAttack, `pgd.<threat>`, `foolbox.<attack>`."""
+def _outcomes(
+    correct: Tensor, cosines: Tensor | None, attacked: _Attacked, curves: Mapping[str, RobustnessCurve]
+) -> dict[str, Tensor]:
+    """By name: `clean`, `alignment`, `<threat>.<attack>` of AutoAttack, `pgd.<threat>`, `foolbox.<attack>`, `curve.<threat>`.
+
+    The last are `(K, N)`, a row for each ε; all others `(N,)`.
+    """
     outcomes = {"clean": correct} | ({} if cosines is None else {"alignment": cosines})
     for name, outcome in attacked.autoattack.items():
         outcomes |= {f"{name}.{attack}": torch.from_numpy(robust) for attack, robust in outcome.robust.items()}
+    outcomes |= {f"curve.{name}": torch.from_numpy(curve.withstood) for name, curve in curves.items()}
     for kind, of in attacked.others.items():
         outcomes |= {f"{kind}.{name}": torch.from_numpy(outcome.withstood) for name, outcome in of.items()}
     return {name: value.contiguous() for name, value in outcomes.items()}
 
 
-def _targeted(model: nn.Module, test: Split, targeted: TargetedParams, seed: int) -> dict[str, Tensor]:
-    """Targeted PGD of a large ε from the first test image of each of the first classes to every class (figures 1, 2, 9)."""
+def _targeted(model: nn.Module, test: Split, targeted: TargetedParams) -> dict[str, Tensor]:
+    """The first test image of each of the first classes on its way to each class (figures 1, 2, 9), and where it begins."""
     first = test.first_of_classes(targeted.images)
-    images, classes = pixels(test.images[first]), int(test.labels.max()) + 1
-    towards = torch.arange(classes).repeat(len(first))
-    step = step_size(targeted.relative_step, targeted.eps, targeted.steps)
-    pgd = PGD(Threat(targeted.norm, targeted.eps), targeted.steps, step, random_start=False, targeted=True)
-    x_adv = pgd(model, images.repeat_interleave(classes, dim=0), towards, torch_stream(seed, "targeted"))
-    with torch.no_grad():
-        probability = model(x_adv).softmax(1).gather(1, towards[:, None])
-    shape = (len(first), classes)
-    adversarial = x_adv.reshape(*shape, *images.shape[1:]).contiguous()
+    classes = min(targeted.classes, int(test.labels.max()) + 1)
+    epsilons = [0.0, *targeted.ladder]
+    attack = (targeted.norm, epsilons, targeted.steps, targeted.relative_step)
+    frames = targeted_frames(model, pixels(test.images[first]), classes, *attack)
     return {
-        "images": images.contiguous(), "labels": test.labels[first], "adversarial": adversarial,
-        "probability": probability.reshape(shape).contiguous(),
-    }  # fmt: skip
+        "labels": test.labels[first],
+        "epsilons": torch.tensor(epsilons, dtype=torch.float64),
+        "large": torch.tensor([epsilons.index(targeted.eps)]),
+        "frames": frames.images.contiguous(),
+        "probabilities": frames.probabilities.contiguous(),
+    }

@@ -8,7 +8,7 @@ from pathlib import Path
 from pag.base.errors import InputError
 from stages import heuristic_targets, score_targets
 from stages.params.reading import Params
-from stages.params.targets import TARGET, ImportedParams, ScoreBasedParams, TeacherParams
+from stages.params.targets import TARGET, ImportedParams, OwnTargetParams, ScoreBasedParams, TeacherParams
 
 __all__ = ["run"]
 
@@ -17,10 +17,10 @@ def run(params: Params, dataset: str, source: str, seed: int) -> Path:
     """Writes `data/<dataset>/generated_targets/<seed>/<source>.zarr`; `source` names a section of the data set's `targets`.
 
     Raises:
-        InputError: the targets are imported ones or a teacher's, which nobody has made at these images.
+        InputError: the targets are imported ones, a teacher's or a function's of one's own, which nobody has made at these images.
     """
     target = params.dataset(dataset).read(f"targets.{source}", TARGET)
-    if isinstance(target, ImportedParams | TeacherParams):
+    if isinstance(target, ImportedParams | OwnTargetParams | TeacherParams):
         raise InputError(
             f"targets.{source} is of the source {target.source}, which has no targets at generated images."
         )

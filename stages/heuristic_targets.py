@@ -14,10 +14,13 @@ from pag.base.files import written_whole
 from pag.data.generated_store import GeneratedImages
 from pag.data.image_store import ImageStore, Split
 from pag.machine.ranks import first, gather, part
+from pag.networks.families import named_callable
 from pag.targets.heuristic_store import write_nearest, write_representatives
 from pag.targets.kernel_targets import Kernel, KernelTargets
+from pag.targets.own import OwnTargets
 from pag.targets.representatives import class_mean, nearest_neighbor, one_image
 from pag.targets.store import Origin
+from stages.digests import of_module
 from stages.params.reading import Params
 from stages.params.targets import (
     TARGET,
@@ -25,6 +28,7 @@ from stages.params.targets import (
     KernelParams,
     NearestNeighborParams,
     OneImageParams,
+    OwnTargetParams,
 )
 from stages.paths import DatasetPaths
 from stages.run import device, stage_run
@@ -49,7 +53,9 @@ def run(params: Params, dataset: str, source: str, seed: int, split: Literal["tr
         split: of which images there are targets.
     """
     paths, target = DatasetPaths(dataset), params.dataset(dataset).read(f"targets.{source}", TARGET)
-    if not isinstance(target, OneImageParams | ClassMeanParams | NearestNeighborParams | KernelParams):
+    if not isinstance(
+        target, OneImageParams | ClassMeanParams | NearestNeighborParams | KernelParams | OwnTargetParams
+    ):
         raise InputError(f"{source} is no heuristic: {MADE_BY[target.source]}.")
     of_generated, cell = split == "generated", f"{dataset}-{source}-{seed}"
     destination = paths.generated_targets(source, seed) if of_generated else paths.targets(source, seed)
@@ -58,13 +64,19 @@ def run(params: Params, dataset: str, source: str, seed: int, split: Literal["tr
         "heuristic_targets",
         f"{cell}-{split}" if of_generated else cell,
         outputs=[destination],
-        values=[seed, target],
+        values=[seed, target, *([of_module(target.function)] if isinstance(target, OwnTargetParams) else [])],
         inputs=inputs,
     ) as kept:
         store = ImageStore.open(paths.images)
         queries, origin = _generated(paths.generated(seed), store) if of_generated else _training(store)
         if isinstance(target, KernelParams):
             _write_kernel(destination, store, queries, origin, target, seed, kept)
+            return destination
+        if isinstance(target, OwnTargetParams):
+            key = f"targets.{source}"
+            function = named_callable(target.function, f"{key}.function")
+            own = OwnTargets(target.function, function, target.options, store.split("train"), store.num_classes, seed)
+            own.write(destination, queries, origin, target.dtype, target.shard_size, f"{key}.shard_size", kept)
             return destination
         write = _writer(store, queries, origin, target, seed)
         if first():

@@ -5,29 +5,31 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
 from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.base.json_files import json_text, read_json
 from pag.evaluation.metrics import Attacked, Metrics
-from pag.figures.charts import toy_boundaries, toy_seeds
 from pag.figures.names import percent
-from pag.figures.style import png_bytes
+from pag.figures.toy import toy_boundaries, toy_seeds
 from pag.page.html import render_html
 from pag.page.markdown import render_markdown
-from pag.page.report import Answer, FigureEntry, Report, Section
+from pag.page.report import Answer, Report, Section
 from stages.params.evaluation import EvaluationParams
 from stages.params.grid import read_grid
 from stages.params.reading import Params
 from stages.params.toy import ToyParams
 from stages.paths import REPORT, TOY
 from stages.reporting.answers import answer
+from stages.reporting.arrays import read_arrays
+from stages.reporting.charts import page_chart
 from stages.reporting.glossary import GLOSSARY
 from stages.reporting.methods import MethodResult, MethodResults, by_method
 from stages.reporting.paper import read_paper
 from stages.reporting.paper_tables import paper_sections
-from stages.reporting.results import CellResult, read_arrays, read_gathered
+from stages.reporting.results import CellResult, read_gathered
 from stages.reporting.sections import grid_sections, lambda_section
 from stages.reporting.tables import toy_table
 from stages.reporting.what_was_run import circumstances, what_was_run
@@ -128,9 +130,19 @@ def _toy_metrics(path: Path) -> dict[str, dict[str, Any]]:
     return toy.model_dump()
 
 
+def _toy_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Test points with the classes that the networks of a pair predict on a grid."""
+    arrays = read_arrays(path, TOY_AXES)
+    grid = (len(arrays["grid_x2"]), len(arrays["grid_x1"]))
+    fits = all(arrays[kind].shape == grid for kind in TOY_NAMES) and len(arrays["labels"]) == len(arrays["points"])
+    if not fits or any((arrays[name] != (arrays[name] != 0)).any() for name in ("labels", *TOY_NAMES)):
+        raise InputError(f"{path} is damaged: it does not hold points and regions of two classes.")
+    return arrays
+
+
 def _toy(params: Params) -> tuple[Answer, Section]:
     """The toy's answer and its section (section 5.1, figure 4)."""
-    metrics, arrays = _toy_metrics(TOY / "metrics.json"), read_arrays(TOY / "boundaries.safetensors", TOY_AXES)
+    metrics, arrays = _toy_metrics(TOY / "metrics.json"), _toy_arrays(TOY / "boundaries.safetensors")
     attack, printed = params.main.read("toy", ToyParams).attack, read_paper().toy
     paper = {name: printed[method] for method, name in TOY_METHODS.items()}
     robust = {name: metrics[kind]["robust"] for kind, name in TOY_NAMES.items()}
@@ -146,19 +158,19 @@ def _toy(params: Params) -> tuple[Answer, Section]:
     predicted = {name: arrays[kind] for kind, name in TOY_NAMES.items()}
     boundaries = toy_boundaries(arrays["points"], arrays["labels"], arrays["grid_x1"], arrays["grid_x2"], predicted)
     seeds = toy_seeds({name: spread["values"] for name, spread in robust.items()}, paper)
-    figures = (
-        FigureEntry(
-            png_bytes(boundaries),
+    charts = (
+        page_chart(
+            boundaries,
             f"As the paper's Figure 4: test points and decision boundaries of pair {int(arrays['pair']) + 1}, to scale.",
             "Two panels with points on a line and the regions of both classes: vanilla, and aligned.",
         ),
-        FigureEntry(
-            png_bytes(seeds),
+        page_chart(
+            seeds,
             f"Accuracy of each pair under PGD (ε = {attack.eps:g}, {attack.steps} steps); each pair has its own data and weights.",
             "Dots for each pair of networks, vanilla and aligned, with lines at the paper's numbers.",
         ),
     )
-    return told, Section("The toy", (), (toy_table(metrics, paper, TOY_NAMES),), figures)
+    return told, Section("The toy", (), (toy_table(metrics, paper, TOY_NAMES),), charts=charts)
 
 
 def _write(path: Path, text: str) -> None:
@@ -194,6 +206,8 @@ def _result_rows(results: Sequence[MethodResults]) -> Iterator[Row]:
         for name, measure in run.evaluation.measures.items():
             threat = (measure.norm, measure.eps) if isinstance(measure, Attacked) else (None, None)
             yield (*where, name, *threat, *measure.triple, measure.n)
+        for name, points in run.evaluation.curve.items():
+            yield from ((*where, f"curve.{name}", p.norm, p.eps, *p.triple, p.n) for p in points)
         for name, attacked in run.evaluation.autoattack.items():
             for attack, value in attacked.attacks.items():
                 threat = (attacked.norm, attacked.eps)

@@ -11,36 +11,39 @@ from matplotlib.figure import Figure
 from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.base.json_files import write_json
+from pag.base.vocabulary import Method
 from pag.data.image_store import ImageStore, pixels
 from pag.evaluation.seeds import Repeated
-from pag.figures.charts import attack_breakdown, lambda_curves, loss_curve, training_curves
+from pag.figures.bars import attack_breakdown
+from pag.figures.curves import lambda_curves, loss_curve, security_curves, training_curves
 from pag.figures.grids import Array, enlarged, targeted_grid, targets_by_source, targets_by_timestep
 from pag.figures.names import eps_text, norm_name, percent
-from pag.figures.panels import Interval
 from pag.figures.scatters import robustness_against_alignment, robustness_over_cost
 from pag.figures.style import marked, save
+from pag.figures.values import Value
+from pag.figures.vega import Chart
 from pag.optimization.curves import read_curves
 from pag.targets.kinds import open_targets
 from pag.targets.store import Origin, TargetStore
+from stages.params.evaluation import EvaluationParams
 from stages.params.figures import FiguresParams
 from stages.params.grid import read_grid
 from stages.params.reading import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
+from stages.reporting.arrays import read_shown
+from stages.reporting.charts import save_chart
 from stages.reporting.costs import front, points_of, priced, relative_cost
+from stages.reporting.explorers import EXPLORER, explorer_data
 from stages.reporting.former import set_aside
 from stages.reporting.methods import MethodResult, MethodResults, by_method
 from stages.reporting.pictures import PICTURE, beside_vanilla, picture_of
-from stages.reporting.results import (
-    RESULTS,
-    aligned_sources,
-    gather,
-    read_shown,
-)
+from stages.reporting.results import RESULTS, aligned_sources, gather
+from stages.reporting.targeted import TARGETED, Targeted, read_targeted
 from stages.run import stage_run
 
 __all__ = ["run"]
 
-COLUMNS = 10  # of a grid of images; a data set of more classes shows its first ones
+COLUMNS = 20  # of a grid of images in all; a data set of more classes shows its first ones, and says so
 PANELS = {
     "cross_entropy": "cross-entropy",
     "cosine": "training cosine",
@@ -50,7 +53,7 @@ PANELS = {
 
 
 def run(params: Params, dataset: str, architecture: str, aside: bool = False) -> Path:
-    """Writes `data/figures/<dataset>-<architecture>/`: PNGs, and `results.json` with the numbers of all cells.
+    """Writes `data/figures/<dataset>-<architecture>/`: PNGs, charts as SVGs, too, and `results.json` with the numbers of all cells.
 
     With `aside` cells of former grids are first moved away, so that what DVC sees of the folders is of today's grid alone.
 
@@ -66,81 +69,85 @@ def run(params: Params, dataset: str, architecture: str, aside: bool = False) ->
         with written_whole(paths.figures(architecture)) as folder:
             folder.mkdir()
             write_json(folder / RESULTS, results.model_dump(mode="json", by_alias=True))
-            shown = by_method(results)
-            _write_picture(folder / PICTURE, params, shown, ImageStore.open(paths.images).class_names)
-            for name, figure in _figures(params, paths, shown):
+            methods = by_method(results)
+            networks = _networks(params, methods)
+            _write_shown(folder, params, methods, networks, ImageStore.open(paths.images).class_names)
+            for name, figure in _images(params, paths, methods, networks):
                 save(figure, folder / f"{name}.png")
+            for name, chart in _charts(params, paths, methods):
+                save_chart(chart, folder, name)
     return paths.figures(architecture)
 
 
-def _figures(params: Params, paths: DatasetPaths, results: MethodResults) -> Iterator[tuple[str, Figure]]:
+def _images(
+    params: Params, paths: DatasetPaths, results: MethodResults, networks: Mapping[str, Targeted]
+) -> Iterator[tuple[str, Figure]]:
     store = ImageStore.open(paths.images)
-    yield from _targeted(params, results, store.class_names)
+    yield from _targeted(results, networks, store.class_names)
     seed = read_grid(params).targets_seeds[0]
     yield from _targets(params, paths, store, seed)
     yield from _by_timestep(paths.target_examples(seed), store.class_names)
-    yield from _charts(results)
-    diffusion = paths.diffusion(seed)
-    curves = read_curves(diffusion / "curves.csv")
-    if not {"step", "loss"} <= curves.keys():
-        raise InputError(f"{diffusion / 'curves.csv'} has no columns step and loss; train the diffusion model again.")
-    steps, loss = ([value for value in curves[name] if value is not None] for name in ("step", "loss"))
-    yield "diffusion-loss", loss_curve(steps, loss)
-    yield "diffusion-samples", enlarged(_png(diffusion / "samples.png"))
+    yield "diffusion-samples", enlarged(_png(paths.diffusion(seed) / "samples.png"))
 
 
-def _write_picture(path: Path, params: Params, results: MethodResults, class_names: tuple[str, ...]) -> None:
-    """What the page begins with, where the grid has a network to show."""
-    cells = _first_cells(params, results)
-    files = {
-        method.label: read_shown(
-            cells[method.name].evaluation / "targeted.safetensors", {"adversarial": 5}, len(class_names)
-        )
-        for method in beside_vanilla(results)
-    }
-    if files:
-        write_json(path, picture_of(files, class_names, COLUMNS))
-
-
-def _first_cells(params: Params, results: MethodResults) -> dict[str, Cell]:
-    """Of each method, and λ of the sweep, the network of the first seeds, which images are of."""
+def _networks(params: Params, results: MethodResults) -> dict[str, Targeted]:
+    """Of each method, and λ of the sweep, the targeted examples of the network of the first seeds."""
     cells: dict[str, Cell] = {}
     for walk in (grid_cells, sweep_cells):
         for cell in walk(params, results.dataset, results.architecture):
             cells.setdefault(cell.row, cell)
-    return cells
+    networks = {name: read_targeted(cell.evaluation / TARGETED) for name, cell in cells.items()}
+    first = next(iter(networks.values()))
+    for name, of in networks.items():
+        if of.frames.shape != first.frames.shape or not np.array_equal(of.epsilons, first.epsilons):
+            raise InputError(f"{cells[name].evaluation / TARGETED} is of other images or ε; run `pag evaluate` again.")
+    return networks
 
 
-def _targeted(params: Params, results: MethodResults, class_names: tuple[str, ...]) -> Iterator[tuple[str, Figure]]:
+def _write_shown(
+    folder: Path,
+    params: Params,
+    results: MethodResults,
+    networks: Mapping[str, Targeted],
+    class_names: tuple[str, ...],
+) -> None:
+    """What the page begins with, and its explorer."""
+    evaluation = params.dataset(results.dataset).read("evaluation", EvaluationParams)
+    beside = beside_vanilla(results)
+    if beside:
+        write_json(folder / PICTURE, picture_of({m.label: networks[m.name] for m in beside}, class_names))
+    of_methods = {method.label: networks[method.name] for method in results.methods}
+    shown = [method.label for method in beside or results.methods[:1]]
+    write_json(folder / EXPLORER, explorer_data(of_methods, class_names, evaluation, shown))
+
+
+def _targeted(
+    results: MethodResults, networks: Mapping[str, Targeted], class_names: tuple[str, ...]
+) -> Iterator[tuple[str, Figure]]:
     """Figures 1, 2 and 9 from each input, and figure 5: the same with a row for each λ, from the first input."""
-    cells = _first_cells(params, results)
     methods = [(method.label, method) for method in results.methods]
-    for i, figure in enumerate(_targeted_grids(methods, cells, class_names, results)):
+    for i, figure in enumerate(_targeted_grids(methods, networks, class_names, results)):
         yield f"targeted-{i}", figure
     if len(results.by_lambda) < 2:
         return
     lambdas = [(f"λ = {lambda_:g}", method) for lambda_, method in results.by_lambda]
-    yield "lambda-targeted", next(_targeted_grids(lambdas, cells, class_names, results))
+    yield "lambda-targeted", next(_targeted_grids(lambdas, networks, class_names, results))
 
 
 def _targeted_grids(
     rows: Sequence[tuple[str, MethodResult]],
-    cells: Mapping[str, Cell],
+    networks: Mapping[str, Targeted],
     class_names: tuple[str, ...],
     results: MethodResults,
 ) -> Iterator[Figure]:
-    paths = [cells[method.name].evaluation / "targeted.safetensors" for _, method in rows]
-    files = [read_shown(path, {"adversarial": 5}, len(class_names)) for path in paths]
-    for path, file in zip(paths, files, strict=True):
-        shape = (len(files[0]["images"]), len(class_names), *files[0]["images"].shape[1:])
-        if file["adversarial"].shape != shape:
-            raise InputError(f"{path} has examples of shape {file['adversarial'].shape}, and {shape} are drawn.")
+    of_rows = [networks[method.name] for _, method in rows]
     names = [name for name, _ in rows]
     main = [(name, norm_name(results.threats[name].norm)) for name in results.main_threats]
     numbers = {norm: [_number(method, name) for _, method in rows] for name, norm in main}
-    for i, (image, label) in enumerate(zip(files[0]["images"], files[0]["labels"], strict=True)):
-        adversarial = np.stack([file["adversarial"][i, :COLUMNS] for file in files])
-        yield targeted_grid(image, class_names[label], adversarial, names, class_names[:COLUMNS], numbers)
+    columns = class_names[: min(COLUMNS, of_rows[0].frames.shape[1])]
+    for i, (image, label) in enumerate(zip(of_rows[0].images, of_rows[0].labels, strict=True)):
+        adversarial = np.stack([network.adversarial[i, : len(columns)] for network in of_rows])
+        yield targeted_grid(image, class_names[label], adversarial, names, columns, numbers, len(class_names))
 
 
 def _number(method: MethodResult, threat: str) -> str:
@@ -161,7 +168,8 @@ def _targets(params: Params, paths: DatasetPaths, store: ImageStore, seed: int) 
     g = torch.stack([targets.gather(train.rows[first], columns, x) for _, targets in stores]).numpy()
     for i, label in enumerate(train.labels[first].tolist()):
         names = [name for name, _ in stores]
-        figure = targets_by_source(x[i].numpy(), class_names[label], g[:, i], names, class_names[:COLUMNS])
+        shown = class_names[:COLUMNS]
+        figure = targets_by_source(x[i].numpy(), class_names[label], g[:, i], names, shown, len(class_names))
         yield f"targets-by-source-{i}", figure
 
 
@@ -182,35 +190,46 @@ def _by_timestep(path: Path, class_names: tuple[str, ...]) -> Iterator[tuple[str
     timesteps = examples["timesteps"].tolist()
     for i, (image, label) in enumerate(zip(examples["images"], examples["labels"], strict=True)):
         targets = examples["by_timestep"][:, i, :COLUMNS]
-        figure = targets_by_timestep(image, class_names[label], targets, timesteps, class_names[:COLUMNS])
+        shown = class_names[:COLUMNS]
+        figure = targets_by_timestep(image, class_names[label], targets, timesteps, shown, len(class_names))
         yield f"targets-by-timestep-{i}", figure
 
 
-def _charts(results: MethodResults) -> Iterator[tuple[str, Figure]]:
+def _charts(params: Params, paths: DatasetPaths, results: MethodResults) -> Iterator[tuple[str, Chart]]:
     titles = {n: f"{results.suite} {norm_name(a.norm)}, ε = {eps_text(a.eps)}" for n, a in results.threats.items()}
     if len(results.by_lambda) > 1:
         yield "lambda", _lambda_curves(results, titles)
     shown, names = results.methods, results.threat_names
-    methods = [method.method for method in shown]
-    cosines = [_bars(method.alignment) for method in shown]
-    yield (
-        "robustness-alignment",
-        robustness_against_alignment(methods, cosines, _robust(shown, names), _doubts(shown, names)),
-    )
+    methods = _named(shown)
+    cosines = [_value(method.alignment) for method in shown]
+    robust, doubts = _robust(shown, names), _doubts(shown, names)
+    yield "robustness-alignment", robustness_against_alignment(methods, cosines, robust, doubts)
     attacks = {title: [method.attacks(name) for method in shown] for name, title in titles.items()}
     yield "attacks", attack_breakdown(methods, attacks, _doubts(shown, titles))
     if len(known := priced(results)) > 1:
         yield "cost", _over_cost(results, known)
-    yield "training", training_curves({method.method: method.curves for method in shown}, PANELS)
+    if results.curves:
+        yield "security", _over_eps(results, methods)
+    curves = {name: method.curves for name, method in zip(methods, shown, strict=True)}
+    yield "training", training_curves(curves, methods, PANELS)
+    yield "diffusion-loss", _diffusion_loss(paths.diffusion(read_grid(params).targets_seeds[0]) / "curves.csv")
 
 
-def _lambda_curves(results: MethodResults, titles: Mapping[str, str]) -> Figure:
+def _named(methods: Sequence[MethodResult]) -> dict[str, Method]:
+    """The methods by their labels, with λ where they have one."""
+    return {
+        method.label if method.lambda_ is None else f"{method.method.label} λ = {method.lambda_:g}": method.method
+        for method in methods
+    }
+
+
+def _lambda_curves(results: MethodResults, titles: Mapping[str, str]) -> Chart:
     lambdas, sweep = zip(*results.by_lambda, strict=True)
-    accuracies = {"clean": [_bars(method.clean) for method in sweep], **_robust(sweep, titles)}
-    return lambda_curves(lambdas, accuracies, [_bars(method.alignment) for method in sweep], _doubts(sweep, titles))
+    accuracies = {"clean": [_value(method.clean) for method in sweep], **_robust(sweep, titles)}
+    return lambda_curves(lambdas, accuracies, [_value(method.alignment) for method in sweep], _doubts(sweep, titles))
 
 
-def _over_cost(results: MethodResults, methods: Sequence[MethodResult]) -> Figure:
+def _over_cost(results: MethodResults, methods: Sequence[MethodResult]) -> Chart:
     names, threats = [method.name for method in methods], results.main_threats
     fronts = {
         title: [names.index(name) for name in front(points_of(methods, threat))] for threat, title in threats.items()
@@ -218,19 +237,39 @@ def _over_cost(results: MethodResults, methods: Sequence[MethodResult]) -> Figur
     ratios = [ratio for method in methods if (ratio := relative_cost(results, method)) is not None]
     passes = [method.forwards for method in methods if method.forwards is not None]
     costs, unit = (ratios, "vanilla = 1") if ratios else (passes, "forward passes of one image")
-    shown = [method.method for method in methods]
-    return robustness_over_cost(shown, costs, _robust(methods, threats), fronts, _doubts(methods, threats), unit)
+    doubts = _doubts(methods, threats)
+    return robustness_over_cost(_named(methods), costs, _robust(methods, threats), fronts, doubts, unit)
 
 
-def _bars(measure: Repeated) -> Interval:
-    """The error bar of a number: a standard deviation between runs to either side, or of one run its interval."""
+def _over_eps(results: MethodResults, methods: Mapping[str, Method]) -> Chart:
+    """PGD's curves, and AutoAttack's numbers at the ε where they were measured."""
+    curves, marks, doubts, of_methods = {}, {}, {}, list(zip(methods, results.methods, strict=True))
+    for threat in results.curves:
+        norm = results.threats[threat].norm
+        curves[norm_name(norm)] = {n: [(eps, _value(a)) for eps, a in m.curve(threat)] for n, m in of_methods}
+        attacked = {name: of.eps for name, of in results.threats.items() if of.norm == norm}
+        marks[norm_name(norm)] = {n: [(eps, _value(m.robust(t))) for t, eps in attacked.items()] for n, m in of_methods}
+        doubts[norm_name(norm)] = {n for n, m in of_methods if any(_doubtful(m, name) for name in attacked)}
+    return security_curves(methods, curves, marks, doubts, results.suite)
+
+
+def _diffusion_loss(path: Path) -> Chart:
+    curves = read_curves(path)
+    if not {"step", "loss"} <= curves.keys():
+        raise InputError(f"{path} has no columns step and loss; train the diffusion model again.")
+    steps, loss = ([value for value in curves[name] if value is not None] for name in ("step", "loss"))
+    return loss_curve(steps, loss)
+
+
+def _value(measure: Repeated) -> Value:
+    """A number with its error bar: a standard deviation between runs to either side, or of one run its interval."""
     if measure.sd is None:
-        return measure.triple
-    return measure.value, measure.value - measure.sd, measure.value + measure.sd
+        return Value(*measure.triple)
+    return Value(measure.value, measure.value - measure.sd, measure.value + measure.sd, sd=True)
 
 
-def _robust(methods: Sequence[MethodResult], names: Mapping[str, str]) -> dict[str, list[Interval]]:
-    return {words: [_bars(method.robust(threat)) for method in methods] for threat, words in names.items()}
+def _robust(methods: Sequence[MethodResult], names: Mapping[str, str]) -> dict[str, list[Value]]:
+    return {words: [_value(method.robust(threat)) for method in methods] for threat, words in names.items()}
 
 
 def _doubts(methods: Sequence[MethodResult], names: Mapping[str, str]) -> dict[str, list[bool]]:

@@ -36,9 +36,11 @@ Arithmetic = Literal["portable", "native"]
 RelativeTo = Literal["image", "own_class", "unconditional"]
 """What a target is relative to: r_c(x) − x (section 4.1), r_c(x) − r_y(x), or r_c(x) − r(x) (`pag.targets.heuristic_store`)."""
 
-SourceKind = Literal["one_image", "class_mean", "nearest_neighbor", "kernel", "score_based", "teacher", "imported"]
+SourceKind = Literal[
+    "one_image", "class_mean", "nearest_neighbor", "kernel", "score_based", "teacher", "own", "imported"
+]
 """Where target gradients come from: section 4; `kernel` (`pag.targets.kernel`) and `teacher` (`pag.targets.teacher`) are not the
-paper's; `imported` ones were computed by somebody else.
+paper's; `own` ones a function of one's own makes, and `imported` ones were computed elsewhere.
 """
 
 ObjectiveName = Literal[
@@ -94,6 +96,8 @@ class Method(BaseModel):
                 return "vanilla"
             case "score_based":
                 return "score-based"
-            case "imported" | "kernel" | "teacher" as own:
-                return own
+            case "imported" | "own":
+                return "imported"
+            case "kernel" | "teacher" as ours:
+                return ours
         return "own-class heuristic" if self.relative_to == "own_class" else "heuristic"

@@ -18,10 +18,12 @@ from pag.base.errors import InputError
 from pag.base.vocabulary import NormName
 from pag.evaluation.accuracy import evaluate
 from pag.evaluation.blocks import Blocks
+from pag.evaluation.checking import Examined
 from pag.evaluation.intervals import Estimate, proportion
+from pag.evaluation.metrics import Attacked
 from pag.evaluation.module import checked_predictions, examine
 
-__all__ = ["RobustnessCurve", "robustness_curve"]
+__all__ = ["RobustnessCurve", "curve_in_blocks", "robustness_curve"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class RobustnessCurve:
     def accuracies(self) -> tuple[Estimate, ...]:
         """At each ε the share that withstood, as a fraction, with its Wilson interval; never more than at a smaller one."""
         return tuple(proportion(flags, self.confidence) for flags in self.withstood)
+
+    def measured(self) -> tuple[Attacked, ...]:
+        """The form it has in `metrics.json`."""
+        pairs = zip(self.epsilons, self.accuracies, strict=True)
+        return tuple(Attacked(norm=self.norm, eps=eps, **dict(accuracy)) for eps, accuracy in pairs)
 
 
 def robustness_curve(
@@ -73,19 +80,35 @@ def robustness_curve(
     """
     if not epsilons or list(epsilons) != sorted({eps for eps in epsilons if eps > 0}):
         raise InputError(f"A curve needs positive epsilons that ascend, not {list(epsilons)}.")
-    blocks, predicted, labels = (
-        Blocks(block_size, seed, workers),
-        checked_predictions(model, images, labels),
-        labels.cpu(),
-    )
+    blocks, predicted = Blocks(block_size, seed, workers), checked_predictions(model, images, labels)
     examined = examine(model, images, labels, blocks, confidence)
-    rows = np.flatnonzero(predicted == labels)
+    return curve_in_blocks(examined, predicted == labels.cpu(), norm, epsilons, attack)
+
+
+def curve_in_blocks(
+    examined: Examined,
+    correct: Tensor,
+    norm: NormName,
+    epsilons: Sequence[float],
+    attack: Callable[[Threat], BlockAttack],
+) -> RobustnessCurve:
+    """The curve of a network that is already known to be fit for an attack; under several ranks all have the whole of it.
+
+    Args:
+        examined: the network with the N examples.
+        correct: `(N,)` bool, who is right without an attack.
+        norm, epsilons, attack: as of `robustness_curve`.
+    """
+    rows = np.flatnonzero(correct.numpy())
     left = [rows]
     for eps in epsilons:
         if len(rows):
             x, y, attacks = examined.x[rows], examined.labels[rows], {"eps": attack(Threat(norm, eps))}
-            found = evaluate(examined.load, x, y, attacks, blocks, confidence=confidence, description=f"ε = {eps:g}")
+            found = evaluate(
+                examined.load, x, y, attacks, examined.blocks, confidence=examined.confidence,
+                description=f"curve, {norm}, ε = {eps:g}",
+            )  # fmt: skip
             rows = rows[found["eps"].withstood]
         left.append(rows)
-    withstood = np.stack([np.isin(np.arange(len(images)), among) for among in left])
-    return RobustnessCurve(norm, (0.0, *map(float, epsilons)), withstood, confidence)
+    withstood = np.stack([np.isin(np.arange(len(correct)), among) for among in left])
+    return RobustnessCurve(norm, (0.0, *map(float, epsilons)), withstood, examined.confidence)

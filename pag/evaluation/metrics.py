@@ -42,6 +42,8 @@ class Metrics(BaseModel):
         clean: accuracy without an attack.
         autoattack, pgd: robust accuracy by the threat's name; empty where the attack was not run.
         foolbox: robust accuracy by the attack's name.
+        curve: robust accuracy over ε under PGD, by the name of the threat of that norm; ε ascends from 0. Empty where it was not
+            measured.
         alignment: mean cosine with score-based gradients; None where the data set has none at its test images.
         sanity: what the checks of the evaluation found, by their names (`pag.evaluation.sanity`); empty where it was not checked.
     """
@@ -60,6 +62,7 @@ class Metrics(BaseModel):
     autoattack: dict[str, AutoAttacked]
     pgd: dict[str, Attacked] = Field(default_factory=dict)
     foolbox: dict[str, Attacked] = Field(default_factory=dict)
+    curve: dict[str, tuple[Attacked, ...]] = Field(default_factory=dict)
     alignment: Estimate | None
     sanity: dict[str, Check] = Field(default_factory=dict)
 
@@ -87,7 +90,7 @@ class Metrics(BaseModel):
 def write_metrics(path: Path, metrics: Metrics) -> None:
     """Writes `metrics.json`, whole; kinds of attacks that were not run are left out, and so are checks."""
     fields: dict[str, Any] = metrics.model_dump(mode="json", by_alias=True)
-    optional = ("pgd", "foolbox", "sanity")
+    optional = ("pgd", "foolbox", "curve", "sanity")
     write_json(path, {name: value for name, value in fields.items() if value or name not in optional})
 
 

@@ -1,9 +1,12 @@
 """The paper's figures that are grids of images: targeted examples (1, 2, 5, 9) and target gradients (7, 8).
 
-Rows are methods, sources or timesteps; columns are target classes; the first column is the input. Sizes are in inches.
+Rows are methods, sources or timesteps; columns are target classes, more than ten of them in bands, one below the other; the first
+column is the input. Sizes are in inches.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,9 @@ __all__ = ["Array", "enlarged", "targeted_grid", "targets_by_source", "targets_b
 Array = NDArray[np.floating[Any]]
 
 TILE, GAP, GROUP_GAP, MARGIN = 0.5, 0.05, 0.16, 0.08
-HEADER, NUMBER, CHARACTER, FOOTER = 0.5, 0.72, 0.085, 0.26
+STEP = TILE + GAP
+HEADER, NUMBER, NUMBERS_TITLE, CHARACTER, FOOTER = 0.5, 0.72, 1.15, 0.085, 0.26
+WIDEST = 10  # columns; further ones go below
 DIVERGING = "RdBu_r"
 
 
@@ -31,7 +36,7 @@ def targeted_grid(
     row_names: Sequence[str],
     class_names: Sequence[str],
     numbers: Mapping[str, Sequence[str]],
-    numbers_title: str = "Robust accuracy",
+    num_classes: int | None = None,
 ) -> Figure:
     """Large-ε targeted examples (figures 1, 2 and 9; figure 5 with a row for each λ).
 
@@ -42,15 +47,21 @@ def targeted_grid(
         row_names: M names.
         class_names: C names.
         numbers: columns of M texts at the right: `{"L₂": ["55.4%", …], "L∞": […]}`.
-        numbers_title: above these columns.
+        num_classes: how many there are, where C are not all.
     """
     tiles = [[_display(tile) for tile in row] for row in adversarial]
-    return _grid(_display(image), label, tiles, row_names, class_names, numbers, numbers_title)
+    note = _left_out(class_names, num_classes)
+    return _grid(_display(image), label, tiles, row_names, class_names, numbers, note)
 
 
 @styled
 def targets_by_source(
-    image: Array, label: str, targets: Array, row_names: Sequence[str], class_names: Sequence[str]
+    image: Array,
+    label: str,
+    targets: Array,
+    row_names: Sequence[str],
+    class_names: Sequence[str],
+    num_classes: int | None = None,
 ) -> Figure:
     """Target gradients of several sources at one image (figure 7).
 
@@ -60,13 +71,19 @@ def targets_by_source(
         targets: `g(x, c)`, `(S, C, ch, H, W)`, of S sources.
         row_names: S names.
         class_names: C names.
+        num_classes: how many there are, where C are not all.
     """
-    return _gradient_grid(image, label, targets, row_names, class_names)
+    return _gradient_grid(image, label, targets, row_names, class_names, num_classes)
 
 
 @styled
 def targets_by_timestep(
-    image: Array, label: str, targets: Array, timesteps: Sequence[int], class_names: Sequence[str]
+    image: Array,
+    label: str,
+    targets: Array,
+    timesteps: Sequence[int],
+    class_names: Sequence[str],
+    num_classes: int | None = None,
 ) -> Figure:
     """Score-based gradients at one image by the timestep t at which they are distilled (figure 8).
 
@@ -76,8 +93,9 @@ def targets_by_timestep(
         targets: `(T, C, ch, H, W)`.
         timesteps: T of them.
         class_names: C names.
+        num_classes: how many there are, where C are not all.
     """
-    return _gradient_grid(image, label, targets, [f"t = {t}" for t in timesteps], class_names)
+    return _gradient_grid(image, label, targets, [f"t = {t}" for t in timesteps], class_names, num_classes)
 
 
 @styled
@@ -90,13 +108,25 @@ def enlarged(image: Array, width: float = 2.6) -> Figure:
     return figure
 
 
+def _left_out(class_names: Sequence[str], num_classes: int | None) -> str:
+    """Says so where a grid does not show all classes."""
+    shown = len(class_names)
+    return "" if num_classes in (None, shown) else f"The first {shown} of {num_classes} classes."
+
+
 def _gradient_grid(
-    image: Array, label: str, targets: Array, row_names: Sequence[str], class_names: Sequence[str]
+    image: Array,
+    label: str,
+    targets: Array,
+    row_names: Sequence[str],
+    class_names: Sequence[str],
+    num_classes: int | None,
 ) -> Figure:
     tiles = [[_centred(tile) for tile in row] for row in targets]
     gray = targets.shape[2] == 1
     note = "Red raises a pixel, blue lowers it; " if gray else "Mid-grey is zero; "
-    return _grid(_display(image), label, tiles, row_names, class_names, {}, "", note + "each tile on its own scale.")
+    note = f"{note}each tile on its own scale. {_left_out(class_names, num_classes)}".strip()
+    return _grid(_display(image), label, tiles, row_names, class_names, {}, note)
 
 
 def _display(image: Array) -> Array:
@@ -110,6 +140,32 @@ def _centred(gradient: Array) -> Array:
     return scaled[0] if len(scaled) == 1 else np.moveaxis((scaled + 1) / 2, 0, -1)
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """Where things are, in inches; `top` is the height of the heads above the first row of a band.
+
+    Columns beyond the widest grid go below the others, in bands of the same heads and rows.
+    """
+
+    left: float
+    first: float
+    right: float
+    top: float
+    columns: int
+    rotate: bool
+
+    @classmethod
+    def of(cls, row_names: Sequence[str], class_names: Sequence[str], numbered: bool) -> "_Layout":
+        longest = max(map(len, class_names))
+        columns = math.ceil(len(class_names) / math.ceil(len(class_names) / WIDEST))
+        left = MARGIN + CHARACTER * max(map(len, row_names)) + GROUP_GAP / 2
+        first = left + STEP + GROUP_GAP
+        right = first + STEP * columns + (GROUP_GAP / 2 if numbered else 0)
+        rotate = longest > 5
+        top = MARGIN + HEADER + (CHARACTER * longest * 0.6 if rotate else 0)
+        return cls(left, first, right, top, columns, rotate)
+
+
 def _grid(
     image: Array,
     label: str,
@@ -117,29 +173,33 @@ def _grid(
     row_names: Sequence[str],
     class_names: Sequence[str],
     numbers: Mapping[str, Sequence[str]],
-    numbers_title: str,
-    note: str = "",
+    note: str,
 ) -> Figure:
-    """Tiles with names on the left, classes above, numbers on the right and a note below."""
-    step = TILE + GAP
-    left = MARGIN + CHARACTER * max(map(len, row_names)) + GROUP_GAP / 2
-    first = left + step + GROUP_GAP
-    right = first + step * len(class_names) + (GROUP_GAP / 2 if numbers else 0)
-    rotate = max(map(len, class_names)) > 5
-    top = MARGIN + HEADER + (CHARACTER * max(map(len, class_names)) * 0.6 if rotate else 0)
-    bottom = top + step * len(tiles)
-    figure, ax = _canvas(right + NUMBER * len(numbers) + MARGIN, bottom + (FOOTER if note else 0) + MARGIN)
-    _headers(ax, left, first, right, top, label, class_names, rotate)
-    for i, (name, row) in enumerate(zip(row_names, tiles, strict=True)):
-        y = top + i * step
-        ax.text(left - GROUP_GAP / 2, y + TILE / 2, name, ha="right", va="center")
-        _tile(ax, image, left, y)
-        for c, tile in enumerate(row):
-            _tile(ax, tile, first + c * step, y)
-    _numbers(ax, right, top, numbers, numbers_title)
+    """Tiles with names on the left, classes above, numbers on the right of the first band and a note below."""
+    layout = _Layout.of(row_names, class_names, numbered=bool(numbers))
+    bands = [slice(start, start + layout.columns) for start in range(0, len(class_names), layout.columns)]
+    height = layout.top + STEP * len(tiles)
+    bottom = height * len(bands)
+    figure, ax = _canvas(layout.right + _width(numbers) + MARGIN, bottom + (FOOTER if note else 0) + MARGIN)
+    for band, columns in enumerate(bands):
+        y = height * band
+        _headers(ax, layout, y, label, class_names[columns])
+        _rows(ax, layout, y + layout.top, image, row_names, [row[columns] for row in tiles])
+    _numbers(ax, layout, numbers)
     if note:
-        ax.text(left, bottom + FOOTER / 2, note, va="center", color=MUTED, fontsize=9)
+        ax.text(layout.left, bottom + FOOTER / 2, note, va="center", color=MUTED, fontsize=9)
     return figure
+
+
+def _rows(
+    ax: Axes, layout: _Layout, top: float, image: Array, names: Sequence[str], tiles: Sequence[Sequence[Array]]
+) -> None:
+    for i, (name, row) in enumerate(zip(names, tiles, strict=True)):
+        y = top + i * STEP
+        ax.text(layout.left - GROUP_GAP / 2, y + TILE / 2, name, ha="right", va="center")
+        _tile(ax, image, layout.left, y)
+        for c, tile in enumerate(row):
+            _tile(ax, tile, layout.first + c * STEP, y)
 
 
 def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
@@ -161,24 +221,31 @@ def _tile(ax: Axes, image: Array, x: float, y: float) -> None:
     ax.set(xlim=xlim, ylim=ylim)  # imshow moves them
 
 
-def _headers(
-    ax: Axes, left: float, first: float, right: float, top: float, label: str, class_names: Sequence[str], rotate: bool
-) -> None:
-    ax.text(left + TILE / 2, MARGIN + HEADER / 4, "Input", ha="center", va="center", fontsize=9, color=MUTED)
-    ax.text((first + right) / 2, MARGIN + HEADER / 4, "Target class", ha="center", va="center", fontsize=9, color=MUTED)
-    names = [(left, label), *((first + c * (TILE + GAP), name) for c, name in enumerate(class_names))]
+def _title(ax: Axes, x: float, y: float, text: str) -> None:
+    ax.text(x, y + MARGIN + HEADER / 4, text, ha="center", va="center", fontsize=9, color=MUTED)
+
+
+def _width(numbers: Mapping[str, Sequence[str]]) -> float:
+    """Of the columns of numbers, above which their title has to fit."""
+    return max(NUMBER * len(numbers), NUMBERS_TITLE) if numbers else 0
+
+
+def _headers(ax: Axes, layout: _Layout, y: float, label: str, class_names: Sequence[str]) -> None:
+    left, first, right, top = layout.left, layout.first, layout.right, y + layout.top
+    _title(ax, left + TILE / 2, y, "Input")
+    _title(ax, (first + right) / 2, y, "Target class")
+    names = [(left, label), *((first + c * STEP, name) for c, name in enumerate(class_names))]
     for x, name in names:
         weight = "bold" if name == label else "normal"
-        angle = {"rotation": 40.0, "ha": "left", "rotation_mode": "anchor"} if rotate else {"ha": "center"}
-        at = x + TILE * (0.3 if rotate else 0.5)
+        angle = {"rotation": 40.0, "ha": "left", "rotation_mode": "anchor"} if layout.rotate else {"ha": "center"}
+        at = x + TILE * (0.3 if layout.rotate else 0.5)
         ax.text(at, top - 0.06, name, va="bottom", fontweight=weight, **angle)
 
 
-def _numbers(ax: Axes, right: float, top: float, numbers: Mapping[str, Sequence[str]], title: str) -> None:
-    middle = right + NUMBER * len(numbers) / 2
-    ax.text(middle, MARGIN + HEADER / 4, title if numbers else "", ha="center", va="center", fontsize=9, color=MUTED)
+def _numbers(ax: Axes, layout: _Layout, numbers: Mapping[str, Sequence[str]]) -> None:
+    _title(ax, layout.right + _width(numbers) / 2, 0, "Robust accuracy" if numbers else "")
     for column, (name, texts) in enumerate(numbers.items()):
-        x = right + NUMBER * (column + 0.9)
-        ax.text(x, top - 0.06, name, ha="right", va="bottom")
+        x = layout.right + NUMBER * (column + 0.9)
+        ax.text(x, layout.top - 0.06, name, ha="right", va="bottom")
         for i, text in enumerate(texts):
-            ax.text(x, top + i * (TILE + GAP) + TILE / 2, text, ha="right", va="center", color=INK)
+            ax.text(x, layout.top + i * STEP + TILE / 2, text, ha="right", va="center", color=INK)

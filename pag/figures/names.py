@@ -2,7 +2,17 @@
 
 from collections.abc import Mapping
 
-__all__ = ["SHORT", "attack_name", "eps_text", "norm_name", "percent", "points", "short_label", "threat_names"]
+__all__ = [
+    "SHORT",
+    "attack_name",
+    "eps_text",
+    "norm_name",
+    "percent",
+    "points",
+    "short_label",
+    "shortened",
+    "threat_names",
+]
 
 _NORMS = {"l0": "L₀", "l1": "L₁", "l2": "L₂", "linf": "L∞"}
 _ATTACKS = {
@@ -23,6 +33,11 @@ def short_label(label: str) -> str:
     for words, short in SHORT.items():
         label = label.replace(words, short)
     return label
+
+
+def shortened(text: str, letters: int) -> str:
+    """The beginning of a text that is longer than so many letters."""
+    return text if len(text) <= letters else f"{text[: letters - 1].rstrip()}…"
 
 
 def norm_name(norm: str) -> str:

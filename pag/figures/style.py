@@ -13,38 +13,72 @@ from matplotlib.figure import Figure
 from pag.base.files import written_whole
 from pag.base.vocabulary import Family, Method
 
-__all__ = ["FAMILY_MARKERS", "INK", "MUTED", "PALETTE", "marked", "method_color", "png_bytes", "save", "styled"]
+__all__ = [
+    "DARK",
+    "FAMILY_DASHES",
+    "FAMILY_SHAPES",
+    "INK",
+    "LIGHT",
+    "MUTED",
+    "marked",
+    "method_color",
+    "paint",
+    "png_bytes",
+    "save",
+    "shades",
+    "styled",
+]
 
 P = ParamSpec("P")
 DPI = 200
-INK, MUTED = "#1a1a1a", "#666666"
-PALETTE = {  # Okabe and Ito (2008); from teal on Tol's muted scheme
-    "orange": "#E69F00",
-    "sky": "#56B4E9",
-    "green": "#009E73",
-    "blue": "#0072B2",
-    "vermilion": "#D55E00",
-    "purple": "#CC79A7",
-    "olive": "#8A8A2B",
-    "black": "#1a1a1a",
-    "teal": "#117777",
-    "wine": "#882255",
-    "indigo": "#332288",
-    "sand": "#999933",
-    "rose": "#CC6677",
+INK, MUTED = "#1a1a1a", "#5c5c5c"
+LIGHT = {  # after Okabe and Ito (2008), from teal on Tol's muted scheme; all at least 3:1 against their background
+    "ink": INK, "muted": MUTED, "paper": "#ffffff", "line": "#d9d9d9",
+    "black": "#1a1a1a", "orange": "#b87300", "sky": "#2f94cf", "green": "#008a66", "blue": "#0060a8", "vermilion": "#d04f00",
+    "purple": "#bb5f95", "olive": "#7c7c1e", "teal": "#117777", "wine": "#882255", "indigo": "#332288", "sand": "#8f7f00",
+    "brown": "#6b3e12",
+    "shade-1": "#5596d0", "shade-2": "#4284c0", "shade-3": "#3372ae", "shade-4": "#26619b", "shade-5": "#1a5088",
+    "shade-6": "#0f3f74",
+}  # fmt: skip
+DARK = {
+    "ink": "#e8e8e8", "muted": "#a8a8a8", "paper": "#15181c", "line": "#3a4048",
+    "black": "#e8e8e8", "orange": "#efb035", "sky": "#7cc8f5", "green": "#2fc29a", "blue": "#4b9fe6", "vermilion": "#ff8447",
+    "purple": "#e59cc8", "olive": "#b8b84e", "teal": "#41b3b3", "wine": "#d8689b", "indigo": "#9d90f2", "sand": "#d8c45c",
+    "brown": "#c49a6c",
+    "shade-1": "#3b6c98", "shade-2": "#467eb0", "shade-3": "#5290c4", "shade-4": "#63a3d8", "shade-5": "#78b4e6",
+    "shade-6": "#8fc5f2",
+}  # fmt: skip
+SHADES = 6
+_OF_PAGE = ("ink", "muted", "paper", "line")
+_CROSS = "M-1,-0.6L-0.6,-1L0,-0.4L0.6,-1L1,-0.6L0.4,0L1,0.6L0.6,1L0,0.4L-0.6,1L-1,0.6L-0.4,0Z"
+_HEXAGON = "M0,-1.05L0.91,-0.52L0.91,0.52L0,1.05L-0.91,0.52L-0.91,-0.52Z"
+_PENTAGON = "M0,-1.1L1.05,-0.34L0.65,0.89L-0.65,0.89L-1.05,-0.34Z"
+_STAR = "M0,-1.2L0.3,-0.4L1.14,-0.37L0.48,0.15L0.7,0.97L0,0.5L-0.7,0.97L-0.48,0.15L-1.14,-0.37L-0.3,-0.4Z"
+FAMILY_SHAPES: dict[Family, str] = {  # Vega's, or paths
+    "vanilla": _CROSS,
+    "heuristic": "circle",
+    "own-class heuristic": "square",
+    "score-based": "diamond",
+    "imported": "cross",
+    "kernel": _HEXAGON,
+    "teacher": _PENTAGON,
+    "aligned-margin": "triangle-down",
+    "gradient-norm": "triangle-left",
+    "adversarial": "triangle-up",
+    "unknown": _STAR,
 }
-FAMILY_MARKERS: dict[Family, str] = {
-    "vanilla": "X",
-    "heuristic": "o",
-    "own-class heuristic": "s",
-    "score-based": "D",
-    "imported": "P",
-    "kernel": "h",
-    "teacher": "p",
-    "aligned-margin": "v",
-    "gradient-norm": "<",
-    "adversarial": "^",
-    "unknown": "*",
+FAMILY_DASHES: dict[Family, tuple[float, ...]] = {
+    "vanilla": (2, 2),
+    "heuristic": (),
+    "own-class heuristic": (8, 2, 2, 2),
+    "score-based": (),
+    "imported": (7, 1.5),
+    "kernel": (4, 1.5, 1.5, 1.5, 1.5, 1.5),
+    "teacher": (1.5, 1.5),
+    "aligned-margin": (9, 3),
+    "gradient-norm": (6, 3, 1.5, 3, 1.5, 3),
+    "adversarial": (5, 2.5),
+    "unknown": (1.5, 4),
 }
 _LABEL_COLORS = {
     "Vanilla": "black",
@@ -61,26 +95,12 @@ _FAMILY_COLORS: dict[Family, str] = {
     "teacher": "indigo",
     "aligned-margin": "wine",
     "gradient-norm": "sand",
-    "adversarial": "rose",
+    "adversarial": "brown",
 }
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10.0,
-    "axes.labelsize": 10.0,
-    "axes.titlesize": 10.5,
-    "xtick.labelsize": 9.0,
-    "ytick.labelsize": 9.0,
-    "legend.fontsize": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "axes.edgecolor": MUTED,
     "text.color": INK,
-    "axes.labelcolor": INK,
-    "legend.frameon": False,
     "figure.facecolor": "white",
     "text.parse_math": False,  # names of classes and methods are text, also with a $ in them
 }
@@ -97,10 +117,24 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return wrapper
 
 
+def paint(name: str) -> str:
+    """A colour by its name, as a variable of the page with the light scheme's to fall back upon."""
+    prefix = "" if name in _OF_PAGE else "c-"
+    return f"var(--{prefix}{name}, {LIGHT[name]})"
+
+
 def method_color(method: Method) -> str:
-    """A method's colour, the same in every figure: by its label, else its family's; muted where neither has one."""
-    name = _LABEL_COLORS.get(method.label) or _FAMILY_COLORS.get(method.family)
-    return PALETTE[name] if name else MUTED
+    """The name of a method's colour, the same in every figure: by its label, else its family's; muted where neither has one."""
+    return _LABEL_COLORS.get(method.label) or _FAMILY_COLORS.get(method.family, "muted")
+
+
+def shades(count: int) -> list[str]:
+    """The names of so many colours of one hue, from the faintest to the strongest."""
+    return (
+        [f"shade-{1 + round((SHADES - 1) * i / max(count - 1, 1))}" for i in range(count)]
+        if count > 1
+        else [f"shade-{SHADES - 2}"]
+    )
 
 
 def marked(text: str, doubt: bool) -> str:

@@ -57,7 +57,10 @@ from pag import load_classifier
 model = load_classifier("path/of/this/folder")  # a torch.nn.Module in evaluation mode
 ```
 
-AutoAttack, Foolbox and RobustBench take it as it is. It is meant for research on robustness, and was not tested for other uses.
+AutoAttack, Foolbox and RobustBench take it as it is. The software is the Python package `pag`, which trained it; by
+`pag export program` the network becomes a file that needs torch alone, or ONNX.
+
+It is meant for research on robustness, and was not tested for other uses.
 """
 
 

@@ -13,7 +13,7 @@ from types import ModuleType
 
 from pag.base.errors import InputError
 
-__all__ = ["OWN_FAMILY", "built_in", "family_class", "family_module", "network_factory"]
+__all__ = ["OWN_FAMILY", "built_in", "family_class", "family_module", "named_callable"]
 
 OWN_FAMILY = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 ARCHITECTURES = "pag.networks.architectures"
@@ -58,21 +58,22 @@ def family_class(family: str) -> Callable[..., object]:
     return found
 
 
-def network_factory(name: str) -> Callable[[], object]:
-    """A function or class that makes a whole network without arguments, from its module, which is imported.
+def named_callable(name: str, what: str) -> Callable[..., object]:
+    """A function or class of one's own, from its module, which is imported: what the module does at import is run.
 
     Args:
-        name: `package.module:factory`, of a module on Python's path.
+        name: `package.module:function`, of a module on Python's path.
+        what: it is called in messages.
 
     Raises:
         InputError: it is not of this form, the module cannot be imported, or it has no such callable.
     """
     if not re.fullmatch(OWN_FAMILY, name):
-        raise InputError(f"A network's factory is named as package.module:factory, not {name!r}.")
+        raise InputError(f"{what} is named as package.module:function, not {name!r}.")
     module_name, _, function = name.partition(":")
-    found = getattr(_imported(module_name, f"The factory {name!r}"), function, None)
+    found = getattr(_imported(module_name, f"{what} {name!r}"), function, None)
     if not callable(found):
-        raise InputError(f"The factory {name!r} does not exist: {module_name} has no function or class {function}.")
+        raise InputError(f"{what} {name!r} does not exist: {module_name} has no function or class {function}.")
     return found  # type: ignore[no-any-return]
 
 

@@ -13,13 +13,21 @@ from importlib.resources import files
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from pag.page.report import Report, Term
+from pag.page.report import Chart, Report, Term
 
 __all__ = ["render_html"]
 
-TEMPLATES = ("page.html.jinja", "answer.html.jinja", "figure.html.jinja", "table.html.jinja", "what_was_run.html.jinja")
-STYLES = ("page.css", "tables.css")
-SCRIPTS = ("glossary.js", "tables.js", "what_was_run.js")
+TEMPLATES = (
+    "page.html.jinja",
+    "answer.html.jinja",
+    "chart.html.jinja",
+    "explorer.html.jinja",
+    "figure.html.jinja",
+    "table.html.jinja",
+    "what_was_run.html.jinja",
+)
+STYLES = ("page.css", "tables.css", "charts.css", "explorer.css")
+SCRIPTS = ("glossary.js", "tables.js", "charts.js", "explorer.js", "what_was_run.js")
 
 
 def render_html(report: Report) -> str:
@@ -33,6 +41,7 @@ def render_html(report: Report) -> str:
     )
     environment.filters["terms"] = _linked(report.glossary)
     environment.filters["png"] = _png
+    environment.filters["drawn"] = _drawn
     style, script = ("\n".join(map(_resource, names)) for names in (STYLES, SCRIPTS))
     page = environment.get_template("page.html.jinja")
     return page.render(report=report, style=Markup(style), script=Markup(script), policy=_policy(style, script))
@@ -56,6 +65,11 @@ def _digest(text: str) -> str:
 
 def _png(content: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _drawn(chart: Chart) -> Markup:
+    """The chart's SVG as an image with a text of its own."""
+    return Markup('<svg role="img" aria-label="{}"').format(chart.alt) + Markup(chart.svg.removeprefix("<svg"))
 
 
 def _linked(glossary: Sequence[Term]) -> Callable[[str], Markup]:

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 __all__ = [
     "Answer",
+    "Chart",
     "Column",
     "Entry",
+    "Explorer",
     "FigureEntry",
     "Findings",
     "Picture",
@@ -100,6 +102,25 @@ class FigureEntry:
 
 
 @dataclass(frozen=True)
+class Chart:
+    """A chart with the numbers behind it.
+
+    Attributes:
+        svg: to stand in the page; a mark shows its `data-text` when it is pointed at.
+        caption: what it shows, with the number that it has in the paper.
+        alt: the same for those who do not see it.
+        table: the same numbers; its caption is the chart's.
+        png: where a copy for papers is; empty where there is none.
+    """
+
+    svg: str
+    caption: str
+    alt: str
+    table: Table
+    png: str = ""
+
+
+@dataclass(frozen=True)
 class Term:
     """An entry of the glossary.
 
@@ -149,6 +170,22 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Explorer:
+    """What `explorer.js` shows.
+
+    Attributes:
+        data: JSON.
+    """
+
+    data: str
+
+    @property
+    def text(self) -> str:
+        """The same, with no character that could end the element that it stands in."""
+        return self.data.replace("<", "\\u003c")
+
+
+@dataclass(frozen=True)
 class Findings:
     """Sentences of one topic, and the title of the section that shows what they speak of."""
 
@@ -173,6 +210,7 @@ class Answer:
         picture: what it looks like; None where there is nothing to draw.
         table: the numbers.
         findings: the rest that can be said.
+        explorer: of the networks; None where there is nothing to explore.
     """
 
     place: str
@@ -181,17 +219,19 @@ class Answer:
     picture: Picture | None = None
     table: Table | None = None
     findings: tuple[Findings, ...] = ()
+    explorer: Explorer | None = None
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: text, then tables, then figures; `more` figures are folded away."""
+    """A part of the page: text, then tables, charts and figures; `more` figures are folded away."""
 
     title: str
     paragraphs: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[FigureEntry, ...] = ()
     more: tuple[FigureEntry, ...] = ()
+    charts: tuple[Chart, ...] = ()
 
     @property
     def anchor(self) -> str:

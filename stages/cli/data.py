@@ -1,4 +1,7 @@
-"""Commands that write a data set, and the code that stages run."""
+"""Commands that write a data set or its parameters, and the code that stages run."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -26,3 +29,19 @@ def originals(dataset: Dataset, set_: Overrides = None, params: ParamsFile = PAR
 def prepare(dataset: Dataset, set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
     """Write a data set's images and labels, with its validation split."""
     run_stage("prepare", params, set_, dataset, dataset=dataset)
+
+
+@commands.command()
+def new_dataset(
+    name: Annotated[str, typer.Argument(help="Of the data set: lower-case letters, digits and _.")],
+    root: Annotated[
+        Path, typer.Option(help="The folder with train/CLASS/… and test/CLASS/…, of pictures of any size and mode.")
+    ],
+    like: Annotated[
+        str, typer.Option(help="The data set whose numbers are taken where they do not depend on the images.")
+    ] = "cifar10_small",
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Look at a folder of images, and write the parameters of a data set that suit them."""
+    run_stage("commands.new_dataset", params, set_, name, root, like)

@@ -57,3 +57,27 @@ def export_robustbench(
     cell = cell_of(dataset, architecture, method, seed, targets_seed, lambda_)
     submission = Submission(name, title, link, authors, venue)
     run_stage("commands.export_robustbench", params, set_, cell, threat, out, submission, **names)
+
+
+@exports.command("program")
+def export_program(
+    dataset: Dataset,
+    architecture: Architecture,
+    out: Annotated[Path, typer.Option(help="A new folder.")],
+    method: Method = None,
+    base: Base = None,
+    targets: Targets = None,
+    lambda_: Lambda = None,
+    seed: Seed = None,
+    targets_seed: TargetsSeed = None,
+    onnx: Annotated[bool, typer.Option(help="Whether to write ONNX beside the program of torch.")] = True,
+    set_: Overrides = None,
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Write a classifier for those who do not have this repository: a torch.export program, ONNX, its card."""
+    method = combined(method, base, targets)
+    if method is None:
+        raise InputError("export program takes --method, or --base with --targets.")
+    names = {"dataset": dataset, "architecture": architecture, "method": method}
+    cell = cell_of(dataset, architecture, method, seed, targets_seed, lambda_)
+    run_stage("commands.export_program", params, set_, cell, out, onnx, **names)

@@ -37,6 +37,7 @@ EXACT = (
     "originals",
     "plots_page",
     "commands.explain",
+    "commands.new_dataset",
     "commands.status",
 )  # whose results have no floating-point number
 

@@ -10,7 +10,7 @@ from pag.base.errors import InputError
 from pag.base.vocabulary import Method
 from pag.data.image_store import ImageStore, pixels
 from pag.evaluation.blocks import Blocks
-from pag.networks.families import network_factory
+from pag.networks.families import named_callable
 from stages.commands.evaluate_checkpoint import check_output
 from stages.evaluate import Subject, write_evaluation
 from stages.params.evaluation import EvaluationParams
@@ -51,7 +51,7 @@ def run(params: Params, module: str, dataset: str, output: Path | None, workers:
 
 
 def _load(module: str) -> nn.Module:
-    make = network_factory(module)
+    make = named_callable(module, "The factory")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # weights that the factory draws are the same in every process
         network = make()

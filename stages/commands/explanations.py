@@ -82,6 +82,7 @@ SOURCES: Mapping[SourceKind, Explanation] = {
         "pag/targets/score_based.py",
     ),
     "teacher": Explanation("Teacher", ("g(x, c) = ∇_x (f_c − f_y)(x)",), "pag/targets/teacher.py"),
+    "own": Explanation("own targets", ("g(x, c) = what the function gives",), "pag/targets/own.py"),
 }
 
 SYMBOLS: Mapping[str, Explanation] = {

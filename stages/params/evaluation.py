@@ -9,10 +9,18 @@ from pag.base.vocabulary import GradientOf, NormName
 from stages.params.section import BatchSize, Count, Fraction, Name, Positive, Section
 from stages.params.targets import DistilledParams
 
-__all__ = ["EvaluationParams", "FoolboxAttackParams", "PGDParams", "ReferenceParams", "TargetedParams"]
+__all__ = [
+    "CurveParams",
+    "EvaluationParams",
+    "FoolboxAttackParams",
+    "PGDParams",
+    "ReferenceParams",
+    "TargetedParams",
+    "ThreatParams",
+]
 
 OTHER_MEASURES = frozenset(
-    {"clean", "alignment", "pgd", "foolbox"}
+    {"clean", "alignment", "pgd", "foolbox", "curve"}
 )  # columns and arrays that stand beside the threats'
 
 
@@ -22,16 +30,30 @@ class ReferenceParams(DistilledParams):
 
 
 class TargetedParams(Section):
+    """Targeted PGD, from test images towards classes, at a ladder of ε (figures 1, 2 and 9)."""
+
     norm: NormName
     """Of the ball."""
     eps: Positive
-    """Its radius, large: changes are to be seen (figures 1, 2 and 9)."""
+    """Its radius in figures, large: changes are to be seen (figures 1, 2 and 9)."""
+    ladder: Annotated[list[Positive], Field(min_length=1)]
+    """The radii that the page's explorer goes through, ascending, `eps` among them; each is an attack of its own."""
     steps: Count
     """Of PGD."""
     relative_step: Positive
     """The step size in units of ε / steps."""
     images: Count
-    """Test images that are attacked towards every class, one of each of the first classes."""
+    """Test images that are attacked, one of each of the first classes."""
+    classes: Count
+    """They are attacked towards each of the first so many classes."""
+
+    @model_validator(mode="after")
+    def _ladder_holds_eps(self) -> Self:
+        if self.ladder != sorted(set(self.ladder)):
+            raise ValueError("ladder must ascend")
+        if self.eps not in self.ladder:
+            raise ValueError(f"ladder does not hold eps, {self.eps:g}")
+        return self
 
 
 class ThreatParams(Section):
@@ -48,6 +70,23 @@ class PGDParams(Section):
     """From so many random starts."""
     relative_step: Positive
     """The step size in units of ε / steps."""
+
+
+class CurveParams(Section):
+    """Accuracy over ε under PGD on the margin, an upper bound of robust accuracy."""
+
+    steps: Count
+    """Of PGD."""
+    relative_step: Positive
+    """The step size in units of ε / steps."""
+    fractions: Annotated[list[Positive], Field(min_length=1)]
+    """The values of ε, ascending, in units of the smallest ε of each norm."""
+
+    @model_validator(mode="after")
+    def _fractions_ascend(self) -> Self:
+        if self.fractions != sorted(set(self.fractions)):
+            raise ValueError("fractions must ascend")
+        return self
 
 
 class FoolboxAttackParams(Section):
@@ -111,12 +150,21 @@ class EvaluationParams(Section):
     """PGD from several random starts, beside AutoAttack; null: none."""
     foolbox: FoolboxParams | None = None
     """Foolbox's attacks of table 6; null: none."""
+    curve: CurveParams | None = None
+    """Accuracy over ε; null: none."""
     alignment: ReferenceParams
     """The score-based gradients at test images that alignment is measured against."""
     targeted: TargetedParams
     """The large targeted attack whose images are shown."""
     sanity: Literal["basic", "full"] = "basic"
     """Checks of the evaluation (docs/sanity.md): `basic`, or `full` with further attacks on every network."""
+
+    @property
+    def main_threats(self) -> dict[str, ThreatParams]:
+        """Of each norm the threat of smallest ε, by name."""
+        descending = sorted(self.threats, key=lambda name: -self.threats[name].eps)
+        smallest = {self.threats[name].norm: name for name in descending}.values()
+        return {name: threat for name, threat in self.threats.items() if name in smallest}
 
     @model_validator(mode="after")
     def _threats_have_names_of_their_own(self) -> Self:

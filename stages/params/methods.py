@@ -36,6 +36,7 @@ KIND_LABELS: Mapping[SourceKind, str] = {
     "score_based": "SBG",
     "teacher": "Teacher",
     "imported": "imported",
+    "own": "own targets",
 }
 USUAL_FORMS: Mapping[SourceKind, RelativeTo] = {"kernel": "own_class"}  # what a label need not say; else the paper's
 NORM_LABELS: Mapping[NormName, str] = {"l2": "L₂", "linf": "L∞"}

@@ -76,12 +76,15 @@ class Params:
         overrides: as `dvc exp run -S` takes them: `key=value` of `params.yaml`, or `params/<dataset>.yaml:key=value`. A `+` before
             an optional key that the file does not have is allowed, `~key` takes one away.
 
+    Attributes:
+        folder: that the files are in.
+
     Raises:
         InputError: a file is missing or not YAML, or an override is malformed.
     """
 
     def __init__(self, path: Path = Path(MAIN), overrides: Sequence[str] = ()) -> None:
-        self._folder = path.parent.absolute()
+        self.folder = path.parent.absolute()
         self.main = ParamsFile(path.name, _load(path))
         self._datasets: dict[str, ParamsFile] = {}
         for assignment in overrides:
@@ -100,12 +103,12 @@ class Params:
                 raise InputError(
                     f"There is no data set {name!r}: {file} does not exist (there are {', '.join(known)})."
                 )
-            self._datasets[name] = ParamsFile(file, _load(self._folder / file))
+            self._datasets[name] = ParamsFile(file, _load(self.folder / file))
         return self._datasets[name]
 
     def datasets(self) -> list[str]:
         """The data sets that have a file."""
-        return sorted(path.stem for path in (self._folder / "params").glob("*.yaml"))
+        return sorted(path.stem for path in (self.folder / "params").glob("*.yaml"))
 
     @property
     def seed(self) -> int:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from pag.base.vocabulary import RelativeTo
+from pag.networks.families import OWN_FAMILY
 from stages.params.section import BatchSize, Count, Index, Positive, Section
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "KernelParams",
     "NearestNeighborParams",
     "OneImageParams",
+    "OwnTargetParams",
     "ScoreBasedParams",
     "Target",
     "TargetParams",
@@ -107,6 +109,21 @@ class ScoreBasedParams(DistilledParams):
     """Images of a shard of the store, which are computed together and are what an interruption loses."""
 
 
+class OwnTargetParams(Section):
+    """Targets that a function of one's own makes (`pag.targets.own`)."""
+
+    source: Literal["own"]
+    """`own`: a function of one's own."""
+    function: Annotated[str, Field(pattern=f"^{OWN_FAMILY}$")]
+    """Where it is: `extensions.targets.prototypes:toward_prototypes`."""
+    options: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    """What it is called with, by name."""
+    dtype: Literal["float16", "int8"] = "float16"
+    """What gradients are kept as."""
+    shard_size: BatchSize = 512
+    """Images whose gradients are made, and kept in a file, together."""
+
+
 class ImportedParams(Section):
     """A store that `pag import targets` wrote."""
 
@@ -117,7 +134,7 @@ class ImportedParams(Section):
 
 
 HeuristicParams = OneImageParams | ClassMeanParams | NearestNeighborParams | KernelParams
-Target = HeuristicParams | ScoreBasedParams | TeacherParams | ImportedParams
+Target = HeuristicParams | ScoreBasedParams | TeacherParams | OwnTargetParams | ImportedParams
 TargetParams = Annotated[Target, Field(discriminator="source")]
 TARGET: TypeAdapter[Target] = TypeAdapter(TargetParams)
 

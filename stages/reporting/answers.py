@@ -7,6 +7,7 @@ from stages.params.evaluation import EvaluationParams
 from stages.params.reading import Params
 from stages.paths import DatasetPaths
 from stages.reporting.beyond import beyond_paper
+from stages.reporting.explorers import EXPLORER, read_explorer
 from stages.reporting.findings import findings
 from stages.reporting.methods import MethodResults
 from stages.reporting.pictures import PICTURE, read_picture
@@ -43,6 +44,7 @@ def answer(params: Params, results: MethodResults) -> Answer:
         _picture(params, results),
         methods_table(results, ours),
         tuple(groups),
+        read_explorer(DatasetPaths(results.dataset).figures(results.architecture) / EXPLORER),
     )
 
 

@@ -141,7 +141,7 @@ def _imported(results: MethodResults, imported: MethodResult) -> str:
     if not others:
         return ""
     stands = "; ".join(compared(results, imported, other, "it") for other in others)
-    return f"{imported.label}, trained with imported targets: {stands}; clean {percent(imported.clean.value)}."
+    return f"{imported.label}, trained with targets from elsewhere: {stands}; clean {percent(imported.clean.value)}."
 
 
 def _monotone(results: MethodResults) -> str:

@@ -1,15 +1,16 @@
-"""The PNGs that `visualize` drew, with captions that name the paper's figures."""
+"""The charts and PNGs that `visualize` drew, with captions that name the paper's figures."""
 
 from pathlib import Path
 
 from pag.base.errors import InputError
 from pag.figures.names import SHORT, eps_text, norm_name
-from pag.page.report import FigureEntry
+from pag.page.report import Chart, FigureEntry
 from stages.params.evaluation import EvaluationParams
 from stages.params.figures import FiguresParams
 from stages.params.reading import Params
 from stages.params.targets import TARGET, ScoreBasedParams
 from stages.paths import DatasetPaths
+from stages.reporting.charts import read_chart
 from stages.reporting.costs import priced
 from stages.reporting.methods import MethodResults
 from stages.reporting.results import aligned_sources
@@ -18,7 +19,7 @@ __all__ = ["Gallery", "read_png"]
 
 
 class Gallery:
-    """The PNGs that `visualize` drew of one data set and architecture, with their captions."""
+    """What `visualize` drew of one data set and architecture, with captions."""
 
     def __init__(self, params: Params, results: MethodResults) -> None:
         file, self._results = params.dataset(results.dataset), results
@@ -32,16 +33,21 @@ class Gallery:
     def _entry(self, name: str, caption: str, alt: str) -> FigureEntry:
         return FigureEntry(read_png(self._folder / f"{name}.png"), caption, alt)
 
+    def _chart(self, name: str, caption: str, alt: str) -> Chart:
+        return read_chart(self._folder, name, caption, alt)
+
     def _several(self, stem: str, asked: int, caption: str, alt: str, least: int = 1) -> tuple[FigureEntry, ...]:
         """A figure for each input: of as many as were asked for, or as there are classes."""
         drawn = sum((self._folder / f"{stem}-{i}.png").exists() for i in range(asked))
         count = max(least, drawn)
         return tuple(self._entry(f"{stem}-{i}", caption, f"{alt} Input {i + 1} of {count}.") for i in range(count))
 
-    def robustness_alignment(self) -> FigureEntry:
+    def robustness_alignment(self) -> Chart:
         correlation = "section 5.4 asks for their correlation"
-        caption = f"Robust accuracy against alignment, with {self._bars} ({correlation}).{self._abbreviations}"
-        return self._entry("robustness-alignment", caption, f"Scatter plots, a point for each of {self._names}.")
+        caption = (
+            f"Robust accuracy against alignment, with {self._bars} ({correlation}).{self._doubts}{self._abbreviations}"
+        )
+        return self._chart("robustness-alignment", caption, f"Scatter plots, a point for each of {self._names}.")
 
     @property
     def _abbreviations(self) -> str:
@@ -51,28 +57,37 @@ class Gallery:
         return f" In short: {', '.join(used)}." if used else ""
 
     @property
+    def _doubts(self) -> str:
+        """What hollow points are, where there are any."""
+        spoilt = any(method.failed for method in self._results.methods)
+        return " Hollow points, with ✗: a failed check spoils the number." if spoilt else ""
+
+    @property
     def _bars(self) -> str:
         """What error bars are."""
         return "standard deviations between runs" if self._results.several else "confidence intervals"
 
-    def cost(self) -> tuple[FigureEntry, ...]:
+    def cost(self) -> tuple[Chart, ...]:
         """Robust accuracy over what training cost; none where fewer than two methods say it."""
         known = priced(self._results)
         if len(known) < 2:
             return ()
         caption = (
             f"Robust accuracy over the cost of training, with {self._bars}. The line is the front: no other method is both as "
-            f"cheap and as robust. The cost of targets is not in it.{self._abbreviations}"
+            f"cheap and as robust. The cost of targets is not in it.{self._doubts}{self._abbreviations}"
         )
         names = ", ".join(method.label for method in known)
         return (
-            self._entry("cost", caption, f"Scatter plots on a logarithmic axis of cost, a point for each of {names}."),
+            self._chart("cost", caption, f"Scatter plots on a logarithmic axis of cost, a point for each of {names}."),
         )
 
-    def attacks(self) -> FigureEntry:
+    def attacks(self) -> Chart:
         runs = " Means over the runs." if self._results.several else ""
-        caption = f"Accuracy that is left after each attack of {self._results.suite}, which are run one after the other.{runs}"
-        return self._entry("attacks", caption, f"Bars for each of {self._names}.")
+        caption = (
+            f"Accuracy that is left after each attack of {self._results.suite}, which are run one after the other; what is seen of "
+            f"a bar is what the next attacks took.{runs}{self._abbreviations}"
+        )
+        return self._chart("attacks", caption, f"Bars for each of {self._names}.")
 
     def targeted(self) -> tuple[FigureEntry, ...]:
         """Figures 1, 2 and 9."""
@@ -87,9 +102,9 @@ class Gallery:
         alt = f"Grid of images: a row for each of {self._names}; a column for each target class; robust accuracies at the right."
         return self._several("targeted", t.images, caption, alt)
 
-    def lambdas(self) -> FigureEntry:
+    def lambdas(self) -> Chart:
         caption = f"The numbers of the paper's Figure 5: accuracy and alignment by λ, with {self._bars}."
-        return self._entry("lambda", caption, "Curves of clean accuracy, robust accuracies and alignment against λ.")
+        return self._chart("lambda", caption, "Curves of clean accuracy, robust accuracies and alignment against λ.")
 
     def lambda_targeted(self) -> FigureEntry:
         caption = "The images of the paper's Figure 5: the same targeted attack on networks of growing λ."
@@ -118,21 +133,33 @@ class Gallery:
         )
         return (*sources[:1], *timesteps[:1]), (*sources[1:], *timesteps[1:])
 
-    def training(self) -> FigureEntry:
+    def training(self) -> Chart:
         caption = (
             "Training: cross-entropy and cosine with the targets, then accuracy and cosine on the validation split. The "
             "cross-entropy of an adversarial method is at perturbed images."
             f"{' Means over the runs.' if self._results.several else ''}{self._abbreviations}"
         )
-        return self._entry("training", caption, f"Curves by epoch for each of {self._names}.")
+        return self._chart("training", caption, f"Curves by epoch for each of {self._names}.")
 
-    def diffusion(self) -> tuple[FigureEntry, ...]:
-        """Loss and samples of the diffusion model."""
-        loss = self._entry(
+    def security(self) -> tuple[Chart, ...]:
+        """Accuracy over ε; none where it was not measured."""
+        if not self._results.curves:
+            return ()
+        caption = (
+            "Accuracy over ε, the size of perturbations. Lines: under PGD on the margin, each ε on those who withstood the smaller "
+            f"ones; an upper bound. Large points: under {self._results.suite}, at the ε of the tables; intervals are in the table."
+            f"{self._doubts}{self._abbreviations}"
+        )
+        return (self._chart("security", caption, f"Curves that fall with ε, one for each of {self._names}."),)
+
+    def diffusion_loss(self) -> Chart:
+        return self._chart(
             "diffusion-loss", "The diffusion model's training loss.", "Curve of the loss by training step."
         )
+
+    def diffusion_samples(self) -> FigureEntry:
         caption = "Samples of the diffusion model, a row for each class (section 4.2)."
-        return loss, self._entry("diffusion-samples", caption, "Grid of generated images.")
+        return self._entry("diffusion-samples", caption, "Grid of generated images.")
 
 
 def read_png(path: Path) -> bytes:

@@ -48,6 +48,12 @@ _TERMS = (
         "not in the paper",
     ),
     Term(
+        "own targets",
+        "Targets of one's own",
+        "Targets are what a function of one's own gives for an image and its class.",
+        "not in the paper",
+    ),
+    Term(
         "aligned margin",
         "Aligned margin",
         "Trains at a point along a stored direction, aligns the margin's gradient there and keeps the margin over the rest of ε.",

@@ -13,7 +13,7 @@ from pag.base.errors import InputError
 from pag.base.vocabulary import Family
 from pag.evaluation.intervals import Flags
 from pag.evaluation.metrics import AutoAttacked
-from pag.evaluation.seeds import Difference, Repeated, paired_difference
+from pag.evaluation.seeds import Difference, Repeated, over_seeds, paired_difference
 from pag.figures.names import threat_names
 from stages.paths import Cell
 from stages.reporting.evaluated import Evaluated
@@ -72,6 +72,12 @@ class MethodResult(Evaluated):
     def robust(self, threat: str) -> Repeated:
         """Accuracy under AutoAttack."""
         return self.measures[f"autoattack.{threat}"]
+
+    def curve(self, threat: str) -> list[tuple[float, Repeated]]:
+        """Accuracy over ε under PGD, at the ε that all runs have."""
+        of_runs = [{point.eps: point for point in run.evaluation.curve.get(threat, ())} for run in self.runs]
+        shared = [eps for eps in of_runs[0] if all(eps in of for of in of_runs)]
+        return [(eps, over_seeds([of[eps] for of in of_runs])) for eps in shared]
 
     @property
     def cells(self) -> list[Cell]:
@@ -164,6 +170,11 @@ class MethodResults:
         ascending = sorted(self.threats, key=lambda name: self.threats[name].eps)
         smallest = {self.threats[name].norm: name for name in reversed(ascending)}
         return {name: words for name, words in self.threat_names.items() if name in smallest.values()}
+
+    @property
+    def curves(self) -> list[str]:
+        """The threats by which every method has a curve of accuracy over ε; none where that was not measured."""
+        return [threat for threat in self.main_threats if all(len(m.curve(threat)) > 1 for m in self.methods)]
 
     @property
     def vanilla(self) -> MethodResult | None:

@@ -1,11 +1,10 @@
 """The picture that the page begins with: an image pulled toward each class, by vanilla and by an aligned network."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
 from pydantic import Base64Bytes, BaseModel, ValidationError
 
 from pag.base.errors import InputError
@@ -15,10 +14,12 @@ from pag.figures.tiles import tile_png
 from pag.page.report import Picture, PictureRow
 from stages.params.evaluation import TargetedParams
 from stages.reporting.methods import MethodResult, MethodResults
+from stages.reporting.targeted import Targeted
 
 __all__ = ["PICTURE", "beside_vanilla", "picture_of", "read_picture"]
 
 PICTURE = "picture.json"
+COLUMNS = 10  # which a page of usual width holds
 
 
 class _Row(BaseModel):
@@ -40,24 +41,21 @@ def beside_vanilla(results: MethodResults) -> list[MethodResult]:
     return [method for method in (results.vanilla, shown) if method is not None]
 
 
-def picture_of(
-    files: Mapping[str, Mapping[str, NDArray[Any]]], class_names: tuple[str, ...], columns: int
-) -> dict[str, Any]:
-    """What is kept of the picture, as JSON takes it.
+def picture_of(networks: Mapping[str, Targeted], class_names: Sequence[str]) -> dict[str, Any]:
+    """What is kept of the picture, as JSON takes it; of each network the first image is shown.
 
     Args:
-        files: by the names of rows, the targeted examples of a network, as `evaluate` wrote them; of each the first image is shown.
+        networks: by the names of rows.
         class_names: C names.
-        columns: how many classes are shown at most.
     """
-    first = next(iter(files.values()))
-    tiles = {name: [file["images"][0], *file["adversarial"][0, :columns]] for name, file in files.items()}
+    first = next(iter(networks.values()))
+    shown = list(class_names[: min(COLUMNS, first.frames.shape[1])])
+    tiles = {name: [of.images[0], *of.adversarial[0, : len(shown)]] for name, of in networks.items()}
     rows = [
         {"name": name, "tiles": [base64.b64encode(tile_png(tile)).decode("ascii") for tile in of]}
         for name, of in tiles.items()
     ]
-    label, shown = class_names[first["labels"][0]], list(class_names[:columns])
-    return {"label": label, "num_classes": len(class_names), "columns": shown, "rows": rows}
+    return {"label": class_names[first.labels[0]], "num_classes": len(class_names), "columns": shown, "rows": rows}
 
 
 def read_picture(path: Path, targeted: TargetedParams) -> Picture | None:

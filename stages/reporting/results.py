@@ -1,14 +1,10 @@
 """The results of one data set and architecture: gathered from the cells by `visualize`, read again by `report`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from pag.base.errors import InputError
 from pag.base.json_files import read_json
@@ -18,6 +14,8 @@ from stages.params.grid import read_grid
 from stages.params.methods import describe
 from stages.params.reading import Params
 from stages.paths import Cell, DatasetPaths, grid_cells, sweep_cells
+from stages.reporting.arrays import read_arrays
+from stages.reporting.targeted import TARGETED, read_targeted
 
 __all__ = [
     "RESULTS",
@@ -25,9 +23,7 @@ __all__ = [
     "GridResults",
     "aligned_sources",
     "gather",
-    "read_arrays",
     "read_gathered",
-    "read_shown",
 ]
 
 RESULTS = "results.json"
@@ -83,48 +79,9 @@ def aligned_sources(params: Params, dataset: str) -> dict[str, str]:
     return labels
 
 
-def read_arrays(path: Path, axes: Mapping[str, int]) -> dict[str, NDArray[Any]]:
-    """The arrays of a safetensors file.
-
-    Args:
-        path: of the file.
-        axes: the names of the arrays that must be there, with their numbers of axes.
-
-    Raises:
-        InputError: it is missing or damaged, lacks one of them, or holds what is no finite number.
-    """
-    try:
-        arrays: dict[str, NDArray[Any]] = load_file(path)
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; run the stage that makes it.") from None
-    except (SafetensorError, KeyError) as error:  # of a type of numbers that NumPy does not have
-        raise InputError(f"{path} is damaged ({error}).") from None
-    for name, count in axes.items():
-        if name not in arrays or arrays[name].ndim != count or arrays[name].size == 0:
-            raise InputError(f"{path} has no array {name!r} with {count} axes; run the stage that makes it again.")
-        if not np.isfinite(arrays[name]).all():
-            raise InputError(f"{path} has values of {name!r} that are not finite; run the stage that makes it again.")
-    return arrays
-
-
-def read_shown(path: Path, axes: Mapping[str, int], num_classes: int) -> dict[str, NDArray[Any]]:
-    """Arrays with one entry of `images` and `labels` an image that is drawn; as `read_arrays`.
-
-    Raises:
-        InputError: as `read_arrays`, or a label has no class, or the first two have not the same length.
-    """
-    arrays = read_arrays(path, {"images": 4, "labels": 1, **axes})
-    labels = arrays["labels"]
-    if len(labels) != len(arrays["images"]) or not np.isin(labels, np.arange(num_classes)).all():
-        raise InputError(
-            f"{path} has not one label in 0 … {num_classes - 1} for each image; run the stage that makes it again."
-        )
-    return arrays
-
-
 def _cell(cell: Cell) -> CellResult:
     metrics, validation = cell.evaluation / "metrics.json", cell.classifier / "metrics.json"
-    probability = read_arrays(cell.evaluation / "targeted.safetensors", {"probability": 2})["probability"]
+    targeted = read_targeted(cell.evaluation / TARGETED)
     evaluation = read_metrics(metrics)
     _check_cell(metrics, evaluation, cell)
     try:
@@ -132,7 +89,7 @@ def _cell(cell: Cell) -> CellResult:
             name=cell.row,
             evaluation=evaluation,
             validation=read_json(validation).get("validation"),  # type: ignore[arg-type]  # which is validated
-            target_probability=float(np.mean(probability, dtype=np.float64)),
+            target_probability=targeted.target_probability,
             curves=read_curves(cell.classifier / "curves.csv"),
             outcomes=_outcomes(cell.evaluation / "outcomes.safetensors", evaluation),
         )

@@ -44,19 +44,27 @@ def grid_sections(params: Params, results: MethodResults) -> list[Section]:
             *checks_tables((*results.methods, *results.sweep)),
             *runs_tables(results),
         ),
-        (gallery.robustness_alignment(), *gallery.cost()),
-        (gallery.attacks(),),
+        charts=(gallery.robustness_alignment(), *gallery.cost(), *gallery.security(), gallery.attacks()),
     )
     first, *more = gallery.targeted()
     seen = Section(f"What the networks see{where}", (), (), (first,), tuple(more))
     sections = [robustness, *beyond_sections(params, results, where), seen]
     if len(results.by_lambda) > 1:
-        images = (gallery.lambdas(), gallery.lambda_targeted())
-        sections.append(Section(f"{LAMBDA}{where}", (), (lambda_table(results),), images))
+        images, charts = (gallery.lambda_targeted(),), (gallery.lambdas(),)
+        sections.append(Section(f"{LAMBDA}{where}", (), (lambda_table(results),), images, charts=charts))
     shown, folded = gallery.targets()
     training = (validation_table(results),)
     sections.append(Section(f"Target gradients{where}", (), (), shown, folded))
-    sections.append(Section(f"Training{where}", (), training, (gallery.training(),), gallery.diffusion()))
+    sections.append(
+        Section(
+            f"Training{where}",
+            (),
+            training,
+            (),
+            (gallery.diffusion_samples(),),
+            charts=(gallery.training(), gallery.diffusion_loss()),
+        )
+    )
     return sections
 
 

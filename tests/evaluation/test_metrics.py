@@ -31,7 +31,13 @@ MEASURED = Metrics(
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"sanity": {}}, {"lambda_": None, "foolbox": {}, "alignment": Estimate(**HALF)}]
+    "changes",
+    [
+        {},
+        {"sanity": {}},
+        {"lambda_": None, "foolbox": {}, "alignment": Estimate(**HALF)},
+        {"curve": {"l2": (Attacked(norm="l2", eps=0.0, **HALF), Attacked(norm="l2", eps=0.5, **HALF))}},
+    ],
 )
 def test_what_is_written_is_read_again(tmp_path, changes):
     metrics = MEASURED.model_copy(update=changes)

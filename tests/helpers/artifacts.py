@@ -95,11 +95,15 @@ def evaluation_metrics(cell, method, lambda_, l2, linf, alignment, clean=0.95, h
         }
         for norm, (eps, v) in threats.items()
     }
+    curve = {
+        norm: [{"norm": norm, "eps": eps * k, **measure(clean + (v - clean) * k, 120, half)} for k in (0, 0.5, 1)]
+        for norm, (eps, v) in threats.items()
+    }
     return {
         "dataset": cell.dataset, "architecture": cell.architecture, "method": method.model_dump(mode="json"),
         "lambda": lambda_, "seed": 3407, "training_seed": cell.seed, "targets_seed": cell.targets_seed,
         "clean": measure(clean, 360, 0.02), "autoattack": autoattack,
-        "alignment": measure(alignment, 360, 0.01),
+        "curve": curve, "alignment": measure(alignment, 360, 0.01),
     }  # fmt: skip
 
 
@@ -157,11 +161,15 @@ def write_cell(cell, metrics, rng, channels):
     write_json(cell.evaluation / "metrics.json", metrics)
     save_file(_outcomes(metrics), cell.evaluation / "outcomes.safetensors")
     shape = (channels, SIDE, SIDE)
+    epsilons = np.array([0, 1.0, 2.5])
+    frames = rng.integers(0, 256, (INPUTS, CLASSES, len(epsilons), *shape), dtype=np.uint8)
+    frames[:, :, 0] = frames[:, :1, 0]  # where all begin
     targeted = {
-        "images": rng.random((INPUTS, *shape), dtype=np.float32),
         "labels": np.arange(INPUTS),
-        "adversarial": rng.random((INPUTS, CLASSES, *shape), dtype=np.float32),
-        "probability": rng.uniform(0.9, 1, (INPUTS, CLASSES)).astype(np.float32),
+        "epsilons": epsilons,
+        "large": np.array([2]),
+        "frames": frames,
+        "probabilities": rng.dirichlet(np.ones(CLASSES), frames.shape[:3]).astype(np.float32),
     }
     save_file(targeted, cell.evaluation / "targeted.safetensors")
 

@@ -46,7 +46,7 @@ OVERRIDES = (
     "params/digits.yaml:evaluation.examples=5",
     "params/digits.yaml:evaluation.block_size=2",
     "params/digits.yaml:evaluation.pgd={steps: 2, restarts: 2, relative_step: 2.0}",
-    "params/digits.yaml:evaluation.targeted={norm: l2, eps: 1.0, steps: 1, relative_step: 1.0, images: 2}",
+    "params/digits.yaml:evaluation.targeted={norm: l2, eps: 1.0, ladder: [1.0], steps: 1, relative_step: 1.0, images: 2, classes: 9}",  # noqa: E501
 )
 UNET = {
     "base_channels": 32, "channel_mult": (1,), "num_res_blocks": 1, "attention_downsamplings": (), "num_heads": 1,

@@ -105,7 +105,7 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(visualize, "targeted_grid", lambda *arguments: None)
         patch.setattr(visualize, "targets_by_timestep", lambda *arguments: None)
-        patch.setattr(report, "png_bytes", lambda figure: b"")
+        patch.setattr(report, "page_chart", lambda *arguments: None)
         artifacts.write_all(PARAMS, "digits", "resnet8")
         write_diffusion()
         write_classifier()
@@ -134,7 +134,7 @@ def read_classifier():
 def read_figures():
     names = ImageStore.open(PATHS.images).class_names
     results = by_method(gather(PARAMS, "digits", "resnet8"))
-    return list(visualize._targeted(PARAMS, results, names)), list(
+    return list(visualize._targeted(results, visualize._networks(PARAMS, results), names)), list(
         visualize._by_timestep(PATHS.target_examples(SEED), names)
     )
 

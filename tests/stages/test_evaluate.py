@@ -35,7 +35,8 @@ BUDGET = {
     "block_size": "4",
     "pgd": "{steps: 2, restarts: 2, relative_step: 2.0}",
     "foolbox": "{attacks: {gaussian_blur: {eps: 2.0, steps: 5}, l0_fmn: {eps: 9, steps: 5}}, examples: 5, block_size: 3}",
-    "targeted": "{norm: l2, eps: 1.0, steps: 1, relative_step: 1.0, images: 2}",
+    "curve": "{steps: 2, relative_step: 1.0, fractions: [0.01, 0.1, 1.0]}",
+    "targeted": "{norm: l2, eps: 1.0, ladder: [0.5, 1.0], steps: 1, relative_step: 1.0, images: 2, classes: 20}",
 }
 
 
@@ -88,7 +89,7 @@ def test_every_attack_is_told_with_norm_and_eps_and_its_outcomes(params, made):
     metrics, outcomes = _read(CELL.evaluation)
     keys = ["dataset", "architecture", "method", "lambda", "seed", "training_seed", "targets_seed",
             "training_forwards", "clean", "autoattack",
-            "pgd", "foolbox", "alignment", "sanity"]  # fmt: skip
+            "pgd", "foolbox", "curve", "alignment", "sanity"]  # fmt: skip
     assert list(metrics) == keys
     assert outcomes["clean"][:5].any()
     told = {name: (of["norm"], of["eps"], of["n"]) for name, of in metrics["autoattack"].items()}
@@ -108,10 +109,27 @@ def test_every_attack_is_told_with_norm_and_eps_and_its_outcomes(params, made):
 
 def test_attacks_that_are_not_asked_for_are_not_told(params, made):
     without = [f"params/digits.yaml:evaluation.{key}={BUDGET[key]}" for key in BUDGET if key not in ("pgd", "foolbox")]
+    without.append("params/digits.yaml:evaluation.curve=null")
     evaluate.run(Params(PARAMS_FILE, without), CELL, 1)
     metrics, outcomes = _read(CELL.evaluation)
-    assert not {"pgd", "foolbox"} & metrics.keys()
-    assert not [name for name in outcomes if name.startswith(("pgd.", "foolbox."))]
+    assert not {"pgd", "foolbox", "curve"} & metrics.keys()
+    assert not [name for name in outcomes if name.startswith(("pgd.", "foolbox.", "curve."))]
+
+
+def test_accuracy_over_eps_falls_from_what_is_right_without_an_attack(params, made):
+    evaluate.run(params, CELL, 1)
+    metrics, outcomes = _read(CELL.evaluation)
+    told = {name: [(of["norm"], of["eps"], of["n"]) for of in curve] for name, curve in metrics["curve"].items()}
+    assert told == {  # of each norm by the threat of smallest ε alone
+        "l2": [("l2", pytest.approx(eps), 6) for eps in (0, 0.07, 0.7, 7)],
+        "linf": [("linf", pytest.approx(eps), 6) for eps in (0, 0.01, 0.1, 1)],
+    }
+    for name, curve in metrics["curve"].items():
+        withstood = outcomes[f"curve.{name}"]
+        assert torch.equal(withstood[0], outcomes["clean"][:6])
+        assert not (withstood[1:] & ~withstood[:-1]).any()
+        assert [of["value"] for of in curve] == pytest.approx(withstood.double().mean(1).tolist())
+        assert curve[-1]["value"] < curve[0]["value"]
 
 
 def test_all_checks_are_told_where_they_are_asked_for(params, made):

@@ -106,8 +106,8 @@ def test_imported_targets_are_no_heuristic_and_have_a_sentence_of_their_own():
     assert "(10.0% < 20.0% to 30.0% < 50.0%)." in text
     assert "does not hold" not in text
     assert (
-        "Published SBG, trained with imported targets: it is more robust than Vanilla in L₂ (60.0% against 10.0%) and L∞ (30.0% "
-        "against 5.0%); it is more robust than SBG in L₂ (60.0% against 50.0%) and L∞ (30.0% against 25.0%); clean 95.0%."
+        "Published SBG, trained with targets from elsewhere: it is more robust than Vanilla in L₂ (60.0% against 10.0%) and L∞ "
+        "(30.0% against 5.0%); it is more robust than SBG in L₂ (60.0% against 50.0%) and L∞ (30.0% against 25.0%); clean 95.0%."
     ) in text
     assert text.startswith("Yes: 4 of 4")
     below = told({"vanilla": 0.2, "published": 0.05})

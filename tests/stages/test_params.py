@@ -30,6 +30,9 @@ MISTAKES = {
         "methods.score_based.classes_shared needs targets of all classes"
     ),
     "params/digits.yaml:evaluation.threats.l2.eps=-1": "evaluation.threats.l2.eps: input should be greater than 0",
+    "params/digits.yaml:evaluation.curve.fractions=[1.0, 0.5]": "evaluation.curve: fractions must ascend",
+    "params/digits.yaml:evaluation.curve.fractions=[]": "evaluation.curve.fractions",
+    "params/digits.yaml:evaluation.curve.steps=0": "evaluation.curve.steps",
     "params/digits.yaml:evaluation.threats={l3: {norm: l3, eps: 1.0}}": "params/digits.yaml: evaluation.threats.l3.norm",
     "params/digits.yaml:evaluation.threats={a: {norm: l2, eps: 1}, b: {norm: l2, eps: 1}}": "threats.b is the same as threats.a",
     "params/digits.yaml:evaluation.pgd={steps: 5, restarts: 0, relative_step: 2.0}": "params/digits.yaml: evaluation.pgd.restarts",

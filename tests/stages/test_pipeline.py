@@ -24,7 +24,7 @@ pytestmark = pytest.mark.pipeline
 HELPERS = Path(__file__).parents[1] / "helpers"
 COPIED = ("pag", "stages", "extensions", "results", "downloads", "params", "dvc.yaml", ".dvcignore", ".gitignore")
 GRID = {
-    "datasets": ["tiny"], "architectures": ["resnet8"], "baselines": ["vanilla"], "heuristics": ["class_mean"],
+    "datasets": ["tiny"], "architectures": ["resnet8"], "baselines": ["vanilla"], "heuristics": ["class_mean", "halved"],
     "teachers": {"architecture": "resnet8", "methods": ["vanilla"]},
     "aligned": ["score_based"], "combined": {"bases": ["at_l2"], "targets": ["class_mean"]}, "lambdas": [0.5],
     "aligned_margin": {"methods": ["aligned_margin_l2"], "targets": "class_mean"},
@@ -45,6 +45,13 @@ WITH_GENERATED = {
     "objective": "alignment", "targets": "score_based", "gradient": "log_softmax", "classes_per_step": 1,
     "training": {"generated": {"share": 0.3}},
 }  # fmt: skip
+OWN_TARGETS = """from extensions.targets.prototypes import toward_prototypes
+
+
+def halved(*arguments):
+    gradients = toward_prototypes(*arguments)
+    return lambda x, y: gradients(x, y) / 2
+"""
 OWN = "from torch import nn\n\nclass Own(nn.Module):\n    pass\n"
 TRAIN, TEST = 9, 2  # pictures of each class
 CELLS = (
@@ -73,6 +80,7 @@ def _dataset():
     params["generated"] = {"per_class": 2, "steps": 2}
     params["targets"]["teacher_vanilla"] = {"source": "teacher", "dtype": "float16", "shard_size": 64}
     params["methods"]["aligned_margin_l2"]["targets"] = "class_mean"
+    params["targets"]["halved"] = {"source": "own", "function": "extensions.targets.halved:halved"}
     params["evaluation"] |= {
         # so large that the first attack fools every example: the later ones cost nothing
         "threats": {"l2": {"norm": "l2", "eps": 8.0}, "linf": {"norm": "linf", "eps": 1.0}},
@@ -125,6 +133,7 @@ class Project:
         shutil.copy(".dvc/config", self.root / ".dvc/config")
         shutil.copytree(".dvc/plots", self.root / ".dvc/plots")
         (self.root / "extensions/own.py").write_text(OWN, encoding="utf-8")
+        (self.root / "extensions/targets/halved.py").write_text(OWN_TARGETS, encoding="utf-8")
         self.commit()
 
     def attempt(self, *command, record=False):
@@ -297,7 +306,10 @@ def test_code_that_a_stage_runs_is_in_its_digest_and_no_other(project, reads):
     # The command line loads what checks all of params; what a stage reads of them is seen by its keys.
     checking = {path.relative_to(ROOT).as_posix() for path in sources(ROOT / "stages/params/check.py")}
     command_line = {path.relative_to(ROOT).as_posix() for path in (ROOT / "stages/cli").glob("*.py")}
-    aside = {"stages/__main__.py", "stages/cells.py", "stages/digests.py", *command_line, *checking}
+    # Functions of one's own are a dependency by their folder.
+    own = {path.relative_to(ROOT).as_posix() for path in (ROOT / "extensions/targets").glob("*.py")}
+    own |= {"extensions/targets/halved.py"}
+    aside = {*own, "stages/__main__.py", "stages/cells.py", "stages/digests.py", *command_line, *checking}
     for module, files in loaded.items():
         assert files - aside <= listed[module], module
         assert listed[module] <= files, module
@@ -351,7 +363,7 @@ EDITS = {
     "double backward": (
         "pag/alignment/double_backward.py", "groups: int = 1", "groups: int = 2 - 1", {*TRAINING, "train_toy"},
     ),
-    "a chart": ("pag/figures/panels.py", "WIDTH = 4.8", "WIDTH = 4.9", {"visualize", "report"}),
+    "a chart": ("pag/figures/vega.py", "WIDTH = 328", "WIDTH = 329", {"visualize", "report"}),
     "another architecture": (
         "params.yaml", "\narchitectures:\n", "\narchitectures:\n  another: {family: vgg, depth: 11, norm: none}\n", {"report"},
     ),

@@ -9,6 +9,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import artifacts
 import numpy as np
@@ -23,6 +24,7 @@ from pag.page.html import render_html
 from pag.page.markdown import render_markdown
 from pag.page.report import (
     Answer,
+    Chart,
     Column,
     Entry,
     FigureEntry,
@@ -38,6 +40,8 @@ from pag.page.report import (
 from stages import plots_page, report, visualize
 from stages.params.reading import Params
 from stages.paths import REPORT, TIMES, DatasetPaths, grid_cells, sweep_cells
+from stages.reporting.gallery import Gallery
+from stages.reporting.methods import by_method
 from stages.reporting.results import gather
 from stages.run import read_times
 
@@ -100,7 +104,7 @@ def test_page_refers_to_nothing_outside(made):
     links = parsed(page)
     outside = [link for link in links.links if not link.startswith(("data:", "#"))]
     assert outside == ["results.csv", "cells.csv", "lambda.csv", "curves.csv", "tables.md", "run.js"]
-    assert re.search(r"https?:|url\(|@import", page) is None
+    assert re.search(r"https?:|url\(|@import|\sstyle=|\son\w+=", page) is None
     assert links.tags.count("img") == len(links.alts) > 10
     assert all(links.alts)
     assert 'name="viewport"' in page
@@ -111,7 +115,8 @@ def test_all_text_is_escaped():
     figure = FigureEntry(png_bytes(enlarged(np.zeros((2, 2, 3)))), NASTY, NASTY)
     entry = Entry(NASTY, NASTY, True, commands=(NASTY,), note=NASTY)
     table = Table(NASTY, (Column(NASTY, NASTY),), ((entry,),))
-    section = Section(NASTY, (NASTY,), (table,), (figure,), (figure,))
+    chart = Chart("<svg></svg>", NASTY, NASTY, table, NASTY)
+    section = Section(NASTY, (NASTY,), (table,), (figure,), (figure,), (chart,))
     picture = Picture(NASTY, NASTY, (NASTY,), (PictureRow(NASTY, (b"", b"")),))
     answer = Answer(NASTY, NASTY, NASTY, picture, table, (Findings(NASTY, (NASTY,), NASTY),))
     run = Run(((NASTY, NASTY),), table, NASTY, ((NASTY, NASTY),))
@@ -194,11 +199,47 @@ def test_results_have_each_cell(made, params):
     found = {(row["method"], row["lambda"]) for row in rows}
     assert {method for method, _ in found} == {method for method, _ in wanted}
     assert {lambda_ for method, lambda_ in found if method == "score_based"} == {"0.1", "0.5", "1.0", "2.0"}
+    curve = [row for row in rows if (row["method"], row["metric"]) == ("vanilla", "curve.l2")]
+    assert [float(row["eps"]) for row in curve] == [0, 0.45, 0.9]
+    assert [float(row["value"]) for row in curve] == pytest.approx([0.95, 0.5, 0.05])
     vanilla = {row["metric"]: row for row in rows if row["method"] == "vanilla"}
     assert float(vanilla["autoattack.l2"]["value"]) == 0.05
     assert float(vanilla["autoattack.l2.square"]["value"]) == 0.05
     assert vanilla["clean"]["n"] == "360"
     assert [float(row["lambda"]) for row in rows_of(made / REPORT / "lambda.csv")] == [0.0, 0.1, 0.5, 1.0, 2.0]
+
+
+def test_results_without_curves_over_eps_have_no_chart_of_them(made, params, monkeypatch):
+    monkeypatch.chdir(made)
+    gathered = gather(params, *GRID)
+    assert by_method(gathered).curves == ["l2", "linf"]
+    first = gathered.cells[0]
+    bare = first.model_copy(update={"evaluation": first.evaluation.model_copy(update={"curve": {}})})
+    results = by_method(gathered.model_copy(update={"cells": (bare, *gathered.cells[1:])}))
+    assert results.curves == []
+    assert Gallery(params, results).security() == ()
+    assert "security" not in dict(visualize._charts(params, DatasetPaths("digits"), results))
+
+
+def test_copies_of_charts_are_whole_images(made):
+    for path in (made / "data/figures/digits-resnet8").glob("*.svg"):
+        assert ElementTree.fromstring(path.read_text(encoding="utf-8")).tag == "{http://www.w3.org/2000/svg}svg"
+        assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+        assert path.with_suffix(".json").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"<svg ", b"<b></b>", b"<svg ></svg>x", b"\xff"])
+def test_a_damaged_chart_is_told_by_name(made, params, monkeypatch, content):
+    monkeypatch.chdir(made)
+    for name in ("attacks.svg", "attacks.json"):
+        path = Path("data/figures/digits-resnet8") / name
+        whole = path.read_bytes()
+        path.write_bytes(content)
+        try:
+            with pytest.raises(InputError, match=str(path.with_suffix(""))):
+                report.run(params)
+        finally:
+            path.write_bytes(whole)
 
 
 def test_plots_have_a_row_for_each_cell_and_a_column_for_each_measure(made, params):

@@ -18,7 +18,7 @@ from pag.data.datasets import Dataset, LabelledImages
 from pag.data.originals.image_files import image_files, read_images
 from pag.data.originals.original import Original, Part, Selection
 
-__all__ = ["open_folder"]
+__all__ = ["folder_classes", "open_folder"]
 
 Files = tuple[list[Path], NDArray[np.int64]]
 LISTED = 5  # names that an error message lists
@@ -39,7 +39,7 @@ def open_folder(data_root: Path, selection: Selection, *, root: str, image_size:
             a name is not UTF-8.
     """
     base = data_root / in_home(Path(root))
-    classes = _classes(base)
+    classes = folder_classes(base)
     _require_text(base / "train" / name for name in classes)
     parts = {part: _selected(base / part, classes, part, selection) for part in ("train", "test")}
     size = image_size**2 * (1 if grayscale else 3)
@@ -62,13 +62,16 @@ def _require_text(paths: Iterable[Path]) -> None:
             raise InputError(f"{str(path)!r} has a name that is not UTF-8; rename it.") from None
 
 
-def _classes(base: Path) -> list[str]:
-    """The names of the classes, sorted."""
+def folder_classes(base: Path) -> list[str]:
+    """The names of the classes, sorted.
+
+    Raises:
+        InputError: there is no `train` or `test`, they do not have the same classes, or these are fewer than two.
+    """
     for part in ("train", "test"):
         if not (base / part).is_dir():
-            raise InputError(
-                f"{base} must hold train/<class>/… and test/<class>/… with images; {base / part} is no folder."
-            )
+            what = f"{base / part} is no folder; split by hand what is in it" if base.is_dir() else "it is no folder"
+            raise InputError(f"{base} must hold train/<class>/… and test/<class>/… with images; {what}.")
     train, test = (
         {path.name for path in (base / part).iterdir() if path.is_dir() and not path.name.startswith(".")}
         for part in ("train", "test")

@@ -91,7 +91,7 @@ class ViT(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits `(B, C)` of normalised images `(B, ch, H, W)`."""
         tokens = self.emb(self._patches(x))
-        tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), tokens], dim=1) + self.pos_emb
+        tokens = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), tokens], dim=1) + self.pos_emb
         return self.fc(self.enc(tokens)[:, 0])  # type: ignore[no-any-return]
 
     def _patches(self, x: Tensor) -> Tensor:

@@ -1,0 +1,97 @@
+"""Laws of target gradients by a function of one's own: they are what it gives, whoever asks in what order."""
+
+import numpy as np
+import pytest
+import torch
+
+from extensions.targets.prototypes import toward_prototypes
+from pag.base.errors import InputError
+from pag.data.datasets import Dataset, LabelledImages
+from pag.data.image_store import ImageStore, pixels, write_images
+from pag.targets.kinds import open_targets
+from pag.targets.own import OwnTargets
+from pag.targets.store import Origin
+
+CLASSES = 3
+
+
+@pytest.fixture
+def store(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.arange(24) % CLASSES
+    parts = [LabelledImages(rng.integers(0, 256, (24, 5, 4, 3), dtype=np.uint8), labels) for _ in range(2)]
+    write_images(
+        tmp_path / "images.zarr", Dataset("toy", *parts, ("ant", "bee", "cat"), "drawn"), np.arange(24) % 4 == 3
+    )
+    return ImageStore.open(tmp_path / "images.zarr")
+
+
+def own(store, function, **options):
+    return OwnTargets("mine:f", function, options, store.split("train"), store.num_classes, 7)
+
+
+def test_the_store_holds_what_the_function_gives(store, tmp_path):
+    targets = own(store, toward_prototypes, scale=0.5)
+    queries, origin = store.all_training(), Origin(store.checksum, "train")
+    targets.write(tmp_path / "own.zarr", queries, origin, "float16", 4, "targets.mine.shard_size", tmp_path)
+    stored, rows = open_targets(tmp_path / "own.zarr"), torch.arange(store.num_training)
+    x, y = pixels(queries.images[:]), queries.labels
+    every = torch.arange(CLASSES).expand(len(rows), -1)
+    train = store.split("train")
+    expected = toward_prototypes(pixels(train.images[:]), train.labels, CLASSES, 7, scale=0.5)(x, y)
+    assert torch.allclose(stored.gather(rows, every, x), expected, atol=2e-3)
+    stored.check_matches(store.num_training, CLASSES, store.image_shape, origin)
+
+
+def test_an_image_has_the_same_gradients_whatever_it_is_asked_with(store):
+    targets, train = own(store, toward_prototypes), store.split("train")
+    x, y = pixels(train.images[:]), train.labels
+    assert torch.equal(targets.at(x, y)[2:4], targets.at(x[2:4], y[2:4]))
+
+
+def test_prototypes_point_toward_the_class(store):
+    """The gradient toward a class less that toward another is the difference of their means."""
+    train = store.split("train")
+    x, y = pixels(train.images[:]), train.labels
+    g = own(store, toward_prototypes).at(x, y)
+    means = [x[y == c].mean(0) for c in range(2)]
+    assert torch.allclose(g[:, 0] - g[:, 1], (means[0] - means[1]).expand(len(x), *means[0].shape), atol=1e-6)
+
+
+def shape(x):
+    return len(x), CLASSES, *x.shape[1:]
+
+
+REFUSED = {
+    "that fails": (lambda *_: 1 / 0, r"mine:f fails \(ZeroDivisionError: division by zero\)"),
+    "of nothing": (lambda *_: None, "mine:f gives a NoneType, not a function of images and labels"),
+    "of another shape": (
+        lambda *_: lambda x, y: x,
+        r"mine:f gives torch.float32 of shape \(5, .*\), not floating-point",
+    ),
+    "of integers": (
+        lambda *_: lambda x, y: torch.zeros(shape(x), dtype=torch.int64),
+        "mine:f gives torch.int64 of shape",
+    ),
+    "of NumPy": (lambda *_: lambda x, y: np.zeros(shape(x)), "mine:f gives a ndarray, not floating-point"),
+    "that is not finite": (lambda *_: lambda x, y: torch.full(shape(x), torch.nan), "gradients that are not finite"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_function_is_refused(store, name):
+    function, message = REFUSED[name]
+    train = store.split("train")
+    with pytest.raises(InputError, match=message):
+        own(store, function).at(pixels(train.images[:5]), train.labels[:5])
+
+
+def test_an_option_that_the_function_does_not_have_is_told(store):
+    with pytest.raises(InputError, match=r"mine:f fails \(TypeError: .*'strength'"):
+        own(store, toward_prototypes, strength=2.0)
+
+
+def test_images_come_from_the_training_part_alone(store):
+    seen = []
+    own(store, lambda images, labels, *_: seen.append(len(images)) or (lambda x, y: x))
+    assert seen == [len(store.split("train").rows)] < [store.num_training]
