@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from pag.attacks.autoattack_parts import STANDARD, fitting
 from pag.attacks.harness import Perturb
 from pag.attacks.margins import margins
+from pag.attacks.pace import Paced
 from pag.attacks.square import counting_ties
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
@@ -102,7 +103,17 @@ class AutoAttack:
         with _quiet():
             suite = self._suite(model, seed, num_classes, x.device)
         names = [fitting(name, num_classes) for name in self.attacks]
-        return {name: _perturb(_ATTACKS[name](suite)) for name in names}
+        return {name: Paced(_perturb(_ATTACKS[name](suite)), self._passes(name, suite)) for name in names}
+
+    def _passes(self, name: str, suite: pyautoattack.AutoAttack) -> int:
+        """Forward passes of an attack on a block that withstands it, as the package has it."""
+        own, targets = self.iterations + 2, suite.fab.n_target_classes
+        of_others = {
+            "apgd-t": 1 + targets * own,
+            "fab-t": 1 + targets * (2 * suite.fab.n_iter + 3),
+            "square": suite.square.n_queries + 3,
+        }
+        return int(of_others.get(name, own))
 
     def _suite(self, model: nn.Module, seed: int, num_classes: int, device: torch.device) -> pyautoattack.AutoAttack:
         """The package's attacks, all seeded alike."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pag.attacks.margins import margins
+from pag.attacks.pace import Told, paced
 from pag.base.errors import InputError
 
 __all__ = ["Ball", "BlockAttack", "Outcome", "Perturb", "attack_block", "check_finite"]
@@ -75,7 +76,13 @@ class Outcome:
 
 
 def attack_block(
-    attack: BlockAttack, model: nn.Module, x: Tensor, labels: Tensor, seed: int, first: int = 0
+    attack: BlockAttack,
+    model: nn.Module,
+    x: Tensor,
+    labels: Tensor,
+    seed: int,
+    first: int = 0,
+    told: Told | None = None,
 ) -> Outcome:
     """Attacks the examples of a block that the model gets right, in a single batch, and checks the outcome.
 
@@ -89,6 +96,7 @@ def attack_block(
         labels: `(B,)` int64.
         seed: of everything that the attack draws, in [0, 2³²).
         first: the place of the block's first example in the test set, for messages.
+        told: is told how far the block is, where its attacks say how long they are.
 
     Raises:
         InputError: a pixel is outside [0, 1], or the attack cannot work on such images or so few classes.
@@ -103,8 +111,10 @@ def attack_block(
         logits = _checked_logits(attack.title, model, x, numbers)
         clean = robust = logits.argmax(dim=1) == labels
         x_adv, robust_after = x.clone(), {}
-        for name, perturb in attack.parts(model, x, logits.shape[1], seed).items():
-            robust = _withstood(name, model, perturb, x, labels, numbers, robust, x_adv)
+        parts = attack.parts(model, x, logits.shape[1], seed)
+        for name, perturb in parts.items():
+            with paced(model, parts, name, told):
+                robust = _withstood(name, model, perturb, x, labels, numbers, robust, x_adv)
             robust_after[name] = robust
         _check_outcome(attack, model, x, labels, robust, x_adv)
     return Outcome(clean, robust_after, x_adv)

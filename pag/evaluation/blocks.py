@@ -8,6 +8,7 @@ import hashlib
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from pag.base.randomness import numpy_stream
 from pag.evaluation.intervals import Flags
 from pag.evaluation.network import device_of
 from pag.evaluation.rereading import holds
-from pag.machine.processes import run_tasks
+from pag.machine.processes import reached, run_tasks
 from pag.machine.progress import progress
 from pag.machine.ranks import barrier, deal, gather
 
@@ -114,12 +115,17 @@ class _BlockWorker:
 
         def attack(task: _Task) -> Mapping[str, Flags]:
             x, labels = torch.from_numpy(task.images).to(device), torch.from_numpy(task.labels).to(device)
-            outcome = attack_block(task.attack, model, x, labels, task.seed, task.first)
+            told = partial(_tell, task)
+            outcome = attack_block(task.attack, model, x, labels, task.seed, task.first, told)
             held = holds(task.attack.threat, model, x, labels, outcome)
             flags = {"clean": outcome.clean, "holds": held, **outcome.robust}
             return {name: values.cpu().numpy() for name, values in flags.items()}
 
         return attack
+
+
+def _tell(task: _Task, fraction: float, attack: str) -> None:
+    reached(fraction, f"({task.name}, block {task.index}: {attack})")
 
 
 def attack_in_blocks(
@@ -171,14 +177,21 @@ def _run_rest(
     rest = deal(sorted(set(range(len(tasks))) - set(flags), key=lambda index: -len(tasks[index].labels)))
     done, left = (sum(len(tasks[index].labels) for index in part) for part in (flags, rest))
     with progress(description, done + left, done) as meter:
+        begun: dict[int, float] = {}  # examples' worth of blocks under way
+
+        def moved(position: int, fraction: float, note: str) -> None:
+            begun[position] = fraction * len(tasks[rest[position]].labels)
+            meter.advance(0, lambda: note, begun=sum(begun.values()))
 
         def finished(position: int, result: Mapping[str, Flags]) -> None:
             task = tasks[rest[position]]
             store.keep(task, result)
             flags[rest[position]] = result
-            meter.advance(len(task.labels), lambda: f"({task.name}, block {task.index} done)")
+            begun.pop(position, None)
+            note = f"({task.name}, block {task.index} done)"
+            meter.advance(len(task.labels), lambda: note, begun=sum(begun.values()))
 
-        run_tasks(worker, [tasks[index] for index in rest], workers, finished)
+        run_tasks(worker, [tasks[index] for index in rest], workers, finished, moved)
 
 
 def _check_arguments(images: Tensor, labels: Tensor, attacks: Mapping[str, BlockAttack]) -> None:

@@ -8,10 +8,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import cache
+from ctypes import Structure, c_char, c_double
+from functools import cache, partial
 from multiprocessing import active_children, parent_process
 from typing import Any, TypeVar
 
@@ -19,10 +20,32 @@ import torch
 
 from pag.machine.server import worker_context
 
-__all__ = ["DeadWorkerError", "run_tasks"]
+__all__ = ["DeadWorkerError", "reached", "run_tasks"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+NOTE = 96  # bytes of a note
+SECONDS_BETWEEN_LOOKS = 0.5  # at how far workers are
+
+
+class _Standing(Structure):
+    """How far a task is: its worker writes it and the parent reads it, unlocked; what is read half-written is shown and no more."""
+
+    _fields_ = [("fraction", c_double), ("note", c_char * NOTE)]
+
+
+_hear: Callable[[float, str], None] | None = None  # set while a task is under way whose progress is asked for
+
+
+def reached(fraction: float, note: str) -> None:
+    """Says how far the task is that is under way in this process; where nobody asks, nothing happens.
+
+    Args:
+        fraction: of the task, in [0, 1].
+        note: a short text.
+    """
+    if _hear is not None:
+        _hear(fraction, note)
 
 
 class DeadWorkerError(RuntimeError):
@@ -34,6 +57,7 @@ def run_tasks(
     tasks: Sequence[T],
     workers: int,
     finished: Callable[[int, R], None],
+    moved: Callable[[int, float, str], None] | None = None,
 ) -> None:
     """Runs every task once, in the given order of starting.
 
@@ -45,6 +69,7 @@ def run_tasks(
         tasks: what to do.
         workers: number of processes; with one (or with one task) the work is done in this process.
         finished: called here with a task's index and its result, as soon as it is done.
+        moved: called here now and then with the index of a task under way, and what it said by `reached`.
 
     Raises:
         Exception: the first error of a task, with the worker's traceback as its cause.
@@ -52,15 +77,21 @@ def run_tasks(
     """
     workers = min(workers, len(tasks))
     if workers <= 1:
-        _run_here(prepare, tasks, finished)
+        _run_here(prepare, tasks, finished, moved)
         return
-    before = set(active_children())
-    executor = ProcessPoolExecutor(workers, worker_context(), initializer=_begin, initargs=(prepare,))
+    before, context = set(active_children()), worker_context()
+    standing = context.RawArray(_Standing, len(tasks)) if moved else None
+    executor = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(prepare, standing))
     try:
         with _unblocked(executor):
-            futures = {executor.submit(_run_there, task): index for index, task in enumerate(tasks)}
-            for future in as_completed(futures):
-                finished(futures[future], future.result())
+            futures = {executor.submit(_run_there, index, task): index for index, task in enumerate(tasks)}
+            left = set(futures)
+            while left:
+                done, left = wait(left, SECONDS_BETWEEN_LOOKS if moved else None, FIRST_COMPLETED)
+                for future in done:
+                    finished(futures[future], future.result())
+                if moved:
+                    _look(standing, sorted(futures[future] for future in left), moved)
     except BrokenProcessPool:
         raise DeadWorkerError("A worker process died; is there enough memory?") from None
     except BaseException:
@@ -90,13 +121,38 @@ def _unblocked(executor: ProcessPoolExecutor) -> Iterator[None]:
         raise
 
 
-def _run_here(prepare: Callable[[], Callable[[T], R]], tasks: Sequence[T], finished: Callable[[int, R], None]) -> None:
+def _look(standing: Any, indices: Sequence[int], moved: Callable[[int, float, str], None]) -> None:  # noqa: ANN401
+    """Passes on how far the tasks are that have begun."""
+    for index in indices:
+        fraction, note = standing[index].fraction, standing[index].note.decode("utf-8", errors="ignore")
+        if fraction > 0:
+            moved(index, fraction, note)
+
+
+def _run_here(
+    prepare: Callable[[], Callable[[T], R]],
+    tasks: Sequence[T],
+    finished: Callable[[int, R], None],
+    moved: Callable[[int, float, str], None] | None,
+) -> None:
     if not tasks:
         return
     with _one_thread():
         work = prepare()
         for index, task in enumerate(tasks):
-            finished(index, work(task))
+            with _heard(partial(moved, index) if moved else None):
+                result = work(task)
+            finished(index, result)
+
+
+@contextmanager
+def _heard(hear: Callable[[float, str], None] | None) -> Iterator[None]:
+    global _hear
+    before, _hear = _hear, hear
+    try:
+        yield
+    finally:
+        _hear = before
 
 
 @contextmanager
@@ -110,12 +166,13 @@ def _one_thread() -> Iterator[None]:
 
 
 _prepare: Callable[[], Callable[[Any], Any]] | None = None  # set once in each worker
+_standing: Any = None  # likewise
 
 
-def _begin(prepare: Callable[[], Callable[[Any], Any]]) -> None:
+def _begin(prepare: Callable[[], Callable[[Any], Any]], standing: Any) -> None:  # noqa: ANN401
     """A worker's beginning: Ctrl-C is the parent's to answer, and without the parent there is nothing to do."""
-    global _prepare
-    _prepare = prepare
+    global _prepare, _standing
+    _prepare, _standing = prepare, standing
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -134,5 +191,11 @@ def _work() -> Callable[[Any], Any]:
     return _prepare()
 
 
-def _run_there(task: Any) -> Any:  # noqa: ANN401
-    return _work()(task)
+def _run_there(index: int, task: Any) -> Any:  # noqa: ANN401
+    with _heard(None if _standing is None else partial(_write, index)):
+        return _work()(task)
+
+
+def _write(index: int, fraction: float, note: str) -> None:
+    _standing[index].note = note.encode()[: NOTE - 1]
+    _standing[index].fraction = fraction

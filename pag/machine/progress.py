@@ -33,9 +33,16 @@ class Meter:
         if bar is not None:
             self._task = bar.add_task(description, total=total, completed=done, note="")
 
-    def advance(self, units: int = 1, note: Callable[[], str] = str) -> None:
-        """Reports `units` more units as finished; `note` gives the text, and is called only where it is shown."""
+    def advance(self, units: int = 1, note: Callable[[], str] = str, begun: float = 0.0) -> None:
+        """Reports `units` more units as finished.
+
+        Args:
+            units: none where only what is under way has moved.
+            note: gives the text, and is called only where it is shown.
+            begun: what is under way now beside all that is finished, in units.
+        """
         self.done += units
+        reached = self.done + begun
         if not first():
             return
         now, pause = time.monotonic(), SECONDS_BETWEEN_LINES if self._bar is None else SECONDS_BETWEEN_NOTES
@@ -43,13 +50,13 @@ class Meter:
         if due:
             self._last_told = now
         if self._bar is not None:
-            self._bar.advance(self._task, units)
+            self._bar.update(self._task, completed=reached)
             if due:
                 self._bar.update(self._task, note=note())
         elif due:
-            rate = (self.done - self._done_before) / max(now - self._started, 1e-9)
-            left = (self.total - self.done) / max(rate, 1e-9)
-            line = f"{self.description}: {self.done}/{self.total}, {rate:.1f}/s, {left:.0f} s left {note()}"
+            rate = (reached - self._done_before) / max(now - self._started, 1e-9)
+            left = (self.total - reached) / max(rate, 1e-9)
+            line = f"{self.description}: {int(reached)}/{self.total}, {rate:.1f}/s, {left:.0f} s left {note()}"
             print(line.rstrip(), file=sys.stderr, flush=True)
 
 

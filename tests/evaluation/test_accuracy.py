@@ -89,9 +89,9 @@ def blocks_run(monkeypatch):
     """The (attack, seed) of every block that is attacked in this process."""
     calls = []
 
-    def counted(attack, model, x, y, seed, first):
+    def counted(attack, model, x, y, seed, first, told):
         calls.append((repr(attack), seed))
-        return attack_block(attack, model, x, y, seed, first)
+        return attack_block(attack, model, x, y, seed, first, told)
 
     monkeypatch.setattr(evaluated_blocks, "attack_block", counted)
     return calls

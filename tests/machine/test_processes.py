@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pag.base.errors import InputError
-from pag.machine.processes import run_tasks
+from pag.machine.processes import reached, run_tasks
 
 
 def square(task):
@@ -157,3 +157,30 @@ def test_an_interrupt_leaves_no_orphans(tmp_path, number, to_group):
             parent.kill()
     assert parent.returncode == (130 if number == signal.SIGINT else -number)
     assert number == signal.SIGKILL or "Traceback" not in errors
+
+
+def tell_and_wait(heard, task):
+    reached(0.25 * (task + 1), f"task {task} ≈ half")
+    while not (heard / str(task)).exists():
+        time.sleep(0.01)
+    return task
+
+
+def prepare_telling(heard):
+    return partial(tell_and_wait, heard)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_how_far_tasks_are_is_heard_while_they_are_under_way(workers, tmp_path):
+    told = {}
+
+    def moved(index, fraction, note):
+        told[index] = (fraction, note)
+        (tmp_path / str(index)).touch()  # without which the task does not end
+
+    run_tasks(partial(prepare_telling, tmp_path), range(3), workers, lambda index, result: None, moved)
+    assert told == {task: (0.25 * (task + 1), f"task {task} ≈ half") for task in range(3)}
+
+
+def test_where_nobody_listens_nothing_is_said():
+    reached(0.5, "half")
