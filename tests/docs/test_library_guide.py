@@ -1,11 +1,13 @@
-"""The code blocks of `docs/library.md` run, one after the other, and show every function that the package offers."""
+"""The Python blocks of the guide run, a page's one after the other, and show every function that the package offers."""
 
 import inspect
 import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+from guide import PAGES, ROOT, blocks_of
 from torch import nn
 
 import pag
@@ -14,16 +16,18 @@ from pag.networks.architectures import build
 from pag.networks.classifier import save_classifier
 from pag.targets.heuristic_store import write_representatives
 
-GUIDE = Path(__file__).parents[2] / "docs" / "library.md"
-BLOCK = re.compile(r"^(?:<!-- (?P<reason>.*) -->\n)?```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+PYTHON = {page: [b for b in blocks_of(page) if b.language == "python"] for page in PAGES}
+GUIDE = ROOT / "docs" / "library.md"
 
 
-def blocks():
-    """The code and line of each block that is run, and the reasons of those that are not."""
-    text = GUIDE.read_text(encoding="utf-8")
-    found = [(m["code"], text[: m.start("code")].count("\n"), m["reason"]) for m in BLOCK.finditer(text)]
-    assert len(found) == text.count("```python")
-    return [(code, line) for code, line, reason in found if reason is None], [r for *_, r in found if r is not None]
+def run(page):
+    """Runs the blocks of a page one after the other, and gives the names that they leave."""
+    torch.manual_seed(0)
+    namespace = {"__name__": "guide", "torch": torch}
+    for block in PYTHON[page]:
+        if not block.reason:
+            exec(compile("\n" * (block.line - 1) + block.code, str(page), "exec"), namespace)
+    return namespace
 
 
 def make_artifacts():
@@ -31,7 +35,7 @@ def make_artifacts():
     store = Path("data/digits/targets/nearest_neighbor_own_class.zarr")
     store.parent.mkdir(parents=True)
     write_representatives(store, np.zeros((4, 8, 8, 1), np.float32), "own_class", np.arange(40) % 4)
-    folder = Path("data/digits/classifiers/resnet8-score_based")
+    folder = Path("data/digits/classifiers/resnet8-score_based/3407-3407")
     folder.mkdir(parents=True)
     architecture = {
         "family": "resnet",
@@ -49,20 +53,17 @@ def make_artifacts():
     })  # fmt: skip
 
 
-def test_the_blocks_run(tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page, blocks in PYTHON.items() if blocks])
+def test_the_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_artifacts()
-    run, not_run = blocks()
-    torch.manual_seed(0)
-    namespace = {"__name__": "guide"}
-    for code, line in run:
-        exec(compile("\n" * line + code, str(GUIDE), "exec"), namespace)
-    assert all(reason.startswith("not run: ") for reason in not_run)
-    assert namespace["targets"].shape == namespace["score_based"].shape == (40, 4, 1, 8, 8)
+    namespace = run(page)
+    if page == GUIDE:
+        assert namespace["targets"].shape == namespace["score_based"].shape == (40, 4, 1, 8, 8)
 
 
 def test_every_function_is_shown():
-    code = "\n".join(code for code, _ in blocks()[0])
+    code = "\n".join(block.code for block in PYTHON[GUIDE] if not block.reason)
     functions = [name for name in pag.__all__ if inspect.isfunction(getattr(pag, name))]
     assert {name for name in functions if f"pag.{name}(" not in code} <= {"load_diffusion", "save_diffusion"}
     assert set(re.findall(r"\bpag\.(\w+)", code)) <= set(pag.__all__)
