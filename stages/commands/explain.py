@@ -121,7 +121,8 @@ class _Book:
         found = [
             entry
             for entry in self.entries
-            if entry.key == wanted or entry.key.endswith(f".{wanted}") or _plain(self.label(entry)) == wanted
+            if wanted
+            and (entry.key == wanted or entry.key.endswith(f".{wanted}") or _plain(self.label(entry)) == wanted)
         ]
         methods = any(self.label(entry) for entry in found)  # which are shown with their λ
         return [entry for entry in found if not (methods and entry.key.startswith("lambda."))]

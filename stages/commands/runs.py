@@ -98,12 +98,13 @@ def of_revision(revision: str) -> Run | None:
     from dvc.api import DVCFileSystem  # half a second
     from dvc.exceptions import DvcException
     from dvc.scm import RevError
+    from scmrepo.exceptions import SCMError  # what DVC lets through where there is no commit at all
 
     try:
         files = DVCFileSystem(rev=revision)
         paths = _locked(files.read_bytes(LOCK))
         run = _run(revision, paths, lambda path: files.read_bytes(path.as_posix()))
-    except RevError:
+    except (RevError, SCMError):
         return None
     except DvcException as error:
         raise InputError(f"{revision}: {str(error).splitlines()[0].rstrip('.')}.") from None

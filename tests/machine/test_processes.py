@@ -144,7 +144,7 @@ def test_an_interrupt_leaves_no_orphans(tmp_path, number, to_group):
     script.write_text(SCRIPT)
     parent = subprocess.Popen(
         [sys.executable, script, tmp_path], start_new_session=True, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},  # not an installed checkout beside this one
     )  # fmt: skip
     try:
         wait_until(lambda: len(list(tmp_path.glob("worker-*"))) == 2)

@@ -160,3 +160,11 @@ def _git(*arguments):
 def test_a_folder_that_is_no_repository_has_no_revisions(here):
     with pytest.raises(InputError, match=r"HEAD: .* is not a git repository"):
         compare("HEAD")
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # of what DVC keeps paths in
+def test_a_repository_without_commits_has_no_revisions(here):
+    _git("init", "-q")
+    assert of_revision("HEAD") is None
+    with pytest.raises(InputError, match=r"vanlla is no cell .*; near are vanilla"):
+        compare("vanlla")

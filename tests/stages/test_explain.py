@@ -99,6 +99,12 @@ def test_a_name_that_is_not_known_has_its_neighbours_told():
         app(["explain", "xyzzy"], standalone_mode=False)
 
 
+@pytest.mark.parametrize("name", ["", " ", "()", "-"])
+def test_a_name_without_letters_is_no_name(name):
+    with pytest.raises(InputError, match="Nothing is called"):
+        app(["explain", "--", name], standalone_mode=False)
+
+
 def test_no_markup_is_made_of_a_name():
     with pytest.raises(InputError, match=r"Nothing is called '\[bold\]'"):
         app(["explain", "[bold]"], standalone_mode=False)
