@@ -119,6 +119,11 @@ class Chart:
     table: Table
     png: str = ""
 
+    @property
+    def anchor(self) -> str:
+        """Of its place on the page; empty where there is no copy, by which it is called."""
+        return anchor(self.png)
+
 
 @dataclass(frozen=True)
 class Term:
@@ -187,16 +192,19 @@ class Explorer:
 
 @dataclass(frozen=True)
 class Findings:
-    """Sentences of one topic, and the title of the section that shows what they speak of."""
+    """Sentences of one topic, and the chart that shows what they speak of.
+
+    Attributes:
+        title: the topic.
+        sentences: at least one.
+        shows: what the chart shows; empty where there is none.
+        anchor: its place on the page.
+    """
 
     title: str
     sentences: tuple[str, ...]
-    section: str = ""
-
-    @property
-    def anchor(self) -> str:
-        """Of that section."""
-        return anchor(self.section)
+    shows: str = ""
+    anchor: str = ""
 
 
 @dataclass(frozen=True)

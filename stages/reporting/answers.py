@@ -1,8 +1,9 @@
 """The answer for one data set and architecture: what a reader of the page sees first."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from pag.page.report import Answer, Findings, Picture
+from pag.page.report import Answer, Findings, Picture, anchor
 from stages.params.evaluation import EvaluationParams
 from stages.params.reading import Params
 from stages.paths import DatasetPaths
@@ -11,41 +12,48 @@ from stages.reporting.explorers import EXPLORER, read_explorer
 from stages.reporting.findings import findings
 from stages.reporting.methods import MethodResults
 from stages.reporting.pictures import PICTURE, read_picture
-from stages.reporting.sections import BEYOND, LAMBDA, ROBUSTNESS, place_suffix
 from stages.reporting.tables import methods_table
 
 __all__ = ["answer"]
 
 UNTOLD = "This grid cannot say: an answer takes vanilla, and a method that aligns gradients."
+ALIGNMENT, COST, LAMBDA = "robustness-alignment", "cost", "lambda"
+CHARTS: Mapping[str, str] = {
+    ALIGNMENT: "robust accuracy over alignment",
+    COST: "robust accuracy over cost",
+    LAMBDA: "accuracy and alignment by λ",
+}  # by their names among the figures
 SHOWN: Mapping[str, str] = {
-    "The paper's order": ROBUSTNESS,
+    "The paper's order": ALIGNMENT,
     "The weight λ": LAMBDA,
-    "Adversarial training": ROBUSTNESS,
-    "Beyond the paper": BEYOND,
-    "Alignment and robustness": ROBUSTNESS,
-    "Cost": ROBUSTNESS,
-}  # which section shows what the findings of a topic speak of
+    "Adversarial training": ALIGNMENT,
+    "Beyond the paper": COST,
+    "Alignment and robustness": ALIGNMENT,
+    "Cost": COST,
+}  # which chart shows what the findings of a topic speak of
 
 
 def answer(params: Params, results: MethodResults) -> Answer:
-    """The verdict, the picture, the table of all methods, and the findings by topic, each with the section that shows it."""
-    found, suffix = findings(params, results), place_suffix(params, results)
-    ours = beyond_paper(params, results)
-    sections = {BEYOND} if ours else set()
-    sections |= {ROBUSTNESS} | ({LAMBDA} if len(results.by_lambda) > 1 else set())
-    groups = [
-        Findings(title, tuple(sentences), f"{SHOWN[title]}{suffix}" if SHOWN.get(title) in sections else "")
-        for title, sentences in found.groups.items()
-    ]
+    """The verdict, the picture, the table of all methods, and the findings by topic, each with the chart that shows it."""
+    found, folder = findings(params, results), DatasetPaths(results.dataset).figures(results.architecture)
     return Answer(
         f"{results.dataset}, {results.architecture}",
         found.verdict or UNTOLD,
         found.basis,
         _picture(params, results),
-        methods_table(results, ours),
-        tuple(groups),
-        read_explorer(DatasetPaths(results.dataset).figures(results.architecture) / EXPLORER),
+        methods_table(results, beyond_paper(params, results)),
+        tuple(_findings(title, sentences, folder) for title, sentences in found.groups.items()),
+        read_explorer(folder / EXPLORER),
     )
+
+
+def _findings(title: str, sentences: Sequence[str], folder: Path) -> Findings:
+    """With the chart of the topic, where it was drawn."""
+    chart = SHOWN.get(title, "")
+    file = folder / f"{chart}.png"
+    if not chart or not file.exists():
+        return Findings(title, tuple(sentences))
+    return Findings(title, tuple(sentences), CHARTS[chart], anchor(str(file)))
 
 
 def _picture(params: Params, results: MethodResults) -> Picture | None:

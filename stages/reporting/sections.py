@@ -19,12 +19,10 @@ from stages.reporting.tables import (
     validation_table,
 )
 
-__all__ = ["BEYOND", "LAMBDA", "ROBUSTNESS", "grid_sections", "lambda_section", "place_suffix"]
-
-ROBUSTNESS, BEYOND, LAMBDA = "Robustness", "Beyond the paper", "Alignment by λ"
+__all__ = ["grid_sections", "lambda_section"]
 
 
-def place_suffix(params: Params, results: MethodResults) -> str:
+def _place_suffix(params: Params, results: MethodResults) -> str:
     """What the titles of sections say of the data set and architecture, where the grid has several."""
     grid = read_grid(params)
     several = len(grid.datasets) * len(grid.architectures) > 1
@@ -33,10 +31,10 @@ def place_suffix(params: Params, results: MethodResults) -> str:
 
 def grid_sections(params: Params, results: MethodResults) -> list[Section]:
     """The sections of one data set and architecture."""
-    gallery, where = Gallery(params, results), place_suffix(params, results)
+    gallery, where = Gallery(params, results), _place_suffix(params, results)
     evaluation = params.dataset(results.dataset).read("evaluation", EvaluationParams)
     robustness = Section(
-        f"{ROBUSTNESS}{where}",
+        f"Robustness{where}",
         (_alignment_note(evaluation.alignment), *_cost_notes(results)),
         (
             *differences_tables(results),
@@ -51,7 +49,7 @@ def grid_sections(params: Params, results: MethodResults) -> list[Section]:
     sections = [robustness, *beyond_sections(params, results, where), seen]
     if len(results.by_lambda) > 1:
         images, charts = (gallery.lambda_targeted(),), (gallery.lambdas(),)
-        sections.append(Section(f"{LAMBDA}{where}", (), (lambda_table(results),), images, charts=charts))
+        sections.append(Section(f"Alignment by λ{where}", (), (lambda_table(results),), images, charts=charts))
     shown, folded = gallery.targets()
     training = (validation_table(results),)
     sections.append(Section(f"Target gradients{where}", (), (), shown, folded))
@@ -80,7 +78,11 @@ def _alignment_note(reference: ReferenceParams) -> str:
 def beyond_sections(params: Params, results: MethodResults, where: str) -> list[Section]:
     """What the methods are that are not the paper's, and what their parts are worth; none where the grid has none."""
     ours = beyond_paper(params, results)
-    return [Section(f"{BEYOND}{where}", beyond_notes(ours), tuple(ablation_tables(params, results)))] if ours else []
+    return (
+        [Section(f"Beyond the paper{where}", beyond_notes(ours), tuple(ablation_tables(params, results)))]
+        if ours
+        else []
+    )
 
 
 def lambda_section(params: Params) -> Section:

@@ -1,6 +1,10 @@
 """Laws of the page in a browser: it opens from a file without a complaint, fits any window, and can be used without a pointer."""
 
+import io
+
+import numpy as np
 import pytest
+from PIL import Image
 
 axe_module = pytest.importorskip("axe_playwright_python.sync_playwright")
 
@@ -22,6 +26,16 @@ def test_nothing_is_cut_without_a_way_to_scroll(opened, width, scheme):
         }).map((each) => each.outerHTML.slice(0, 120))"""
     )
     assert cut == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_screenshot_is_of_the_scheme_and_uses_the_width(opened, width, scheme):
+    picture = np.asarray(Image.open(io.BytesIO(opened(width, scheme).screenshot())).convert("L")).astype(int)
+    background = picture[:4].mean()
+    assert background > 240 if scheme == "light" else background < 32
+    drawn = np.flatnonzero((abs(picture - picture[0, -1]) > 40).any(axis=0))
+    assert drawn[-1] > 0.8 * min(width, 1400)  # a line of text is no longer on a wider window
 
 
 @pytest.mark.parametrize("width", [360, 1600])
