@@ -130,7 +130,8 @@ def _reached(path: Path) -> tuple[Path, ...]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     files = [file for name in _imports(tree) if (file := file_of_module(name)) is not None]
     packages = [parent / "__init__.py" for file in files for parent in file.parents if ROOT in parent.parents]
-    return (*files, *packages, *_data_files(tree, path.parent))
+    there = [package for package in packages if package.exists()]  # folders of one's own need not have one
+    return (*files, *there, *_data_files(tree, path.parent))
 
 
 def _imports(tree: ast.Module) -> set[str]:
