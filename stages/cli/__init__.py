@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,6 +41,7 @@ def main() -> None:
     Of several ranks one prints them, and all end so. Anything else is a fault of this program: its traceback, where to report it,
     and status 1.
     """
+    sys.path.append(str(Path.cwd()))  # one's own code: `python -m stages` finds it there, an installed script would not
     try:
         app()
     except Exception as error:

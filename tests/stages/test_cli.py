@@ -133,6 +133,18 @@ def test_help_does_not_import_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_code_of_ones_own_is_found_in_the_folder_of_the_command(tmp_path):
+    (tmp_path / "extensions").mkdir()
+    (tmp_path / "extensions/own.py").write_text("raise RuntimeError('found')", encoding="utf-8")
+    script = "from stages.cli import main; main()"  # as the installed script, whose folder is another: without the present one
+    command = [sys.executable, "-P", "-c", script]
+    digits = ("--dataset", "digits", "--params", PARAMS_FILE.absolute())
+    subprocess.run([*command, "prepare", *digits], cwd=tmp_path, capture_output=True, check=True)
+    evaluation = [*command, "evaluate", "--module", "extensions.own:Own", *digits]
+    done = subprocess.run(evaluation, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "(found)" in done.stderr) == (2, True), done.stderr
+
+
 def test_the_last_line_says_what_came_out_and_where(monkeypatch, tmp_path):
     folder = tmp_path / "3407"
     folder.mkdir()
