@@ -17,6 +17,7 @@ from pag.data.image_store import ImageStore, Split, pixels
 from pag.machine.capacity import require_memory
 from pag.machine.ranks import first, from_first, local_size
 from pag.networks.architectures import build
+from pag.networks.checking import check_outputs
 from pag.networks.classifier import save_classifier
 from pag.optimization.curves import write_curves
 from pag.optimization.loop import Run
@@ -27,12 +28,7 @@ from pag.training.validation import robust_under_apgd_t, robust_under_pgd
 from stages.objectives import CountedObjective, objective_of
 from stages.params.architectures import read_architecture
 from stages.params.grid import read_lambda
-from stages.params.methods import (
-    AlignmentOptions,
-    describe,
-    method_section,
-    training_section,
-)
+from stages.params.methods import AlignmentOptions, describe, method_section, training_section
 from stages.params.reading import Params
 from stages.params.training import TrainingParams, ValidationAttackParams
 from stages.paths import Cell, DatasetPaths
@@ -72,6 +68,7 @@ def run(params: Params, cell: Cell) -> Path:
         options = architecture.options
         model = build(image_shape=store.image_shape, num_classes=store.num_classes, **options)
         train, validation = store.split("train"), store.split("validation")
+        _require_trainable(cell.architecture, model, train, store.num_classes)
         objective, recipe = objective_of(method, store.num_classes, lambda_), _recipe(training)
         training_run = Run(cell.seed, cell.name, device(), checkpoints / "state.pt")
         curves = train_classifier(model, train, validation, objective, targets, recipe, training_run, generated)
@@ -153,6 +150,14 @@ def _require_fitting(
             f"{file}: methods.{method} aligns {alignment.classes_per_step} classes a step (classes_per_step), and the images have "
             f"{store.num_classes}."
         )
+
+
+def _require_trainable(architecture: str, model: nn.Module, images: Split, num_classes: int) -> None:
+    """What only a network that is built can tell: one's own may be no classifier of these images."""
+    name = f"architectures.{architecture}"
+    check_outputs(name, model, pixels(images.images[:2]), num_classes)
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise InputError(f"{name} has no weights to train.")
 
 
 def _require_room(store: ImageStore, batch_size: int, device: torch.device) -> None:

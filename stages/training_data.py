@@ -59,10 +59,8 @@ def learnt_from(
     generated = None if stores.generated is None else GeneratedImages.read(stores.generated)
     if generated is not None:
         generated.check_matches(images)
-    targets, mixed = (
-        None if stores.targets is None else _targets(stores, images, generated, method),
-        method.training.generated,
-    )
+    targets = None if stores.targets is None else _targets(stores, images, generated, method)
+    mixed = method.training.generated
     return (
         None if targets is None else _aligned(targets, name, method),
         None if generated is None or mixed is None else _mixed(generated, mixed, images, batch_size),

@@ -4,12 +4,13 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pag.base.errors import InputError
 from pag.base.vocabulary import Method
 from pag.data.image_store import ImageStore, pixels
 from pag.evaluation.blocks import Blocks
+from pag.networks.checking import check_outputs
 from pag.networks.families import named_callable
 from stages.commands.evaluate_checkpoint import check_output
 from stages.evaluate import Subject, write_evaluation
@@ -42,7 +43,7 @@ def run(params: Params, module: str, dataset: str, output: Path | None, workers:
     check_output(folder)
     paths, evaluation = DatasetPaths(dataset), params.dataset(dataset).read("evaluation", EvaluationParams)
     store, load = ImageStore.open(paths.images), partial(_load, module)
-    _check_outputs(module, load(), pixels(store.split("train").images[:2]), store.num_classes)
+    check_outputs(f"The network of {module!r}", load(), pixels(store.split("train").images[:2]), store.num_classes)
     reference = paths.test_targets if paths.test_targets.exists() else None
     with stage_run("commands/evaluate_module", f"{dataset}-{folder.name}", outputs=[folder], timed=False):
         blocks = Blocks(evaluation.block_size, params.seed, workers)
@@ -58,16 +59,3 @@ def _load(module: str) -> nn.Module:
     if not isinstance(network, nn.Module):
         raise InputError(f"The factory {module!r} makes a {type(network).__name__}, not a torch.nn.Module.")
     return network.eval()
-
-
-def _check_outputs(module: str, network: nn.Module, x: Tensor, num_classes: int) -> None:
-    """Raises InputError where a network does not take the images, or does not give a number for each class."""
-    try:
-        with torch.no_grad():
-            shape = tuple(network(x).shape)
-    except Exception as error:
-        raise InputError(f"The network of {module!r} does not take images {tuple(x.shape)} ({error}).") from error
-    if shape != (len(x), num_classes):
-        raise InputError(
-            f"The network of {module!r} gives outputs {shape}, not {(len(x), num_classes)}, for {len(x)} images."
-        )

@@ -1,6 +1,7 @@
 """What a stage is given must fit: params to the images, and each artifact to those that it is used with; else one sentence."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,44 @@ def test_training_refuses_what_its_images_do_not_allow(images, cell, override, t
     cell = Cell("digits", "resnet8", seed=1, **cell)
     with pytest.raises(InputError, match=told):
         train.run(Params(PARAMS_FILE, [f"params/digits.yaml:{override}"]), cell)
+    assert not cell.classifier.exists()
+
+
+OWN = """
+from torch import nn
+
+class Wide(nn.Sequential):
+    def __init__(self, image_shape, num_classes):
+        super().__init__(nn.Flatten(), nn.Linear(64, num_classes + 1))
+
+class Grey(nn.Sequential):
+    def __init__(self, image_shape, num_classes):
+        super().__init__(nn.Conv2d(3, num_classes, 8), nn.Flatten())
+
+class Fixed(nn.Module):
+    def __init__(self, image_shape, num_classes):
+        super().__init__()
+
+    def forward(self, x):
+        return x.flatten(1)[:, :10]
+"""
+
+
+@pytest.mark.parametrize(
+    ("family", "told"),
+    [
+        ("Wide", r"architectures\.resnet8 gives outputs \(2, 11\), not \(2, 10\), for 2 images"),
+        ("Grey", r"architectures\.resnet8 does not take images \(2, 1, 8, 8\) \(.*to have 3 channels"),
+        ("Fixed", r"architectures\.resnet8 has no weights to train"),
+    ],
+)
+def test_training_refuses_a_network_that_is_no_classifier_of_its_images(images, monkeypatch, family, told):
+    Path("networks_of_mine.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    monkeypatch.delitem(sys.modules, "networks_of_mine", raising=False)
+    cell = Cell("digits", "resnet8", "vanilla", seed=1)
+    with pytest.raises(InputError, match=told):
+        train.run(Params(PARAMS_FILE, [f"architectures.resnet8={{family: 'networks_of_mine:{family}'}}"]), cell)
     assert not cell.classifier.exists()
 
 
