@@ -113,7 +113,7 @@
       this.title.textContent = network.label;
       paint(this.image, after);
       paint(this.added, added);
-      const where = `at ε = ${short(data.epsilons[step])}`;
+      const where = `at ε = ${data.sizes[step]}`;
       this.image.setAttribute("aria-label", `${network.label}: the image ${where}`);
       this.added.setAttribute("aria-label", `${network.label}: what was added ${where}`);
       const ends = largest ? [`−${short(largest)}`, "0", `+${short(largest)}`] : [];
@@ -163,8 +163,8 @@
     const value = element("output");
     value.setAttribute("for", slider.id);
     value.setAttribute("aria-live", "off"); // the slider says it
-    const ticks = element("div", { className: "explorer-ticks" }, ...data.epsilons.map((eps) =>
-      element("span", { textContent: short(eps), className: data.threats.includes(eps) ? "attacked" : "" })));
+    const ticks = element("div", { className: "explorer-ticks" }, ...data.epsilons.map((eps, i) =>
+      element("span", { textContent: data.sizes[i], className: data.threats.includes(eps) ? "attacked" : "" })));
     ticks.setAttribute("aria-hidden", "true"); // the slider says its value
     const marked = data.threats.some((eps) => data.epsilons.includes(eps));
     const bold = marked ? "; the table's in bold" : "";
@@ -176,7 +176,7 @@
     const update = async () => {
       const choice = { image: Number(image.value), target: Number(target.value), step: Number(slider.value) };
       const shown = [networks[first.value], networks[second.value - 1]].filter(Boolean);
-      const eps = short(data.epsilons[choice.step]);
+      const eps = data.sizes[choice.step];
       value.textContent = `ε = ${eps}`;
       slider.setAttribute("aria-valuetext", `ε = ${eps}`);
       panels[1].root.hidden = shown.length < 2;

@@ -9,6 +9,7 @@ from pydantic import Base64Bytes, BaseModel, ValidationError
 
 from pag.base.errors import InputError
 from pag.base.json_files import json_text, read_json
+from pag.figures.names import eps_text
 from pag.figures.tiles import tile_png
 from pag.page.report import Explorer
 from stages.params.evaluation import EvaluationParams
@@ -34,6 +35,7 @@ class _Stored(BaseModel):
     targets: int
     norm: str
     epsilons: list[float]
+    sizes: list[str]
     threats: list[float]
     shape: tuple[int, int, int]
     shown: list[str]
@@ -61,6 +63,7 @@ def explorer_data(
         "targets": first.frames.shape[1],
         "norm": norm,
         "epsilons": first.epsilons.tolist(),
+        "sizes": [eps_text(eps) for eps in first.epsilons.tolist()],
         "threats": sorted({threat.eps for threat in evaluation.threats.values() if threat.norm == norm}),
         "shape": list(first.frames.shape[3:]),
         "shown": list(shown),

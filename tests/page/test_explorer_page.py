@@ -44,14 +44,14 @@ def test_the_slider_goes_through_the_ladder_by_keyboard(explorer):
     explorer.locator(".explorer-state", has_text="At ε = 0,").wait_for()
     assert explorer.get_by_text("nothing was added").count() == 2
     told = []
-    for eps in data["epsilons"][1:]:
+    for size in data["sizes"][1:]:
         slider.press("ArrowRight")
-        explorer.locator(".explorer-state", has_text=f"At ε = {eps:g},").wait_for()
+        explorer.locator(".explorer-state", has_text=f"At ε = {size},").wait_for()
         told.append(slider.get_attribute("aria-valuetext"))
         assert explorer.get_by_text("what was added", exact=True).count() == 2
         scales = [strip.locator("span").all_text_contents() for strip in explorer.locator(".strip").all()]
         assert all(low.replace("−", "+") == high and middle == "0" for low, middle, high in scales)
-    assert told == [f"ε = {eps:g}" for eps in data["epsilons"][1:]]
+    assert told == [f"ε = {size}" for size in data["sizes"][1:]]
 
 
 def test_image_and_bars_are_those_of_the_frame(explorer):
@@ -61,7 +61,7 @@ def test_image_and_bars_are_those_of_the_frame(explorer):
     explorer.get_by_role("slider").press("End")
     data = data_of(explorer)
     last = len(data["epsilons"]) - 1
-    explorer.locator(".explorer-state", has_text=f"At ε = {data['epsilons'][-1]:g},").wait_for()
+    explorer.locator(".explorer-state", has_text=f"At ε = {data['sizes'][-1]},").wait_for()
     shown = explorer.locator("canvas").first.evaluate(
         "(c) => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].filter((_, i) => i % 4 === 0)"
     )

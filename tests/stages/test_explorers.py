@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -46,6 +47,13 @@ def test_a_default_grid_takes_a_few_megabytes_even_of_noise():
     networks = {str(i): targeted(seed=i) for i in range(12)}
     text = str(explorer_data(networks, [str(i) for i in range(C)], EVALUATION, ["0"]))
     assert len(text) < 4e6
+
+
+def test_sizes_of_the_attack_are_written_as_in_the_tables():
+    of = targeted()
+    ladder = np.array([0.0, 0.5, 8 / 255, *EPSILONS[3:]])
+    data = explorer_data({"Vanilla": replace(of, epsilons=ladder)}, ["c"] * C, EVALUATION, ["Vanilla"])
+    assert data["sizes"][:3] == ["0", "0.5", "8/255"]
 
 
 def test_of_large_images_not_all_are_taken():
