@@ -3,10 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import matplotlib.image
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from pag.base.errors import InputError
 from pag.base.files import written_whole
@@ -16,9 +14,10 @@ from pag.data.image_store import ImageStore, pixels
 from pag.evaluation.seeds import Repeated
 from pag.figures.bars import attack_breakdown
 from pag.figures.curves import lambda_curves, loss_curve, security_curves, training_curves
-from pag.figures.grids import Array, enlarged, targeted_grid, targets_by_source, targets_by_timestep
+from pag.figures.grids import ImageGrid, targeted_grid, targets_by_source, targets_by_timestep
 from pag.figures.names import eps_text, norm_name, percent
 from pag.figures.scatters import robustness_against_alignment, robustness_over_cost
+from pag.figures.sheets import sheet
 from pag.figures.style import marked, save
 from pag.figures.values import Value
 from pag.figures.vega import Chart
@@ -36,14 +35,16 @@ from stages.reporting.costs import front, points_of, priced, relative_cost
 from stages.reporting.explorers import EXPLORER, explorer_data
 from stages.reporting.former import set_aside
 from stages.reporting.methods import MethodResult, MethodResults, by_method
-from stages.reporting.pictures import PICTURE, beside_vanilla, picture_of
+from stages.reporting.pictures import PICTURE, SAMPLES, save_grid, save_samples
 from stages.reporting.results import RESULTS, aligned_sources, gather
+from stages.reporting.samples import read_samples
 from stages.reporting.targeted import TARGETED, Targeted, read_targeted
 from stages.run import stage_run
 
 __all__ = ["run"]
 
 COLUMNS = 20  # of a grid of images in all; a data set of more classes shows its first ones, and says so
+FIRST = 10  # of the picture that the page begins with
 PANELS = {
     "cross_entropy": "cross-entropy",
     "cosine": "training cosine",
@@ -71,23 +72,23 @@ def run(params: Params, dataset: str, architecture: str, aside: bool = False) ->
             write_json(folder / RESULTS, results.model_dump(mode="json", by_alias=True))
             methods = by_method(results)
             networks = _networks(params, methods)
-            _write_shown(folder, params, methods, networks, ImageStore.open(paths.images).class_names)
-            for name, figure in _images(params, paths, methods, networks):
-                save(figure, folder / f"{name}.png")
+            _write_shown(folder, params, methods, networks, ImageStore.open(paths.images))
+            for name, grid in _grids(params, paths, methods, networks):
+                save_grid(grid, folder / f"{name}.json")
+                save(sheet(grid), folder / f"{name}.png")
             for name, chart in _charts(params, paths, methods):
                 save_chart(chart, folder, name)
     return paths.figures(architecture)
 
 
-def _images(
+def _grids(
     params: Params, paths: DatasetPaths, results: MethodResults, networks: Mapping[str, Targeted]
-) -> Iterator[tuple[str, Figure]]:
+) -> Iterator[tuple[str, ImageGrid]]:
     store = ImageStore.open(paths.images)
     yield from _targeted(results, networks, store.class_names)
     seed = read_grid(params).targets_seeds[0]
     yield from _targets(params, paths, store, seed)
     yield from _by_timestep(paths.target_examples(seed), store.class_names)
-    yield "diffusion-samples", enlarged(_png(paths.diffusion(seed) / "samples.png"))
 
 
 def _networks(params: Params, results: MethodResults) -> dict[str, Targeted]:
@@ -105,29 +106,29 @@ def _networks(params: Params, results: MethodResults) -> dict[str, Targeted]:
 
 
 def _write_shown(
-    folder: Path,
-    params: Params,
-    results: MethodResults,
-    networks: Mapping[str, Targeted],
-    class_names: tuple[str, ...],
+    folder: Path, params: Params, results: MethodResults, networks: Mapping[str, Targeted], images: ImageStore
 ) -> None:
-    """What the page begins with, and its explorer."""
+    """What the page begins with, its explorer, and the diffusion model's samples."""
     evaluation = params.dataset(results.dataset).read("evaluation", EvaluationParams)
-    beside = beside_vanilla(results)
+    class_names, beside = images.class_names, results.beside_vanilla
     if beside:
-        write_json(folder / PICTURE, picture_of({m.label: networks[m.name] for m in beside}, class_names))
+        rows = [(method.label, method) for method in beside]
+        picture = next(_targeted_grids(rows, networks, class_names, results, FIRST, numbered=False))
+        save_grid(picture, folder / PICTURE)
     of_methods = {method.label: networks[method.name] for method in results.methods}
     shown = [method.label for method in beside or results.methods[:1]]
     write_json(folder / EXPLORER, explorer_data(of_methods, class_names, evaluation, shown))
+    drawn = DatasetPaths(results.dataset).diffusion(read_grid(params).targets_seeds[0]) / "samples.png"
+    save_samples(read_samples(drawn, images.image_shape)[:COLUMNS], class_names, folder / SAMPLES)
 
 
 def _targeted(
     results: MethodResults, networks: Mapping[str, Targeted], class_names: tuple[str, ...]
-) -> Iterator[tuple[str, Figure]]:
+) -> Iterator[tuple[str, ImageGrid]]:
     """Figures 1, 2 and 9 from each input, and figure 5: the same with a row for each λ, from the first input."""
     methods = [(method.label, method) for method in results.methods]
-    for i, figure in enumerate(_targeted_grids(methods, networks, class_names, results)):
-        yield f"targeted-{i}", figure
+    for i, grid in enumerate(_targeted_grids(methods, networks, class_names, results)):
+        yield f"targeted-{i}", grid
     if len(results.by_lambda) < 2:
         return
     lambdas = [(f"λ = {lambda_:g}", method) for lambda_, method in results.by_lambda]
@@ -139,12 +140,14 @@ def _targeted_grids(
     networks: Mapping[str, Targeted],
     class_names: tuple[str, ...],
     results: MethodResults,
-) -> Iterator[Figure]:
+    most: int = COLUMNS,
+    numbered: bool = True,
+) -> Iterator[ImageGrid]:
     of_rows = [networks[method.name] for _, method in rows]
     names = [name for name, _ in rows]
     main = [(name, norm_name(results.threats[name].norm)) for name in results.main_threats]
-    numbers = {norm: [_number(method, name) for _, method in rows] for name, norm in main}
-    columns = class_names[: min(COLUMNS, of_rows[0].frames.shape[1])]
+    numbers = {norm: [_number(method, name) for _, method in rows] for name, norm in main if numbered}
+    columns = class_names[: min(most, of_rows[0].frames.shape[1])]
     for i, (image, label) in enumerate(zip(of_rows[0].images, of_rows[0].labels, strict=True)):
         adversarial = np.stack([network.adversarial[i, : len(columns)] for network in of_rows])
         yield targeted_grid(image, class_names[label], adversarial, names, columns, numbers, len(class_names))
@@ -154,7 +157,7 @@ def _number(method: MethodResult, threat: str) -> str:
     return marked(percent(method.robust(threat).value), _doubtful(method, threat))
 
 
-def _targets(params: Params, paths: DatasetPaths, store: ImageStore, seed: int) -> Iterator[tuple[str, Figure]]:
+def _targets(params: Params, paths: DatasetPaths, store: ImageStore, seed: int) -> Iterator[tuple[str, ImageGrid]]:
     """Figure 7, at the first training image of each of the first classes."""
     train, images = store.split("train"), params.dataset(paths.dataset).read("figures", FiguresParams).images
     sources = aligned_sources(params, paths.dataset).items()
@@ -169,8 +172,8 @@ def _targets(params: Params, paths: DatasetPaths, store: ImageStore, seed: int) 
     for i, label in enumerate(train.labels[first].tolist()):
         names = [name for name, _ in stores]
         shown = class_names[:COLUMNS]
-        figure = targets_by_source(x[i].numpy(), class_names[label], g[:, i], names, shown, len(class_names))
-        yield f"targets-by-source-{i}", figure
+        grid = targets_by_source(x[i].numpy(), class_names[label], g[:, i], names, shown, len(class_names))
+        yield f"targets-by-source-{i}", grid
 
 
 def _opened(path: Path, images: ImageStore) -> TargetStore:
@@ -180,7 +183,7 @@ def _opened(path: Path, images: ImageStore) -> TargetStore:
     return store
 
 
-def _by_timestep(path: Path, class_names: tuple[str, ...]) -> Iterator[tuple[str, Figure]]:
+def _by_timestep(path: Path, class_names: tuple[str, ...]) -> Iterator[tuple[str, ImageGrid]]:
     """Figure 8."""
     axes = {"by_timestep": 6, "timesteps": 1}
     examples = read_shown(path, axes, len(class_names))
@@ -191,8 +194,8 @@ def _by_timestep(path: Path, class_names: tuple[str, ...]) -> Iterator[tuple[str
     for i, (image, label) in enumerate(zip(examples["images"], examples["labels"], strict=True)):
         targets = examples["by_timestep"][:, i, :COLUMNS]
         shown = class_names[:COLUMNS]
-        figure = targets_by_timestep(image, class_names[label], targets, timesteps, shown, len(class_names))
-        yield f"targets-by-timestep-{i}", figure
+        grid = targets_by_timestep(image, class_names[label], targets, timesteps, shown, len(class_names))
+        yield f"targets-by-timestep-{i}", grid
 
 
 def _charts(params: Params, paths: DatasetPaths, results: MethodResults) -> Iterator[tuple[str, Chart]]:
@@ -278,12 +281,3 @@ def _doubts(methods: Sequence[MethodResult], names: Mapping[str, str]) -> dict[s
 
 def _doubtful(method: MethodResult, threat: str) -> bool:
     return bool(method.doubts(f"autoattack.{threat}"))
-
-
-def _png(path: Path) -> Array:
-    try:
-        return np.asarray(matplotlib.image.imread(path))[..., :3]
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; run the stage that makes it.") from None
-    except Exception as error:
-        raise InputError(f"{path} cannot be read as an image ({type(error).__name__}).") from None

@@ -22,11 +22,11 @@ TEMPLATES = (
     "answer.html.jinja",
     "chart.html.jinja",
     "explorer.html.jinja",
-    "figure.html.jinja",
+    "picture.html.jinja",
     "table.html.jinja",
     "what_was_run.html.jinja",
 )
-STYLES = ("page.css", "tables.css", "charts.css", "explorer.css")
+STYLES = ("page.css", "tables.css", "charts.css", "pictures.css", "explorer.css")
 SCRIPTS = ("glossary.js", "tables.js", "charts.js", "explorer.js", "what_was_run.js")
 
 

@@ -1,5 +1,6 @@
 """The report as a value: answers, sections of text, tables and figures, a glossary. It knows nothing of its form."""
 
+import math
 import re
 from dataclasses import dataclass, field
 
@@ -9,7 +10,6 @@ __all__ = [
     "Column",
     "Entry",
     "Explorer",
-    "FigureEntry",
     "Findings",
     "Picture",
     "PictureRow",
@@ -21,8 +21,7 @@ __all__ = [
     "anchor",
 ]
 
-PIXELS_PER_CSS_PIXEL = 200 / 96  # figures are drawn at 200 dots an inch
-WIDE = 520  # CSS pixels from which a figure scrolls on a phone instead of shrinking
+WIDEST = 10  # columns of a picture, which a page of usual width holds
 
 
 @dataclass(frozen=True)
@@ -69,36 +68,6 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Entry, ...], ...]
     sortable: bool = False
-
-
-@dataclass(frozen=True)
-class FigureEntry:
-    """A figure.
-
-    Attributes:
-        png: the file's bytes.
-        caption: what it shows, with the number that it has in the paper.
-        alt: the same for those who do not see it.
-    """
-
-    png: bytes
-    caption: str
-    alt: str
-
-    @property
-    def width(self) -> int:
-        """In CSS pixels, from the PNG's header."""
-        return round(int.from_bytes(self.png[16:20]) / PIXELS_PER_CSS_PIXEL)
-
-    @property
-    def height(self) -> int:
-        """In CSS pixels, from the PNG's header."""
-        return round(int.from_bytes(self.png[20:24]) / PIXELS_PER_CSS_PIXEL)
-
-    @property
-    def wide(self) -> bool:
-        """Whether it scrolls in a box of its own on a narrow screen."""
-        return self.width > WIDE
 
 
 @dataclass(frozen=True)
@@ -151,27 +120,41 @@ class Term:
 
 @dataclass(frozen=True)
 class PictureRow:
-    """A row of tiles: what is named, and a PNG for each column, of few pixels, to be shown enlarged."""
+    """A row of a picture: what is named, a PNG for each column, of few pixels, to be shown enlarged, and numbers after them."""
 
     name: str
     tiles: tuple[bytes, ...]
+    numbers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Picture:
-    """Small images in rows and columns, the first of them the input of all.
+    """Small images in rows and columns.
 
     Attributes:
-        caption: what it shows.
-        label: the input's class.
-        columns: the heads of the others.
-        rows: each with the input and a tile for each column.
+        caption: what it shows, with the number that it has in the paper.
+        above: what the columns are.
+        columns: their heads.
+        rows: each with a tile for each column; with a label, the input's before them.
+        label: the class of the input of all; empty where there is none.
+        measures: the heads of the rows' numbers, robust accuracies.
+        copy: where a copy for papers is; empty where there is none.
     """
 
     caption: str
-    label: str
+    above: str
     columns: tuple[str, ...]
     rows: tuple[PictureRow, ...]
+    label: str = ""
+    measures: tuple[str, ...] = ()
+    copy: str = ""
+
+    @property
+    def bands(self) -> tuple[tuple[int, ...], ...]:
+        """The indices of columns that stand beside each other; further ones go below."""
+        count = len(self.columns)
+        beside = math.ceil(count / math.ceil(count / WIDEST))
+        return tuple(tuple(range(start, min(start + beside, count))) for start in range(0, count, beside))
 
 
 @dataclass(frozen=True)
@@ -232,13 +215,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: text, then tables, charts and figures; `more` figures are folded away."""
+    """A part of the page: text, then tables, charts and pictures; `more` pictures are folded away."""
 
     title: str
     paragraphs: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
-    figures: tuple[FigureEntry, ...] = ()
-    more: tuple[FigureEntry, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    more: tuple[Picture, ...] = ()
     charts: tuple[Chart, ...] = ()
 
     @property

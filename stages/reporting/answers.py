@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pag.figures.names import eps_text, norm_name
 from pag.page.report import Answer, Findings, Picture, anchor
 from stages.params.evaluation import EvaluationParams
 from stages.params.reading import Params
@@ -57,5 +58,14 @@ def _findings(title: str, sentences: Sequence[str], folder: Path) -> Findings:
 
 
 def _picture(params: Params, results: MethodResults) -> Picture | None:
+    """None where the grid has nothing to show."""
+    path = DatasetPaths(results.dataset).figures(results.architecture) / PICTURE
+    if not path.exists():
+        return None
     targeted = params.dataset(results.dataset).read("evaluation", EvaluationParams).targeted
-    return read_picture(DatasetPaths(results.dataset).figures(results.architecture) / PICTURE, targeted)
+    caption = (
+        f"A test image, pulled toward each class by a targeted attack of large ε ({norm_name(targeted.norm)}, "
+        f"ε = {eps_text(targeted.eps)}). A network with perceptually aligned gradients (PAG) draws the class that it is pulled "
+        "toward; vanilla's adds noise."
+    )
+    return read_picture(path, caption, "pulled toward")

@@ -1,10 +1,7 @@
-"""The charts and PNGs that `visualize` drew, with captions that name the paper's figures."""
+"""The charts and grids of images that `visualize` drew, with captions that name the paper's figures."""
 
-from pathlib import Path
-
-from pag.base.errors import InputError
 from pag.figures.names import SHORT, eps_text, norm_name
-from pag.page.report import Chart, FigureEntry
+from pag.page.report import Chart, Picture
 from stages.params.evaluation import EvaluationParams
 from stages.params.figures import FiguresParams
 from stages.params.reading import Params
@@ -13,9 +10,12 @@ from stages.paths import DatasetPaths
 from stages.reporting.charts import read_chart
 from stages.reporting.costs import priced
 from stages.reporting.methods import MethodResults
+from stages.reporting.pictures import SAMPLES, read_picture
 from stages.reporting.results import aligned_sources
 
-__all__ = ["Gallery", "read_png"]
+__all__ = ["Gallery"]
+
+PULLED, GRADIENT = "pulled toward", "gradient toward"  # each class
 
 
 class Gallery:
@@ -30,17 +30,16 @@ class Gallery:
         self._sources = aligned_sources(params, results.dataset)
         self._names = ", ".join(method.label for method in results.methods)
 
-    def _entry(self, name: str, caption: str, alt: str) -> FigureEntry:
-        return FigureEntry(read_png(self._folder / f"{name}.png"), caption, alt)
+    def _picture(self, name: str, caption: str, above: str) -> Picture:
+        return read_picture(self._folder / f"{name}.json", caption, above, self._folder / f"{name}.png")
 
     def _chart(self, name: str, caption: str, alt: str) -> Chart:
         return read_chart(self._folder, name, caption, alt)
 
-    def _several(self, stem: str, asked: int, caption: str, alt: str, least: int = 1) -> tuple[FigureEntry, ...]:
-        """A figure for each input: of as many as were asked for, or as there are classes."""
-        drawn = sum((self._folder / f"{stem}-{i}.png").exists() for i in range(asked))
-        count = max(least, drawn)
-        return tuple(self._entry(f"{stem}-{i}", caption, f"{alt} Input {i + 1} of {count}.") for i in range(count))
+    def _several(self, stem: str, asked: int, caption: str, above: str, least: int = 1) -> tuple[Picture, ...]:
+        """A picture for each input: of as many as were asked for, or as there are classes."""
+        drawn = sum((self._folder / f"{stem}-{i}.json").exists() for i in range(asked))
+        return tuple(self._picture(f"{stem}-{i}", caption, above) for i in range(max(least, drawn)))
 
     def robustness_alignment(self) -> Chart:
         correlation = "section 5.4 asks for their correlation"
@@ -89,7 +88,7 @@ class Gallery:
         )
         return self._chart("attacks", caption, f"Bars for each of {self._names}.")
 
-    def targeted(self) -> tuple[FigureEntry, ...]:
+    def targeted(self) -> tuple[Picture, ...]:
         """Figures 1, 2 and 9."""
         t = self._targeted
         probabilities = [run.target_probability for method in self._results.methods for run in method.runs]
@@ -99,19 +98,17 @@ class Gallery:
             f"mean probability of the target class afterwards is {min(probabilities):.2f} to {max(probabilities):.2f} by network."
             f"{' Images of the first seed, numbers of all.' if self._results.several else ''}"
         )
-        alt = f"Grid of images: a row for each of {self._names}; a column for each target class; robust accuracies at the right."
-        return self._several("targeted", t.images, caption, alt)
+        return self._several("targeted", t.images, caption, PULLED)
 
     def lambdas(self) -> Chart:
         caption = f"The numbers of the paper's Figure 5: accuracy and alignment by λ, with {self._bars}."
         return self._chart("lambda", caption, "Curves of clean accuracy, robust accuracies and alignment against λ.")
 
-    def lambda_targeted(self) -> FigureEntry:
+    def lambda_targeted(self) -> Picture:
         caption = "The images of the paper's Figure 5: the same targeted attack on networks of growing λ."
-        alt = "Grid of images: a row for each λ, a column for each target class, robust accuracies at the right."
-        return self._entry("lambda-targeted", caption, alt)
+        return self._picture("lambda-targeted", caption, PULLED)
 
-    def targets(self) -> tuple[tuple[FigureEntry, ...], tuple[FigureEntry, ...]]:
+    def targets(self) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:
         """Figures 7 and 8: one of each, and the others."""
         drawn = [(label, self._targets[name]) for name, label in self._sources.items()]
         of_scores = {label: target for label, target in drawn if isinstance(target, ScoreBasedParams)}
@@ -122,14 +119,14 @@ class Gallery:
             self._images if self._sources else 0,
             "As in the paper's Figure 7: target gradients at a training image by source (without its last row, an AT network)."
             + timestep,
-            "Grid of target gradients: a row for each source, a column for each target class.",
+            GRADIENT,
             least=1 if len(in_part) < len(drawn) else 0,  # stores of a few classes an image are not drawn
         )
         timesteps = self._several(
             "targets-by-timestep",
             self._images,
             "As in the paper's Figure 8: score-based gradients at a training image by the timestep t of the diffusion.",
-            "Grid of score-based gradients: a row for each timestep, a column for each target class.",
+            GRADIENT,
         )
         return (*sources[:1], *timesteps[:1]), (*sources[1:], *timesteps[1:])
 
@@ -157,18 +154,6 @@ class Gallery:
             "diffusion-loss", "The diffusion model's training loss.", "Curve of the loss by training step."
         )
 
-    def diffusion_samples(self) -> FigureEntry:
+    def diffusion_samples(self) -> Picture:
         caption = "Samples of the diffusion model, a row for each class (section 4.2)."
-        return self._entry("diffusion-samples", caption, "Grid of generated images.")
-
-
-def read_png(path: Path) -> bytes:
-    """The bytes of a figure.
-
-    Raises:
-        InputError: it is missing.
-    """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; run `pag visualize` again.") from None
+        return read_picture(self._folder / SAMPLES, caption, "sample")

@@ -186,6 +186,13 @@ class MethodResults:
         """Score-based targets (section 4.2); of several methods the one that is named as the store that it reads."""
         return min(self.of("score-based"), key=lambda m: m.method.name != m.method.source, default=None)
 
+    @property
+    def beside_vanilla(self) -> list[MethodResult]:
+        """What the page begins with: vanilla, and score-based targets or else the first method that aligns gradients."""
+        aligned = [method for method in self.methods if method.method.source is not None]
+        shown = self.score_based or next(iter(aligned), None)
+        return [method for method in (self.vanilla, shown) if method is not None]
+
     def of(self, *families: Family) -> list[MethodResult]:
         """The methods of some families, in the grid's order."""
         return [m for m in self.methods if m.method.family in families]

@@ -1,88 +1,84 @@
-"""The picture that the page begins with: an image pulled toward each class, by vanilla and by an aligned network."""
+"""Grids of images between `visualize`, which makes them, and the page, which shows their tiles as they are, enlarged."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 from pydantic import Base64Bytes, BaseModel, ValidationError
 
 from pag.base.errors import InputError
-from pag.base.json_files import read_json
-from pag.figures.names import eps_text, norm_name
+from pag.base.json_files import read_json, write_json
+from pag.figures.grids import Array, ImageGrid
 from pag.figures.tiles import tile_png
 from pag.page.report import Picture, PictureRow
-from stages.params.evaluation import TargetedParams
-from stages.reporting.methods import MethodResult, MethodResults
-from stages.reporting.targeted import Targeted
 
-__all__ = ["PICTURE", "beside_vanilla", "picture_of", "read_picture"]
+__all__ = ["PICTURE", "SAMPLES", "read_picture", "save_grid", "save_samples"]
 
-PICTURE = "picture.json"
-COLUMNS = 10  # which a page of usual width holds
+PICTURE, SAMPLES = (
+    "picture.json",
+    "diffusion-samples.json",
+)  # what the page begins with, and what a diffusion model draws
 
 
 class _Row(BaseModel):
     name: str
     tiles: list[Base64Bytes]
+    numbers: list[str] = []
 
 
 class _Stored(BaseModel):
-    label: str
-    num_classes: int
+    label: str = ""
     columns: list[str]
     rows: list[_Row]
+    measures: list[str] = []
+    note: str = ""
 
 
-def beside_vanilla(results: MethodResults) -> list[MethodResult]:
-    """Vanilla, and the method that is shown beside it: score-based targets, or the first that aligns gradients."""
-    aligned = [method for method in results.methods if method.method.source is not None]
-    shown = results.score_based or next(iter(aligned), None)
-    return [method for method in (results.vanilla, shown) if method is not None]
+def save_grid(grid: ImageGrid, path: Path) -> None:
+    """Writes a grid as the page reads it: before each row's tiles the input."""
+    rows = []
+    for i, (name, tiles) in enumerate(zip(grid.row_names, grid.tiles, strict=True)):
+        numbers = [texts[i] for texts in grid.numbers.values()]
+        rows.append({"name": name, "tiles": _texts([grid.image, *tiles]), "numbers": numbers})
+    columns, measures = list(grid.class_names), list(grid.numbers)
+    write_json(path, {"label": grid.label, "columns": columns, "rows": rows, "measures": measures, "note": grid.note})
 
 
-def picture_of(networks: Mapping[str, Targeted], class_names: Sequence[str]) -> dict[str, Any]:
-    """What is kept of the picture, as JSON takes it; of each network the first image is shown.
+def save_samples(samples: Array, class_names: Sequence[str], path: Path) -> None:
+    """Writes samples of a diffusion model likewise, a row for each class.
 
     Args:
-        networks: by the names of rows.
-        class_names: C names.
+        samples: `(C, S, ch, H, W)` in [0, 1].
+        class_names: of all classes, of which C are shown.
+        path: of the file.
     """
-    first = next(iter(networks.values()))
-    shown = list(class_names[: min(COLUMNS, first.frames.shape[1])])
-    tiles = {name: [of.images[0], *of.adversarial[0, : len(shown)]] for name, of in networks.items()}
-    rows = [
-        {"name": name, "tiles": [base64.b64encode(tile_png(tile)).decode("ascii") for tile in of]}
-        for name, of in tiles.items()
-    ]
-    return {"label": class_names[first.labels[0]], "num_classes": len(class_names), "columns": shown, "rows": rows}
+    shown = class_names[: len(samples)]
+    rows = [{"name": name, "tiles": _texts(of)} for name, of in zip(shown, samples, strict=True)]
+    note = "" if len(shown) == len(class_names) else f"The first {len(shown)} of {len(class_names)} classes."
+    write_json(path, {"columns": [str(i + 1) for i in range(samples.shape[1])], "rows": rows, "note": note})
 
 
-def read_picture(path: Path, targeted: TargetedParams) -> Picture | None:
-    """The picture that `visualize` kept, with its caption; None where the grid has nothing to show.
+def _texts(tiles: Sequence[Array] | Array) -> list[str]:
+    return [base64.b64encode(tile_png(np.asarray(tile))).decode("ascii") for tile in tiles]
+
+
+def read_picture(path: Path, caption: str, above: str, copy: Path | None = None) -> Picture:
+    """A picture that `visualize` wrote, for the page.
 
     Args:
         path: of the file.
-        targeted: the attack.
+        caption: what it shows; what has to be known of the tiles is added.
+        above: what its columns are.
+        copy: where a copy for papers is.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is missing or damaged.
     """
-    if not path.exists():
-        return None
     try:
         stored = _Stored.model_validate(read_json(path))
     except ValidationError:
         raise InputError(f"{path} is damaged; run `pag visualize` again.") from None
-    few = (
-        f" The first {len(stored.columns)} of {stored.num_classes} classes."
-        if stored.num_classes > len(stored.columns)
-        else ""
-    )
-    caption = (
-        f"A test image of class {stored.label}, pulled toward each class by a targeted attack of large ε "
-        f"({norm_name(targeted.norm)}, ε = {eps_text(targeted.eps)}). A network with perceptually aligned gradients (PAG) draws "
-        f"the class that it is pulled toward; vanilla's adds noise.{few}"
-    )
-    rows = tuple(PictureRow(row.name, tuple(row.tiles)) for row in stored.rows)
-    return Picture(caption, stored.label, tuple(stored.columns), rows)
+    rows = tuple(PictureRow(row.name, tuple(row.tiles), tuple(row.numbers)) for row in stored.rows)
+    told, place = f"{caption} {stored.note}".strip(), "" if copy is None else str(copy)
+    return Picture(told, above, tuple(stored.columns), rows, stored.label, tuple(stored.measures), place)

@@ -7,6 +7,7 @@ from matplotlib.text import Text
 
 from pag.figures import grids as figures
 from pag.figures.names import attack_name, eps_text, percent, short_label, shortened, threat_names
+from pag.figures.sheets import sheet
 from pag.figures.style import png_bytes, save
 
 RNG = np.random.default_rng(0)
@@ -33,9 +34,9 @@ def test_names_are_text_whatever_is_in_them():
     numbers = {"L₂": ["0.0%", "55.4%"]}
     tiles = RNG.random((2, 3, 1, 8, 8))
     grid = figures.targeted_grid(tiles[0, 0], "$x", tiles, ["$a", "b$"], DOLLARS, numbers)
-    for figure in (grid, gradients(1, DOLLARS)):
-        assert png_bytes(figure)
-    assert set(DOLLARS) <= {text.get_text() for text in grid.findobj(Text)}
+    for of in (grid, gradients(1, DOLLARS)):
+        assert png_bytes(sheet(of))
+    assert set(DOLLARS) <= {text.get_text() for text in sheet(grid).findobj(Text)}
 
 
 DRAWINGS = {
@@ -54,7 +55,7 @@ def test_bytes_repeat_and_settings_stay(name):
     drawn = []
     for _ in range(2):
         RNG = np.random.default_rng(0)
-        drawn.append(png_bytes(DRAWINGS[name]()))
+        drawn.append(png_bytes(sheet(DRAWINGS[name]())))
     assert drawn[0] == drawn[1]
     assert drawn[0].startswith(b"\x89PNG")
     assert dict(matplotlib.rcParams) == before
@@ -64,7 +65,8 @@ def test_bytes_repeat_and_settings_stay(name):
 def test_more_than_ten_classes_are_in_bands(classes, columns):
     """Each class is drawn once, beside the input, and a band is no wider than ten tiles; names of rows stand before each."""
     names, tiles = [f"c{i}" for i in range(classes)], RNG.random((2, classes, 1, 4, 4))
-    figure = figures.targeted_grid(tiles[0, 0], "c1", tiles, ["Vanilla", "SBG"], names, {"L₂": ["1%", "2%"]})
+    numbers = {"L₂": ["1%", "2%"]}
+    figure = sheet(figures.targeted_grid(tiles[0, 0], "c1", tiles, ["Vanilla", "SBG"], names, numbers))
     texts = [text.get_text() for text in figure.findobj(Text)]
     bands = -(-classes // columns)
     assert all(texts.count(name) == 1 + bands * (name == "c1") for name in names)
@@ -80,24 +82,34 @@ def test_more_than_ten_classes_are_in_bands(classes, columns):
 
 def test_classes_that_are_left_out_are_told():
     tiles = RNG.random((1, 3, 1, 4, 4))
-    figure = figures.targeted_grid(tiles[0, 0], "0", tiles, ["Vanilla"], NAMES, {}, 200)
+    figure = sheet(figures.targeted_grid(tiles[0, 0], "0", tiles, ["Vanilla"], NAMES, {}, 200))
     assert "The first 3 of 200 classes." in [text.get_text() for text in figure.findobj(Text)]
 
 
 def test_scale_of_a_gradient_is_not_seen():
     image, g = RNG.random((1, 8, 8)), RNG.normal(size=(1, 3, 1, 8, 8))
-    drawn = [png_bytes(figures.targets_by_source(image, "1", s * g, ["OI"], NAMES)) for s in (1.0, 2.0**20)]
-    assert drawn[0] == drawn[1]
+    shown = [figures.targets_by_source(image, "1", s * g, ["OI"], NAMES).tiles for s in (1.0, 2.0**20)]
+    assert np.array_equal(*shown)
 
 
 def test_zero_is_in_the_middle_of_the_colours():
-    """A gradient of only positive values must not use the half that means negative ones."""
-    assert np.array_equal(figures._centred(np.full((1, 2, 2), 3.0)), np.ones((2, 2)))
-    assert np.array_equal(figures._centred(np.zeros((3, 2, 2))), np.full((2, 2, 3), 0.5))
+    """A gradient of only positive values does not use the half that means negative ones."""
+    g = np.zeros((1, 3, 1, 1, 3))
+    g[0, 0, 0, 0], g[0, 1, 0, 0] = (3, 0, 1.5), (-3, 0, 1.5)
+    (up, zero, half), (down, *_), nothing = np.moveaxis(
+        figures.targets_by_source(g[0, 0], "1", g, ["OI"], NAMES).tiles[0, :, :, 0], 1, -1
+    )
+    assert up[0] > up[2] + 0.2  # red
+    assert down[2] > down[0] + 0.2  # blue
+    assert zero.min() > 0.95
+    assert up[2] < half[2] < zero[2]
+    assert np.array_equal(nothing, [zero] * 3)
+    colored = figures.targets_by_source(np.zeros((3, 1, 1)), "1", np.full((1, 3, 3, 1, 1), 2.0), ["OI"], NAMES).tiles
+    assert np.array_equal(colored, np.ones_like(colored))
 
 
 def test_saved_png_is_whole(tmp_path):
-    figure = targeted(1)
+    figure = sheet(targeted(1))
     save(figure, tmp_path / "folder" / "figure.png")
     assert (tmp_path / "folder" / "figure.png").read_bytes() == png_bytes(figure)
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["figure.png"]

@@ -12,14 +12,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import artifacts
-import numpy as np
 import pytest
 import yaml
 from dvc_render.html import HTML
 
 from pag.base.errors import InputError
-from pag.figures.grids import enlarged
-from pag.figures.style import png_bytes
 from pag.page.html import render_html
 from pag.page.markdown import render_markdown
 from pag.page.report import (
@@ -27,7 +24,6 @@ from pag.page.report import (
     Chart,
     Column,
     Entry,
-    FigureEntry,
     Findings,
     Picture,
     PictureRow,
@@ -112,18 +108,17 @@ def test_page_refers_to_nothing_outside(made):
 
 
 def test_all_text_is_escaped():
-    figure = FigureEntry(png_bytes(enlarged(np.zeros((2, 2, 3)))), NASTY, NASTY)
     entry = Entry(NASTY, NASTY, True, commands=(NASTY,), note=NASTY)
     table = Table(NASTY, (Column(NASTY, NASTY),), ((entry,),))
     chart = Chart("<svg></svg>", NASTY, NASTY, table, NASTY)
-    section = Section(NASTY, (NASTY,), (table,), (figure,), (figure,), (chart,))
-    picture = Picture(NASTY, NASTY, (NASTY,), (PictureRow(NASTY, (b"", b"")),))
+    picture = Picture(NASTY, NASTY, (NASTY,), (PictureRow(NASTY, (b"", b""), (NASTY,)),), NASTY, (NASTY,), NASTY)
+    section = Section(NASTY, (NASTY,), (table,), (picture,), (picture,), (chart,))
     answer = Answer(NASTY, NASTY, NASTY, picture, table, (Findings(NASTY, (NASTY,), NASTY),))
     run = Run(((NASTY, NASTY),), table, NASTY, ((NASTY, NASTY),))
     page = render_html(Report(NASTY, (answer,), (section,), run, (Term(NASTY, NASTY, NASTY, NASTY),)))
     assert "<script>alert" not in page
     assert parsed(page).tags.count("script") == 2
-    assert parsed(page).alts[2:] == [NASTY, NASTY]
+    assert parsed(page).alts == 3 * [f"{NASTY}, the input", f"{NASTY}, {NASTY} {NASTY}"]
     assert "alert" not in "".join(re.findall(r"<script>.*?</script>", page, re.DOTALL))
 
 
