@@ -83,7 +83,8 @@ def _entry(name: str, spread: Spread | None) -> Entry:
     if spread is None:
         return Entry("–")
     cosine = name.endswith(("alignment", "cosine"))
-    text = f"{spread.mean:.3f}" if cosine else percent(spread.mean)
+    written = "{:.3f}".format if cosine else percent
+    text = written(spread.mean)
     if spread.sd is not None:
         text += f" ± {spread.sd:.3f}" if cosine else f" ± {100 * spread.sd:.1f}"
-    return Entry(text, "" if spread.range is None else f"[{' to '.join(map(percent, spread.range))}]")
+    return Entry(text, "" if spread.range is None else f"[{' to '.join(map(written, spread.range))}]")

@@ -12,10 +12,11 @@ from stages.reporting.summaries import read_summary, summary_table
 
 ROOT = Path(__file__).parents[2]
 METHOD = artifacts.METHODS["score_based"].model_dump(mode="json")
-ROW = {"method": METHOD, "lambda": 2.0, "measures": {"clean": {"mean": 0.5, "sd": 0.01, "range": [0.4, 0.6]}}}
-SUMMARY = {
-    "title": "Runs", "source": "made up", "seeds": [1, 2], "columns": {"clean": "n = 9", "alignment": "cosine"}, "rows": [ROW],
-}  # fmt: skip
+ROW = {"method": METHOD, "lambda": 2.0, "measures": {
+    "clean": {"mean": 0.5, "sd": 0.01, "range": [0.4, 0.6]}, "validation cosine": {"mean": 0.3, "sd": 0.02, "range": [0.25, 0.35]},
+}}  # fmt: skip
+COLUMNS = {"clean": "n = 9", "validation cosine": "", "alignment": "cosine"}
+SUMMARY = {"title": "Runs", "source": "made up", "seeds": [1, 2], "columns": COLUMNS, "rows": [ROW]}
 
 
 @pytest.mark.parametrize(("page", "tables"), list(zip(PAGES, (1, 11), strict=True)), ids=str)
@@ -38,7 +39,7 @@ def test_tables_are_written_again_and_prose_stays(tmp_path, monkeypatch):
     assert text.startswith("Before.\n\n<!-- table: summaries/seeds -->\n")
     assert text.endswith("\n<!-- /table -->\n\nAfter.\n")
     assert "old" not in text
-    assert "| SBG λ = 2 | 50.0% ± 1.0 \\[40.0% to 60.0%\\] | – |" in text
+    assert "| SBG λ = 2 | 50.0% ± 1.0 \\[40.0% to 60.0%\\] | 0.300 ± 0.020 \\[0.250 to 0.350\\] | – |" in text
     assert "Runs; seeds 1, 2." in text
     write_results()
     assert page.read_text(encoding="utf-8") == text
@@ -69,4 +70,4 @@ def test_a_single_run_has_a_mean_alone(tmp_path):
     row = {**ROW, "lambda": None, "measures": {"alignment": {"mean": 0.25}}}
     write_json(tmp_path / "seeds.json", SUMMARY | {"rows": [row]})
     table = summary_table(read_summary(tmp_path / "seeds.json"))
-    assert [entry.text for entry in table.rows[0]] == ["SBG", "–", "0.250"]
+    assert [entry.text for entry in table.rows[0]] == ["SBG", "–", "–", "0.250"]
