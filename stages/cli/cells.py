@@ -1,12 +1,12 @@
 """From the options of a command to the cell, or the targets, that it means."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from pag.base.errors import InputError
 
-__all__ = ["cell_of", "combined", "of_targets"]
+__all__ = ["cell_of", "combined", "named", "of_targets"]
 
 
 def combined(method: str | None, base: str | None, targets: str | None) -> str | None:
@@ -25,10 +25,20 @@ def of_targets(seed: int | None) -> Callable[[Any], int]:
     return partial(chosen_targets_seed, given=seed)
 
 
+def named(
+    command: str, dataset: str, architecture: str, method: str | None, base: str | None, targets: str | None
+) -> dict[str, str]:
+    """What a command names of params: a data set, an architecture and a method."""
+    method = combined(method, base, targets)
+    if method is None:
+        raise InputError(f"{command} takes --method, or --base with --targets.")
+    return {"dataset": dataset, "architecture": architecture, "method": method}
+
+
 def cell_of(
-    dataset: str, architecture: str, method: str, seed: int | None, targets_seed: int | None, lambda_: float | None
+    names: Mapping[str, str], seed: int | None, targets_seed: int | None, lambda_: float | None
 ) -> Callable[[Any], object]:
-    """Of params the cell that is meant."""
+    """Of params the cell that is meant by such names."""
     from stages.cells import named_cell
 
-    return lambda params: named_cell(params, dataset, architecture, method, seed, targets_seed, lambda_)
+    return lambda params: named_cell(params, **names, seed=seed, targets_seed=targets_seed, lambda_=lambda_)

@@ -8,7 +8,7 @@ import typer
 
 from pag.base.errors import InputError
 from stages.cli import completion
-from stages.cli.cells import cell_of, combined
+from stages.cli.cells import cell_of, combined, named
 from stages.cli.options import (
     PARAMS,
     Architecture,
@@ -44,11 +44,8 @@ def train(
     params: ParamsFile = PARAMS,
 ) -> None:
     """Train one classifier (section 3)."""
-    method = combined(method, base, targets)
-    if method is None:
-        raise InputError("train takes --method, or --base with --targets.")
-    names = {"dataset": dataset, "architecture": architecture, "method": method}
-    run_stage("train", params, set_, cell_of(dataset, architecture, method, seed, targets_seed, lambda_), **names)
+    names = named("train", dataset, architecture, method, base, targets)
+    run_stage("train", params, set_, cell_of(names, seed, targets_seed, lambda_), **names)
 
 
 @commands.command()
@@ -96,8 +93,7 @@ def evaluate(
     of_no_cell = (lambda_, seed, targets_seed) == (None, None, None)
     if given == ["method"] and architecture and method and output is None:
         names = {"dataset": dataset, "architecture": architecture, "method": method}
-        cell = cell_of(dataset, architecture, method, seed, targets_seed, lambda_)
-        run_stage("evaluate", params, set_, cell, processes, **names)
+        run_stage("evaluate", params, set_, cell_of(names, seed, targets_seed, lambda_), processes, **names)
     elif given == ["checkpoint"] and architecture and of_no_cell:
         arguments = (checkpoint, dataset, architecture, output, processes)
         run_stage("commands.evaluate_checkpoint", params, set_, *arguments, dataset=dataset, architecture=architecture)

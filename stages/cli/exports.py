@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pag.base.errors import InputError
-from stages.cli.cells import cell_of, combined
+from stages.cli.cells import cell_of, named
 from stages.cli.options import (
     PARAMS,
     Architecture,
@@ -50,12 +49,8 @@ def export_robustbench(
     """Write a classifier as RobustBench's model zoo takes it: weights, model class, model_info."""
     from stages.commands.export_robustbench import Submission
 
-    method = combined(method, base, targets)
-    if method is None:
-        raise InputError("export robustbench takes --method, or --base with --targets.")
-    names = {"dataset": dataset, "architecture": architecture, "method": method}
-    cell = cell_of(dataset, architecture, method, seed, targets_seed, lambda_)
-    submission = Submission(name, title, link, authors, venue)
+    names = named("export robustbench", dataset, architecture, method, base, targets)
+    cell, submission = cell_of(names, seed, targets_seed, lambda_), Submission(name, title, link, authors, venue)
     run_stage("commands.export_robustbench", params, set_, cell, threat, out, submission, **names)
 
 
@@ -75,9 +70,5 @@ def export_program(
     params: ParamsFile = PARAMS,
 ) -> None:
     """Write a classifier for those who do not have this repository: a torch.export program, ONNX, its card."""
-    method = combined(method, base, targets)
-    if method is None:
-        raise InputError("export program takes --method, or --base with --targets.")
-    names = {"dataset": dataset, "architecture": architecture, "method": method}
-    cell = cell_of(dataset, architecture, method, seed, targets_seed, lambda_)
-    run_stage("commands.export_program", params, set_, cell, out, onnx, **names)
+    names = named("export program", dataset, architecture, method, base, targets)
+    run_stage("commands.export_program", params, set_, cell_of(names, seed, targets_seed, lambda_), out, onnx, **names)
