@@ -14,6 +14,7 @@ from pag.base.files import in_home, written_whole
 from pag.data.originals.survey import Survey, survey
 from stages.params.check import Named, check
 from stages.params.data import FolderParams
+from stages.params.parsing import parse
 from stages.params.reading import Params, dataset_file
 from stages.params.section import require_names
 from stages.paths import data_root
@@ -25,6 +26,7 @@ MULTIPLE = 8  # what a U-Net of a few levels can halve
 STEPS = 900  # of training, at least, where there are few images
 EPOCHS = (8, 60)
 SMALL = 1000  # training images, below which a fifth of them is for validation
+FLOATS = ("inf", "nan")  # as `dvc exp run -S` has them
 EXAMPLES = 60  # test images under attack: minutes a classifier on two cores
 Section = MutableMapping[str, Any]  # of YAML that keeps its comments
 
@@ -97,6 +99,8 @@ def run(params: Params, name: str, root: Path, like: str) -> Path:
             of a folder.
     """
     require_names(dataset=name)
+    if not _is_text(name):
+        raise InputError(f"{name!r} cannot name a data set: in YAML, and for `dvc exp run -S`, it is no text.")
     file = params.folder / dataset_file(name)
     if file.exists() or name in params.main.content["lambda"]:
         raise InputError(
@@ -112,6 +116,14 @@ def run(params: Params, name: str, root: Path, like: str) -> Path:
     check(Params(params.folder / params.main.name), named=Named(dataset=name))
     _tell(params, name, like, found, fit)
     return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name is read as text wherever parameters are written."""
+    try:
+        return isinstance(parse(name, ""), str) and name not in FLOATS
+    except InputError:
+        return False
 
 
 def _of_folder(params: Params, like: str) -> bool:

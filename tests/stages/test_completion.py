@@ -24,7 +24,7 @@ def completed(line, monkeypatch):
     ("line", "expected"),
     [
         ("pag train --dataset dig", ["digits"]),
-        ("pag train --dataset digits --architecture resnet8", ["resnet8", "resnet8_bn", "resnet8_bn_relu"]),
+        ("pag train --dataset digits --architecture resnet8", ["resnet8", "resnet8_bn"]),
         ("pag train --dataset digits --method fgsm", ["fgsm_l2", "fgsm_linf"]),
         ("pag train --dataset cifar10 --method publ", ["published"]),
         ("pag train --dataset digits --method publ", []),

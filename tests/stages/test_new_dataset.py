@@ -139,12 +139,14 @@ def emptied(folder):
 REFUSED = {
     "digits": ({}, "There is a data set 'digits' already"),
     "Mine": ({}, "'Mine' has other characters|lower-case"),
+    "1": ({}, "'1' cannot name a data set: in YAML"), "007": ({}, "cannot name"), "1e3": ({}, "cannot name"),
+    "null": ({}, "cannot name"), "true": ({}, "cannot name"), "nan": ({}, "cannot name"),
     "mine": ({"like": "digits"}, r"--like digits: params/digits\.yaml is not of a folder of images"),
     "nothing": ({"root": Path("nowhere")}, "nowhere must hold train/<class>.*; it is no folder"),
     "no_parts": ({"root": Path("pictures/train")}, "pictures/train/train is no folder"),
     "broken": ({"damage": broken}, r"train/cat/0\.png cannot be read as images; mend or remove them"),
     "empty": ({"damage": emptied}, "test/dog holds no image"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", REFUSED)
