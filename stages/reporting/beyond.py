@@ -6,7 +6,7 @@ from pag.base.vocabulary import Family
 from pag.figures.names import percent
 from stages.params.methods import AdversarialParams, method_section
 from stages.params.reading import Params
-from stages.reporting.comparisons import compared
+from stages.reporting.comparisons import compared, sentences
 from stages.reporting.costs import relative_cost, times_text
 from stages.reporting.methods import MethodResult, MethodResults
 
@@ -74,9 +74,11 @@ def beyond_findings(results: MethodResults, ablated: Collection[str] = ()) -> li
     ]
 
 
-def _against_each(results: MethodResults, method: MethodResult, *others: MethodResult | None) -> str:
+def _standing(results: MethodResults, method: MethodResult, *others: MethodResult | None, at: bool = True) -> list[str]:
+    """How it stands to each of the others, with `at` to adversarial training too, and how accurate it is."""
     clauses = [compared(results, method, other, "it") for other in others if other is not None]
-    return "; ".join([*clauses, *_against_adversarial(results, method), f"clean {percent(method.clean.value)}."])
+    trained = _against_adversarial(results, method) if at else []
+    return [*clauses, *trained, f"clean accuracy: {percent(method.clean.value)}"]
 
 
 def _against_adversarial(results: MethodResults, method: MethodResult) -> list[str]:
@@ -90,53 +92,53 @@ def _against_adversarial(results: MethodResults, method: MethodResult) -> list[s
         for at in trained
         if at.name in best.values()
     ]
-    return [f"beside the most robust adversarial training under each threat, {' and '.join(clauses)}"]
+    return [f"beside the most robust adversarial training under each threat, {'; '.join(clauses)}"]
 
 
 def _kernel(results: MethodResults, method: MethodResult) -> str:
-    others = (results.score_based, *results.of("own-class heuristic"))
-    clauses = [compared(results, method, other, "it") for other in others if other is not None]
-    told = "; ".join([*clauses, f"clean {percent(method.clean.value)}."])
-    return f"{method.label}, ours, has targets in closed form, without a diffusion model: {told}"
+    stands = _standing(results, method, results.score_based, *results.of("own-class heuristic"), at=False)
+    return sentences([f"{method.label} (ours) has targets in closed form, without a diffusion model", *stands])
 
 
 def _teacher(results: MethodResults, method: MethodResult) -> str:
-    stands = _against_each(results, method, results.score_based)
-    return f"{method.label}, an oracle and no method, learns from the gradients of a trained classifier: {stands}"
+    stands = _standing(results, method, results.score_based)
+    return sentences(
+        [f"{method.label}, an oracle and no method, learns from the gradients of a trained classifier", *stands]
+    )
 
 
 def _margin(results: MethodResults, method: MethodResult) -> str:
     """Against score-based targets and adversarial training, with what it costs beside the latter."""
-    stands = _against_each(results, method, results.score_based)
-    return (
-        f"{method.label}, ours, is trained on perturbed images, but with no adversarial search{_prices(results, method)}: {stands}"
-        f"{_less_aligned(results, method)}"
-    )
+    stands = _standing(results, method, results.score_based)
+    what = f"{method.label} (ours) perturbs images, but searches for no adversarial example{_prices(results, method)}"
+    return sentences([what, *stands, *_less_aligned(results, method)])
 
 
 def _prices(results: MethodResults, method: MethodResult) -> str:
-    """` (training costs 2.9× vanilla's, AT L₂'s 5.7×)`, where it is known."""
+    """`; its training costs 2.9× vanilla's (AT L₂ 5.7×)`, where it is known."""
     own, others = (
         relative_cost(results, method),
         [(at.label, relative_cost(results, at)) for at in results.of("adversarial")],
     )
     if own is None:
         return ""
-    beside = "".join(f", {label}'s {times_text(ratio)}" for label, ratio in others if ratio is not None)
-    return f" (training costs {times_text(own)} vanilla's{beside})"
+    beside = ", ".join(f"{label} {times_text(ratio)}" for label, ratio in others if ratio is not None)
+    return f"; its training costs {times_text(own)} vanilla's{f' ({beside})' if beside else ''}"
 
 
-def _less_aligned(results: MethodResults, method: MethodResult) -> str:
+def _less_aligned(results: MethodResults, method: MethodResult) -> list[str]:
     """Says so where the method has more robustness with less aligned gradients."""
     score = results.score_based
     if score is None or method.alignment.value >= score.alignment.value:
-        return ""
+        return []
     if not any(results.sign(method, score, threat) > 0 for threat in results.threats):
-        return ""
+        return []
     cosines = f"{method.alignment.value:.3f} against {score.alignment.value:.3f}"
-    return f" It has less aligned gradients than SBG ({cosines}): across objectives, more aligned is not more robust."
+    return [
+        f"its gradients are less aligned than SBG's ({cosines}): across objectives, more aligned is not more robust"
+    ]
 
 
 def _gradient_norm(results: MethodResults, method: MethodResult) -> str:
-    stands = _against_each(results, method, results.vanilla, results.score_based)
-    return f"{method.label}, a baseline that knows no targets: {stands}"
+    stands = _standing(results, method, results.vanilla, results.score_based)
+    return sentences([f"{method.label} is a baseline that knows no targets", *stands])

@@ -10,7 +10,12 @@ from pag.figures.names import percent
 from stages.reporting.credibility import cost
 from stages.reporting.methods import MethodResult, MethodResults
 
-__all__ = ["against", "compared", "joined", "with_number"]
+__all__ = ["against", "compared", "joined", "sentences", "with_number"]
+
+
+def sentences(clauses: Sequence[str]) -> str:
+    """`It is. One cannot tell.`, of `it is` and `one cannot tell`."""
+    return " ".join(f"{clause[0].upper()}{clause[1:]}." for clause in clauses)
 
 
 def joined(parts: Sequence[str]) -> str:
@@ -51,7 +56,5 @@ def compared(
     if told[0] and parts:
         clauses.append(f"in {joined(told[0])} one cannot tell")
     elif told[0]:
-        clauses.append(
-            f"whether {subject or a.label} is more or less robust than {b.label} one cannot tell in {joined(told[0])}"
-        )
+        clauses.append(f"one cannot tell {subject or a.label} from {b.label} in {joined(told[0])}")
     return "; ".join(clauses)

@@ -9,7 +9,7 @@ from pag.figures.names import eps_text, norm_name, percent
 from stages.params.reading import Params
 from stages.reporting.ablations import ablation_findings, ablations
 from stages.reporting.beyond import beyond_findings
-from stages.reporting.comparisons import compared, joined, with_number
+from stages.reporting.comparisons import compared, joined, sentences, with_number
 from stages.reporting.costs import cost_findings
 from stages.reporting.credibility import cost, counted, discounted
 from stages.reporting.methods import MethodResult, MethodResults, seeds_text
@@ -131,8 +131,9 @@ def _own_class(results: MethodResults, own: MethodResult) -> str:
     others = [method for method in (results.score_based, next(papers, None)) if method is not None]
     if not others:
         return ""
-    stands = "; ".join(compared(results, own, other, "it") for other in others)
-    return f"{own.label}, ours, needs no diffusion model: {stands}; clean {percent(own.clean.value)}."
+    stands = [compared(results, own, other, "it") for other in others]
+    clean = f"clean accuracy: {percent(own.clean.value)}"
+    return sentences([f"{own.label} (ours) needs no diffusion model", *stands, clean])
 
 
 def _imported(results: MethodResults, imported: MethodResult) -> str:
@@ -140,8 +141,9 @@ def _imported(results: MethodResults, imported: MethodResult) -> str:
     others = [method for method in (results.vanilla, results.score_based) if method is not None]
     if not others:
         return ""
-    stands = "; ".join(compared(results, imported, other, "it") for other in others)
-    return f"{imported.label}, trained with targets from elsewhere: {stands}; clean {percent(imported.clean.value)}."
+    stands = [compared(results, imported, other, "it") for other in others]
+    clean = f"clean accuracy: {percent(imported.clean.value)}"
+    return sentences([f"{imported.label} learns from targets that were computed elsewhere", *stands, clean])
 
 
 def _monotone(results: MethodResults) -> str:
@@ -189,9 +191,10 @@ def _adversarial(results: MethodResults, at: MethodResult) -> str:
         return ""
     cosines = f"({at.alignment.value:.3f} against {score.alignment.value:.3f})"
     less = at.alignment.value < score.alignment.value
-    stands = f"{compared(results, at, score)}, with {'less' if less else 'no less'} aligned gradients {cosines}"
     more = any(results.sign(at, score, threat) > 0 for threat in results.threats)
-    return stands + ("; so alignment alone does not order robustness." if less and more else ".")
+    told = f"its gradients are {'less' if less else 'no less'} aligned {cosines}"
+    so = ", so alignment alone does not order robustness" if less and more else ""
+    return sentences([compared(results, at, score), f"{told}{so}"])
 
 
 def _pairs(results: MethodResults, all_or_some: str) -> str:

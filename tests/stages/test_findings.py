@@ -93,10 +93,10 @@ def test_own_class_targets_are_no_part_of_the_papers_order():
     text = told(ORDERED | {"nearest_neighbor": 0.25, "nearest_neighbor_own_class": 0.7})
     assert text.count("the order vanilla < every heuristic < SBG holds") == 2
     assert (
-        "NN (own class), ours, needs no diffusion model: it is more robust than SBG in L₂ (70.0% against 50.0%) and L∞"
+        "NN (own class) (ours) needs no diffusion model. It is more robust than SBG in L₂ (70.0% against 50.0%) and L∞"
         in text
     )
-    assert "it is more robust than NN in L₂ (70.0% against 25.0%)" in text
+    assert "It is more robust than NN in L₂ (70.0% against 25.0%)" in text
     assert text.startswith("Yes: 5 of 5")
 
 
@@ -106,12 +106,13 @@ def test_imported_targets_are_no_heuristic_and_have_a_sentence_of_their_own():
     assert "(10.0% < 20.0% to 30.0% < 50.0%)." in text
     assert "does not hold" not in text
     assert (
-        "Published SBG, trained with targets from elsewhere: it is more robust than Vanilla in L₂ (60.0% against 10.0%) and L∞ "
-        "(30.0% against 5.0%); it is more robust than SBG in L₂ (60.0% against 50.0%) and L∞ (30.0% against 25.0%); clean 95.0%."
+        "Published SBG learns from targets that were computed elsewhere. It is more robust than Vanilla in L₂ (60.0% against "
+        "10.0%) and L∞ (30.0% against 5.0%). It is more robust than SBG in L₂ (60.0% against 50.0%) and L∞ (30.0% against 25.0%). "
+        "Clean accuracy: 95.0%."
     ) in text
     assert text.startswith("Yes: 4 of 4")
     below = told({"vanilla": 0.2, "published": 0.05})
-    assert "it is less robust than Vanilla in L₂ (5.0% against 20.0%)" in below
+    assert "It is less robust than Vanilla in L₂ (5.0% against 20.0%)" in below
     assert "SBG in" not in below
     assert "vanilla < every" not in below
 
@@ -134,7 +135,7 @@ def test_what_cannot_be_told_is_told():
     assert "in L∞ (ε = 8/255, n = 120) nothing contradicts the order" in text
     assert told({"vanilla": 0.1, "score_based": 0.11}).startswith("Cannot tell: 0 of 1 methods")
     at = told(ORDERED | {"at_l2": 0.51})
-    assert "Whether AT L₂ is more or less robust than SBG one cannot tell in L₂ (51.0% against 50.0%) and L∞" in at
+    assert "One cannot tell AT L₂ from SBG in L₂ (51.0% against 50.0%) and L∞" in at
 
 
 def test_runs_and_seeds_that_stand_behind_are_told():
@@ -173,10 +174,9 @@ def test_adversarial_training():
     alignment = ORDERED | {"at_l2": 0.3}
     more = told(ORDERED | {"at_l2": 0.7}, alignment)
     assert (
-        "AT L₂ is more robust than SBG in L₂ (70.0% against 50.0%) and L∞ (35.0% against 25.0%), with less aligned gradients"
-        in more
-    )
-    assert "alignment alone does not order robustness" in more
+        "AT L₂ is more robust than SBG in L₂ (70.0% against 50.0%) and L∞ (35.0% against 25.0%). Its gradients are less aligned "
+        "(0.300 against 0.500), so alignment alone does not order robustness."
+    ) in more
     less = told(ORDERED | {"at_l2": 0.4}, alignment)
     assert "AT L₂ is less robust than SBG" in less
     assert "alone" not in less
@@ -294,14 +294,14 @@ def test_what_is_not_the_papers_is_not_in_its_order():
         "Yes: 4 of 4 methods that align gradients, without one perturbed image,"
     )  # the kernel among them
     assert (
-        "Kernel, ours, has targets in closed form, without a diffusion model: it is more robust than SBG in L₂" in text
+        "Kernel (ours) has targets in closed form, without a diffusion model. It is more robust than SBG in L₂" in text
     )
     assert (
-        "Teacher, an oracle and no method, learns from the gradients of a trained classifier: it is more robust than SBG"
+        "Teacher, an oracle and no method, learns from the gradients of a trained classifier. It is more robust than SBG"
         in text
     )
     assert (
-        "Gradient norm, a baseline that knows no targets: it is more robust than Vanilla in L₂ (30.0% against 10.0%)"
+        "Gradient norm is a baseline that knows no targets. It is more robust than Vanilla in L₂ (30.0% against 10.0%)"
         in text
     )
 
@@ -309,14 +309,14 @@ def test_what_is_not_the_papers_is_not_in_its_order():
 def test_the_aligned_margin_is_told_with_its_cost_and_its_cosine():
     text = told(BEYOND, {"aligned_margin_l2": 0.4, "score_based": 0.5}, forwards=COSTS)
     assert (
-        "AM L₂, ours, is trained on perturbed images, but with no adversarial search (training costs 2.8× vanilla's, AT "
-        "L₂'s 5.7×): it is more robust than SBG in L₂ (62.0% against 50.0%) and L∞ (31.0% against 25.0%); beside the most "
-        "robust adversarial training under each threat, whether it is more or less robust than AT L₂ one cannot tell in "
-        "L₂ (62.0% against 60.0%) and L∞ (31.0% against 30.0%); clean 95.0%. It has less aligned gradients than SBG "
-        "(0.400 against 0.500): across objectives, more aligned is not more robust."
+        "AM L₂ (ours) perturbs images, but searches for no adversarial example; its training costs 2.8× vanilla's (AT L₂ 5.7×). It "
+        "is more robust than SBG in L₂ (62.0% against 50.0%) and L∞ (31.0% against 25.0%). Beside the most robust adversarial "
+        "training under each threat, one cannot tell it from AT L₂ in L₂ (62.0% against 60.0%) and L∞ (31.0% against 30.0%). Clean "
+        "accuracy: 95.0%. Its gradients are less aligned than SBG's (0.400 against 0.500): across objectives, more aligned is not "
+        "more robust."
     ) in text
     assert "without one perturbed image" not in text[text.index("AM L₂") :]
-    assert "less aligned gradients than SBG" not in told(BEYOND, {"aligned_margin_l2": 0.6, "score_based": 0.5})
+    assert "less aligned than SBG" not in told(BEYOND, {"aligned_margin_l2": 0.6, "score_based": 0.5})
     assert "training costs" not in told(BEYOND)
 
 
@@ -368,4 +368,4 @@ def test_parts_of_the_aligned_margin_are_told_by_what_differs(monkeypatch):
         "Of AM L₂ one part at a time is changed: with margin: 1.0 → 0.0, it is less robust than AM L₂ in L₂ (40.0% "
         "against 60.0%) and L∞ (20.0% against 30.0%)."
     ) in text
-    assert text.count("with no adversarial search") == 2
+    assert text.count("searches for no adversarial example") == 2
