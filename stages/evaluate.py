@@ -28,7 +28,7 @@ from pag.evaluation.curve import RobustnessCurve, curve_in_blocks
 from pag.evaluation.frames import targeted_frames
 from pag.evaluation.intervals import mean_estimate, proportion
 from pag.evaluation.metrics import Metrics, write_metrics
-from pag.evaluation.network import attackable
+from pag.evaluation.network import attackable, channels_last
 from pag.evaluation.probes import Probe
 from pag.evaluation.sanity import Check
 from pag.machine.capacity import require_memory
@@ -142,7 +142,7 @@ def write_evaluation(
     aligned_with = (
         None if reference is None else _reference(reference, store, len(x))
     )  # one that is missing fails at once
-    load = attackable(subject.load, x)
+    load = attackable(channels_last(subject.load, x), x)
     model = load()
     predicted = predictions(model, x, BATCH)
     require_deterministic(Probe(model, x, test.labels, blocks.size))

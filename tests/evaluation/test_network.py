@@ -1,0 +1,53 @@
+"""Laws of the form that a network is attacked in: the same function, whatever the order of its channels."""
+
+import pickle
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from pag.evaluation.network import channels_last
+from pag.networks.architectures import build
+
+
+class Viewed(nn.Module):
+    """Takes a view of activations, which needs channels first."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.head = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(4 * 36, 5)
+
+    def forward(self, x):
+        return self.head(self.convolution(x).view(len(x), -1))
+
+
+def seeded(make):
+    torch.manual_seed(0)
+    return make().double().eval()
+
+
+def resnet(norm):
+    return build("resnet", (3, 8, 8), 5, channels=[4, 6], blocks=[1, 1], norm=norm, activation="silu")
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_outputs_and_input_gradients_are_those_of_the_network(norm):
+    load = partial(seeded, partial(resnet, norm))
+    x = torch.rand(3, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    loaded = pickle.loads(pickle.dumps(channels_last(load, x)))
+    outcomes = []
+    for model in (load(), loaded()):
+        at = x.clone().requires_grad_()
+        outputs = model(at)
+        outcomes.append((outputs, *torch.autograd.grad(outputs.square().sum(), at)))
+    (outputs, gradient), (laid_out, of_laid_out) = outcomes
+    assert not next(w for w in loaded().parameters() if w.ndim == 4 and w.shape[1] > 1).is_contiguous()
+    torch.testing.assert_close(laid_out, outputs, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(of_laid_out, gradient, rtol=1e-10, atol=1e-12)
+
+
+def test_a_network_that_takes_views_stays_as_it_is():
+    load = partial(seeded, Viewed)
+    x = torch.rand(2, 3, 6, 6, dtype=torch.float64)
+    assert channels_last(load, x) is load
