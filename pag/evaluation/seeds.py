@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from pag.base.errors import InputError
 from pag.base.randomness import numpy_stream
@@ -108,7 +109,9 @@ def paired_difference(a: Flags, b: Flags, confidence: float = 0.95, draws: int =
 
 
 def paired_means(a: NDArray[np.floating], b: NDArray[np.floating], confidence: float = 0.95) -> Estimate:
-    """The difference a − b of two means over the same images, with the interval of the normal approximation over images.
+    """The difference a − b of two means over the same images, with an interval over images and, of several runs, over those.
+
+    Over images it is the normal approximation's, over runs Student's; both together are as wide as the root of their squares.
 
     Args:
         a: `(*seeds, N)`, a number at each image, of which the mean over the seeds is taken.
@@ -120,20 +123,36 @@ def paired_means(a: NDArray[np.floating], b: NDArray[np.floating], confidence: f
     """
     if a.shape != b.shape or a.size == 0:
         raise InputError(f"Values of shapes {a.shape} and {b.shape} are not of the same seeds and images.")
-    d = a.astype(np.float64) - b.astype(np.float64)
-    return mean_estimate(d.reshape(-1, d.shape[-1]).mean(axis=0), confidence)
+    d = (a.astype(np.float64) - b.astype(np.float64)).reshape(-1, a.shape[-1])
+    over_images, of_runs = mean_estimate(d.mean(axis=0), confidence), d.mean(axis=1)
+    value, half = over_images.value, over_images.interval[1] - over_images.value
+    if len(of_runs) > 1:
+        half = math.hypot(half, _over_runs(float(np.std(of_runs, ddof=1)), len(of_runs), confidence))
+    return Estimate(value=value, interval=(value - half, value + half), n=over_images.n)
 
 
-def unpaired_difference(a: Estimate, b: Estimate) -> Estimate:
+def unpaired_difference(a: Repeated, b: Repeated, confidence: float = 0.95) -> Estimate:
     """The difference a − b of two numbers that were measured apart, with an interval from both of theirs.
 
     The ends are as far away as both ends together, in squares: of Wilson's intervals it is the score interval of a difference
-    (Newcombe, Statistics in Medicine 1998, method 10). Its `n` is the smaller of the two.
+    (Newcombe, Statistics in Medicine 1998, method 10). Of several runs Student's interval over them is added likewise. Its `n` is
+    the smaller of the two.
+
+    Args:
+        a, b: the numbers, with intervals of this confidence over images.
+        confidence: in (0, 1).
     """
     value = a.value - b.value
     (a_low, a_high), (b_low, b_high) = a.interval, b.interval
-    low, high = math.hypot(a.value - a_low, b_high - b.value), math.hypot(a_high - a.value, b.value - b_low)
+    seeds = [_over_runs(of.sd, of.runs, confidence) for of in (a, b) if of.sd is not None]
+    low = math.hypot(a.value - a_low, b_high - b.value, *seeds)
+    high = math.hypot(a_high - a.value, b.value - b_low, *seeds)
     return Estimate(value=value, interval=(value - low, value + high), n=min(a.n, b.n))
+
+
+def _over_runs(sd: float, runs: int, confidence: float) -> float:
+    """Half the width of Student's interval of a mean over runs."""
+    return float(student.ppf((1 + confidence) / 2, runs - 1)) * sd / math.sqrt(runs)
 
 
 def _orientation(d: NDArray[np.int8]) -> int:

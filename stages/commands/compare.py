@@ -57,7 +57,7 @@ def _found(name: str, here: Run, architectures: Sequence[str]) -> Side | Run:
     kept = [file for file in (Path(name), KEPT / f"{name}.json") if file.suffix == ".json" and file.is_file()]
     if kept:
         return kept_run(kept[0])
-    found = of_revision(name)
+    found = of_revision(name) if name and ":" not in name else None  # no file of a revision
     if found is None:
         near = get_close_matches(name, _names(here, architectures))
         told = f"; near are {joined(near)}" if near else ""
@@ -93,7 +93,7 @@ def _print_cells(a: Side, b: Side) -> None:
         table.add_column(escape(head), justify="right")
     table.add_column("")
     for of in found:
-        values = (_value(of.measure, of.a.value), _value(of.measure, of.b.value))
+        values = (_value(of.measure, of.a), _value(of.measure, of.b))
         how = f"{of.how}{f'; ✗ {joined(of.doubts)}' if of.doubts else ''}"
         table.add_row(escape(names[of.measure]), *values, _difference(of), _interval(of), escape(how))
     out = console()
@@ -134,7 +134,7 @@ def _cell(of: Differing | None) -> str:
 
 
 def _summary(a: Run, b: Run, every: Sequence[Differing]) -> str:
-    differing, identical = [of for of in every if of.sign], [of for of in every if of.a.value == of.b.value]
+    differing, identical = [of for of in every if of.sign], [of for of in every if of.a == of.b]
     hows = joined(list(dict.fromkeys(of.how for of in every)))
     only = [f"only {run.name} has {joined(names)}" for run, names in _alone(a, b) if names]
     parts = [

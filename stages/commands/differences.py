@@ -7,9 +7,9 @@ import numpy as np
 
 from pag.evaluation.intervals import Estimate
 from pag.evaluation.metrics import Attacked
-from pag.evaluation.seeds import Repeated, paired_difference, paired_means, unpaired_difference
+from pag.evaluation.seeds import paired_difference, paired_means, unpaired_difference
 from stages.commands.runs import Side
-from stages.reporting.methods import paired
+from stages.reporting.methods import Values, paired
 
 __all__ = ["Differing", "differences"]
 
@@ -22,15 +22,15 @@ class Differing:
 
     Attributes:
         measure: its dotted name.
-        a, b: what was measured.
+        a, b: what was measured; of paired runs their means, else those of all runs.
         difference: a − b.
         how: what its interval is: paired over which runs and images, or not, and why.
         doubts: the failed checks of either that spoil it.
     """
 
     measure: str
-    a: Repeated
-    b: Repeated
+    a: float
+    b: float
     difference: Estimate
     how: str
     doubts: tuple[str, ...] = ()
@@ -53,8 +53,7 @@ def differences(a: Side, b: Side, confidence: float = 0.95) -> Iterator[Differin
     for name in of_a:
         if name in of_b and _same_threat(a, b, name):
             doubts = (*a.evaluated.doubts(name), *b.evaluated.doubts(name))
-            difference, how = _difference(a, b, name, confidence)
-            yield Differing(name, of_a[name], of_b[name], difference, how, tuple(dict.fromkeys(doubts)))
+            yield Differing(name, *_difference(a, b, name, confidence), tuple(dict.fromkeys(doubts)))
 
 
 def _same_threat(a: Side, b: Side, name: str) -> bool:
@@ -64,20 +63,30 @@ def _same_threat(a: Side, b: Side, name: str) -> bool:
     return one.norm == other.norm and abs(one.eps - other.eps) <= SAME_EPS * other.eps
 
 
-def _difference(a: Side, b: Side, name: str, confidence: float) -> tuple[Estimate, str]:
-    apart = unpaired_difference(a.evaluated.measures[name], b.evaluated.measures[name])
-    if a.evaluations[0].dataset != b.evaluations[0].dataset:
-        return apart, "unpaired: of other images"
-    if name not in a.found or name not in b.found:
-        return apart, "unpaired: what each image gave was not kept"
-    pairs = paired(a.found[name], b.found[name])
+def _difference(a: Side, b: Side, name: str, confidence: float) -> tuple[float, float, Estimate, str]:
+    """Both numbers, how they differ, and what the interval of that is."""
+    of_a, of_b = a.evaluated.measures[name], b.evaluated.measures[name]
+    pairs, why = _paired(a, b, name)
     if pairs is None:
-        return apart, "unpaired: of other seeds"
-    if pairs[0].shape != pairs[1].shape:
-        return apart, "unpaired: of other images"
+        return of_a.value, of_b.value, unpaired_difference(of_a, of_b, confidence), f"unpaired: {why}"
     one, other = pairs
     runs, n = one.size // one.shape[-1], one.shape[-1]
-    how = f"paired, {f'{runs} runs × ' if runs > 1 else ''}{n} images"
+    shared = ", of the seeds that both have" if runs < max(of_a.runs, of_b.runs) else ""
+    how = f"paired, {f'{runs} runs × ' if runs > 1 else ''}{n} images{shared}"
     if name == "alignment":
-        return paired_means(one, other, confidence), how
-    return paired_difference(one.astype(np.bool_), other.astype(np.bool_), confidence), how
+        difference = paired_means(one, other, confidence)
+    else:
+        difference = paired_difference(one.astype(np.bool_), other.astype(np.bool_), confidence)
+    return float(one.mean()), float(other.mean()), difference, how
+
+
+def _paired(a: Side, b: Side, name: str) -> tuple[tuple[Values, Values] | None, str]:
+    """What both found image by image, or why it cannot be paired."""
+    if a.evaluations[0].dataset != b.evaluations[0].dataset:
+        return None, "of other images"
+    if name not in a.found or name not in b.found:
+        return None, "what each image gave was not kept"
+    pairs = paired(a.found[name], b.found[name])
+    if pairs is None:
+        return None, "of other seeds"
+    return (None, "of other images") if pairs[0].shape != pairs[1].shape else (pairs, "")

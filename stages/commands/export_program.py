@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +37,11 @@ def run(params: Params, cell: Cell, out: Path, onnx: bool) -> Path:
         onnx: whether to write ONNX, too.
 
     Raises:
-        InputError: the cell is not there, the folder is, or the network cannot be written as ONNX.
+        InputError: the cell is not there, the folder is, or the network cannot be exported.
     """
-    if out.resolve().is_relative_to(DATA.resolve()):
+    if Path(os.path.realpath(out)).is_relative_to(
+        os.path.realpath(DATA)
+    ):  # not `resolve`, which raises on links in a circle
         raise InputError(f"{out} is in {DATA}/, which belongs to the pipeline; give another folder by --out.")
     if out.exists():
         raise InputError(f"{out} exists already; give a new folder by --out.")
@@ -48,7 +52,7 @@ def run(params: Params, cell: Cell, out: Path, onnx: bool) -> Path:
     x = torch.linspace(0, 1, EXAMPLES * _values(config)).reshape(EXAMPLES, *config["image_shape"])
     with written_whole(out) as folder:
         folder.mkdir()
-        torch.export.save(_program(model, x), folder / "model.pt2")
+        torch.export.save(_program(model, x, cell.architecture), folder / "model.pt2")
         if onnx:
             _write_onnx(folder / "model.onnx", model, x, cell.architecture)
         write_json(folder / "config.json", config)
@@ -63,24 +67,32 @@ def _values(config: dict[str, Any]) -> int:
     return int(channels * height * width)
 
 
-def _program(model: nn.Module, x: Tensor) -> ExportedProgram:
+def _program(model: nn.Module, x: Tensor, architecture: str) -> ExportedProgram:
     """The network as a program of any batch size; it can be differentiated, so that attacks can be run on it."""
-    return torch.export.export(model, (x,), dynamic_shapes=({0: BATCHES},))
+    with _told(f"{architecture} cannot be written as a program of torch.export"):
+        return torch.export.export(model, (x,), dynamic_shapes=({0: BATCHES},))
 
 
 def _write_onnx(path: Path, model: nn.Module, x: Tensor, architecture: str) -> None:
     """Writes the network for ONNX Runtime and its like."""
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # the exporter tells its steps
-            program = torch.onnx.export(
-                model, (x,), dynamo=True, dynamic_shapes=({0: BATCHES},), opset_version=OPSET,
-                input_names=["images"], output_names=["logits"], verbose=False,
-            )  # fmt: skip
+    with _told(f"{architecture} cannot be written as ONNX, which --no-onnx leaves out"):
+        program = torch.onnx.export(
+            model, (x,), dynamo=True, dynamic_shapes=({0: BATCHES},), opset_version=OPSET,
+            input_names=["images"], output_names=["logits"], verbose=False,
+        )  # fmt: skip
         assert program is not None
         program.save(path)
-    except Exception as error:  # of the exporter, of many kinds
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Raises InputError with the first line of what an exporter finds, of many kinds; what it prints of its steps is dropped."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{architecture} cannot be written as ONNX ({reason}); leave it out by --no-onnx.") from error
+        raise InputError(f"{what} ({reason.rstrip('.')}).") from error
 
 
 def _card(config: dict[str, Any], metrics: Metrics | None, onnx: bool) -> str:

@@ -27,6 +27,7 @@ STEPS = 900  # of training, at least, where there are few images
 EPOCHS = (8, 60)
 SMALL = 1000  # training images, below which a fifth of them is for validation
 FLOATS = ("inf", "nan")  # as `dvc exp run -S` has them
+RESERVED = ("code", "figures", "report", "toy")  # folders of `data/` that belong to no data set
 EXAMPLES = 60  # test images under attack: minutes a classifier on two cores
 Section = MutableMapping[str, Any]  # of YAML that keeps its comments
 
@@ -99,6 +100,8 @@ def run(params: Params, name: str, root: Path, like: str) -> Path:
             of a folder.
     """
     require_names(dataset=name)
+    if name in RESERVED:
+        raise InputError(f"{name!r} cannot name a data set: data/{name} is of other results.")
     if not _is_text(name):
         raise InputError(f"{name!r} cannot name a data set: in YAML, and for `dvc exp run -S`, it is no text.")
     file = params.folder / dataset_file(name)
@@ -106,6 +109,7 @@ def run(params: Params, name: str, root: Path, like: str) -> Path:
         raise InputError(
             f"There is a data set {name!r} already: {dataset_file(name)}, or lambda.{name} in params.yaml."
         )
+    check(params, named=Named(dataset=like))
     data = params.dataset(like).read("data", FolderParams) if _of_folder(params, like) else None
     if data is None:
         raise InputError(f"--like {like}: {dataset_file(like)} is not of a folder of images (data.source: folder).")
@@ -155,8 +159,13 @@ def _write(params: Params, name: str, like: str, root: str, fit: _Fit) -> None:
     lambdas, of_like = main["lambda"], main["lambda"].get(like, {})
     copied = {architecture: dict(methods) for architecture, methods in of_like.items()}
     lambdas.insert(len(lambdas) - 1, name, copied)  # not behind the last, which the comment on what follows belongs to
-    _dump(content, params.folder / dataset_file(name))
-    _dump(main, params.folder / params.main.name)
+    file = params.folder / dataset_file(name)
+    _dump(content, file)
+    try:
+        _dump(main, params.folder / params.main.name)
+    except BaseException:
+        file.unlink()  # else the next try would find the name taken
+        raise
 
 
 def _load(path: Path) -> Any:  # noqa: ANN401

@@ -231,12 +231,17 @@ def paired(a: Mapping[Seeds, Values], b: Mapping[Seeds, Values]) -> tuple[Values
         b: the same of another method.
 
     Returns:
-        None where they have no seeds in common.
+        None where they have no seeds in common; a seed of training counts where both have it with all those targets.
     """
     training = [seed for seed in dict.fromkeys(s for s, _ in a) if any(seed == s for s, _ in b)]
     of_targets = [dict.fromkeys(t for _, t in of) for of in (a, b)]
     with_targets = [of for of in of_targets if None not in of] or [{None: None}]
     targets = [seed for seed in with_targets[0] if all(seed in of for of in with_targets)]
+
+    def whole(of: Mapping[Seeds, Values], seed: int | None) -> bool:
+        return all((seed, t) in of or (seed, None) in of for t in targets)
+
+    training = [seed for seed in training if whole(a, seed) and whole(b, seed)]
     if not training or not targets:
         return None
 

@@ -6,7 +6,7 @@ from scipy.stats import bootstrap
 
 from pag.base.errors import InputError
 from pag.evaluation import seeds as seeds_module
-from pag.evaluation.intervals import Estimate, proportion
+from pag.evaluation.intervals import Estimate, mean_estimate, proportion
 from pag.evaluation.seeds import over_seeds, paired_difference, paired_means, unpaired_difference
 
 RNG = np.random.default_rng(0)
@@ -145,7 +145,7 @@ def test_a_confidence_is_one():
 
 
 def test_the_difference_of_numbers_that_were_measured_apart_is_newcombes():
-    a, b = proportion(np.arange(70) < 56), proportion(np.arange(80) < 48)
+    a, b = (over_seeds([proportion(flags)]) for flags in (np.arange(70) < 56, np.arange(80) < 48))
     difference = unpaired_difference(a, b)
     assert difference.triple == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)  # Newcombe (1998), table II, example (a)
     assert unpaired_difference(b, a).triple == pytest.approx((-0.2, -0.3339, -0.0524), abs=5e-5)
@@ -153,10 +153,25 @@ def test_the_difference_of_numbers_that_were_measured_apart_is_newcombes():
 
 
 def test_the_difference_of_means_over_the_same_images_does_not_see_what_images_add():
-    images, noise = 10 * RNG.normal(size=500), 0.1 * RNG.normal(size=(2, 500))
-    difference = paired_means(images + noise + 1, np.stack([images, images]))
+    images, noise = 10 * RNG.normal(size=500), 0.1 * RNG.normal(size=(1, 500))
+    difference = paired_means(images + noise + 1, images[None])
     assert difference.value == pytest.approx(1 + noise.mean())
     low, high = difference.interval
-    assert high - low == pytest.approx(2 * 1.96 * noise.mean(axis=0).std(ddof=1) / np.sqrt(500), rel=1e-3)
+    assert high - low == pytest.approx(2 * 1.96 * noise.std(ddof=1) / np.sqrt(500), rel=1e-3)
+    both = paired_means(np.stack([images + noise[0], images + noise[0]]), np.stack([images, images]))
+    assert np.ptp(both.interval) == pytest.approx(high - low)  # runs that agree add nothing
     with pytest.raises(InputError, match="not of the same seeds and images"):
         paired_means(noise, noise[:, 1:])
+
+
+def test_seeds_that_vary_are_no_difference_of_two_methods():
+    """Of two like methods, whose networks vary by more than images tell, the interval covers 0 as often as it says."""
+    stream, wrong = np.random.default_rng(1), {"paired": 0, "apart": 0}
+    for _ in range(400):
+        images = 0.05 * stream.normal(size=200)
+        a, b = (images + 0.02 * stream.normal(size=(3, 1)) + 0.01 * stream.normal(size=(3, 200)) for _ in range(2))
+        low, high = paired_means(a, b).interval
+        wrong["paired"] += low > 0 or high < 0
+        low, high = unpaired_difference(*(over_seeds([mean_estimate(run) for run in of]) for of in (a, b))).interval
+        wrong["apart"] += low > 0 or high < 0
+    assert max(wrong.values()) <= 0.08 * 400, wrong

@@ -19,6 +19,7 @@ from stages.commands.differences import differences
 from stages.commands.runs import of_revision, run_here
 from stages.params.reading import Params
 from stages.paths import Cell
+from stages.reporting.methods import paired
 
 PARAMS_FILE = Path("params.yaml").absolute()
 FEW = ["grid.lambdas=[0.5]", "grid.baselines=[vanilla,at_l2]", "grid.aligned=[score_based]", "grid.seeds=[3407, 1]"]
@@ -60,6 +61,28 @@ def test_cells_are_compared_image_by_image_over_their_seeds(here):
     a, b = (_stacked(method, targets) for method, targets in (("score_based", 3407), ("vanilla", None)))
     assert found["autoattack.l2"].difference == paired_difference(a, b)
     assert found["autoattack.l2"].sign == 1
+
+
+def test_of_seeds_that_only_one_has_the_numbers_are_left_out(here):
+    """What is shown is what is compared: the columns, their difference and its interval are of the same runs."""
+    a, b = (_stacked(method, targets)[:1] for method, targets in (("score_based", 3407), ("vanilla", None)))
+    shutil.rmtree(Cell("digits", "resnet8", "vanilla", 1).evaluation)
+    sides = run_here().sides
+    found = {of.measure: of for of in differences(sides["digits/resnet8-score_based"], sides["digits/resnet8-vanilla"])}
+    of = found["autoattack.l2"]
+    assert (of.a, of.b) == (a.mean(), b.mean())
+    assert of.difference == paired_difference(a, b)
+    assert of.how == "paired, 120 images, of the seeds that both have"
+
+
+def test_of_a_grid_that_is_not_whole_the_seeds_that_are_whole_count():
+    a = {(s, t): np.full(3, 10 * s + t) for s in (1, 2) for t in (7, 8)}
+    b = {(s, None): np.full(3, s) for s in (1, 2)}
+    del a[2, 8]
+    for pairs in (paired(a, b), tuple(reversed(paired(b, a)))):
+        assert [of[..., 0].tolist() for of in pairs] == [[[17, 18]], [[1, 1]]]
+    del a[1, 7]
+    assert paired(a, b) is None
 
 
 def _stacked(method, targets_seed):
@@ -114,7 +137,7 @@ def test_what_a_check_spoils_is_no_difference(here):
         path.write_text(json.dumps(metrics), encoding="utf-8")
     text = compare("score_based", "vanilla")
     assert "✗ noise.l2" in text
-    assert "AA L₂ one cannot tell" in text
+    assert "in Clean, AA L₂ and Alignment one cannot tell" in text
 
 
 @pytest.mark.parametrize(
@@ -122,12 +145,18 @@ def test_what_a_check_spoils_is_no_difference(here):
     [
         (["vanila", "at_l2"], "vanila is no cell .*near are vanilla"),
         (["vanilla"], "vanilla is a cell and here is a run"),
+        (["", "here"], " is no cell"),
     ],
 )
 def test_what_cannot_be_compared_is_told(here, monkeypatch, names, sentence):
     monkeypatch.setattr("stages.commands.compare.of_revision", lambda name: None)
     with pytest.raises(InputError, match=sentence):
         compare(*names)
+
+
+def test_a_file_of_a_revision_is_no_run(here):
+    with pytest.raises(InputError, match="HEAD: is no cell"):
+        compare("HEAD:", "here")
 
 
 @pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # of what DVC keeps paths in

@@ -121,7 +121,25 @@ def test_what_onnx_cannot_say_is_told_and_nothing_is_left(cell, monkeypatch):
 
     monkeypatch.setattr(torch.onnx, "export", fails)
     with pytest.raises(
-        InputError, match=r"resnet8 cannot be written as ONNX \(no such operator\); leave it out by --no-onnx"
+        InputError, match=r"resnet8 cannot be written as ONNX, which --no-onnx leaves out \(no such operator\)"
     ):
         export_program.run(Params(PARAMS_FILE), cell, Path("out"), onnx=True)
     assert not Path("out").exists()
+
+
+def test_what_torch_cannot_export_is_told_and_nothing_is_left(cell, monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("a guard on data.\nand more")
+
+    monkeypatch.setattr(torch.export, "export", fails)
+    with pytest.raises(
+        InputError, match=r"resnet8 cannot be written as a program of torch\.export \(a guard on data\)"
+    ):
+        export_program.run(Params(PARAMS_FILE), cell, Path("out"), onnx=False)
+    assert not Path("out").exists()
+
+
+def test_links_that_lead_in_a_circle_are_no_fault_of_ours(cell):
+    Path("loop").symlink_to("loop")
+    with pytest.raises((InputError, OSError)):
+        export_program.run(Params(PARAMS_FILE), cell, Path("loop/x"), onnx=False)

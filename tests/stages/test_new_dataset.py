@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from ruamel.yaml import YAML
 
 from pag.base.errors import InputError
 from stages import evaluate, heuristic_targets, prepare, report, score_targets, train, train_diffusion, visualize
@@ -141,6 +142,7 @@ REFUSED = {
     "Mine": ({}, "'Mine' has other characters|lower-case"),
     "1": ({}, "'1' cannot name a data set: in YAML"), "007": ({}, "cannot name"), "1e3": ({}, "cannot name"),
     "null": ({}, "cannot name"), "true": ({}, "cannot name"), "nan": ({}, "cannot name"),
+    "code": ({}, "'code' cannot name a data set: data/code is of other results"), "toy": ({}, "data/toy"),
     "mine": ({"like": "digits"}, r"--like digits: params/digits\.yaml is not of a folder of images"),
     "nothing": ({"root": Path("nowhere")}, "nowhere must hold train/<class>.*; it is no folder"),
     "no_parts": ({"root": Path("pictures/train")}, "pictures/train/train is no folder"),
@@ -158,3 +160,31 @@ def test_bad_input_is_told_and_nothing_is_written(here, name):
     with pytest.raises(InputError, match=message):
         new_dataset.run(Params(), name, options.get("root", Path("pictures")), options.get("like", "cifar10_small"))
     assert {path: path.read_bytes() for path in [here / "params.yaml", *(here / "params").iterdir()]} == before
+
+
+def test_what_is_written_in_part_is_taken_back(here, monkeypatch):
+    write_pictures(here / "pictures", THREE)
+    written = new_dataset._dump
+
+    def full(content, path):
+        if path.name == "params.yaml":
+            raise OSError("No space left on device")
+        written(content, path)
+
+    monkeypatch.setattr(new_dataset, "_dump", full)
+    with pytest.raises(OSError, match="No space"):
+        new_dataset.run(Params(), "mine", Path("pictures"), "cifar10_small")
+    monkeypatch.setattr(new_dataset, "_dump", written)
+    new_dataset.run(Params(), "mine", Path("pictures"), "cifar10_small")
+
+
+@pytest.mark.parametrize("section", ["data", "diffusion", "training", "evaluation", "figures"])
+def test_a_damaged_file_that_it_is_to_be_like_is_told(here, section):
+    write_pictures(here / "pictures", THREE)
+    file = here / "params/cifar10_small.yaml"
+    content = YAML().load(file.read_text(encoding="utf-8"))
+    del content[section]
+    with file.open("w", encoding="utf-8") as stream:
+        YAML().dump(content, stream)
+    with pytest.raises(InputError, match=rf"params/cifar10_small\.yaml: .*{section}"):
+        new_dataset.run(Params(), "mine", Path("pictures"), "cifar10_small")
