@@ -182,14 +182,16 @@ def _print_section(book: _Book, section: Entry) -> None:
     about = section.meaning or _docstring(section.value)
     if about:
         out.print(Padding(escape(about), (0, 0, 0, 2), expand=False))
-    table = _table()
+    rows: list[tuple[str, str, str]] = []
     for entry in book.entries:
         key = entry.key.removeprefix(f"{section.key}.")
         unset = "." in key and entry.value is None
         if entry.file == section.file and key != entry.key and not entry.is_section and not unset:
-            table.add_row(key, _written(entry.value), escape(entry.meaning))
-    for key, value in _lambdas(book, section):
-        table.add_row(key, _written(value), "λ, the weight of the alignment.")
+            rows.append((key, _written(entry.value), escape(entry.meaning)))
+    rows += [(key, _written(value), "λ, the weight of the alignment.") for key, value in _lambdas(book, section)]
+    table, told = _table(), any(meaning for *_, meaning in rows)
+    for key, value, meaning in rows:
+        table.add_row(key, value, *([meaning] if told else []))  # an empty column would have a value cut
     out.print(Padding(table, (0, 0, 1, 2), expand=False))
 
 

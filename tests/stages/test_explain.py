@@ -108,3 +108,7 @@ def test_a_name_without_letters_is_no_name(name):
 def test_no_markup_is_made_of_a_name():
     with pytest.raises(InputError, match=r"Nothing is called '\[bold\]'"):
         app(["explain", "[bold]"], standalone_mode=False)
+
+
+def test_values_of_keys_without_a_sentence_are_whole():
+    assert "0.175" in told("validation_attack.threats")
