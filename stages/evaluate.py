@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pag.alignment.gradients import alignment
 from pag.attacks.autoattack import AutoAttack
 from pag.attacks.harness import BlockAttack
+from pag.attacks.ladder import Ladder
 from pag.attacks.pgd import PGD, step_size
 from pag.attacks.restarted_pgd import RestartedPGD
 from pag.attacks.threats import Threat
@@ -24,11 +25,11 @@ from pag.data.image_store import ImageStore, Split, pixels
 from pag.evaluation.accuracy import Robustness, evaluate, predictions
 from pag.evaluation.blocks import Blocks
 from pag.evaluation.checking import Examined, checked, require_deterministic
-from pag.evaluation.curve import RobustnessCurve, curve_in_blocks
+from pag.evaluation.curve import RobustnessCurve, curve_of
 from pag.evaluation.frames import targeted_frames
 from pag.evaluation.intervals import mean_estimate, proportion
 from pag.evaluation.metrics import Metrics, write_metrics
-from pag.evaluation.network import attackable, channels_last
+from pag.evaluation.network import attackable, channels_last, weights_digest
 from pag.evaluation.probes import Probe
 from pag.evaluation.sanity import Check
 from pag.machine.capacity import require_memory
@@ -36,7 +37,7 @@ from pag.machine.ranks import first, from_first, local_size
 from pag.networks.classifier import check_classifier, load_classifier
 from pag.targets.kinds import open_targets
 from pag.targets.store import Origin, TargetStore
-from stages.params.evaluation import CurveParams, EvaluationParams, FoolboxParams, PGDParams, TargetedParams
+from stages.params.evaluation import EvaluationParams, FoolboxParams, PGDParams, TargetedParams
 from stages.params.reading import Params
 from stages.params.section import NonNegative
 from stages.paths import Cell, DatasetPaths
@@ -150,17 +151,16 @@ def write_evaluation(
         _attacked(load, x, test.labels, evaluation, blocks), load, x, test.labels, predicted, evaluation, blocks
     )
     correct = predicted == test.labels
-    curves = _curves(load, x, test.labels, correct, evaluation, blocks)
     if not first():
         return
     cosines = None if aligned_with is None else _cosines(model, x, aligned_with, evaluation)
     with written_whole(folder) as partial_folder:
         partial_folder.mkdir()
         metrics_file, outcomes_file, targeted_file = (partial_folder / name for name in FILES)
-        write_metrics(
-            metrics_file, _metrics(subject, evaluation, blocks.seed, attacked, curves, correct, cosines, sanity)
-        )
-        save_file(_outcomes(correct, cosines, attacked, curves), outcomes_file)
+        metrics = _metrics(subject, evaluation, blocks.seed, attacked, correct, cosines, sanity)
+        digests = {"images": store.checksum, "weights": weights_digest(subject.load())}
+        write_metrics(metrics_file, metrics.model_copy(update=digests))
+        save_file(_outcomes(correct, cosines, attacked), outcomes_file)
         save_file(_targeted(model, test, evaluation.targeted), targeted_file)
 
 
@@ -174,11 +174,15 @@ def _reference(path: Path, store: ImageStore, num_images: int) -> TargetStore:
 
 @dataclass(frozen=True)
 class _Attacked:
-    """The outcomes of all attacks: AutoAttack's and PGD's by threat, Foolbox's by attack; empty where one is not asked for."""
+    """The outcomes of all attacks: AutoAttack's and PGD's by threat, Foolbox's by attack; empty where one is not asked for.
+
+    `curves` are by the main threat of each norm: PGD's, an upper bound, since AutoAttack at so many ε would take long.
+    """
 
     autoattack: Mapping[str, Robustness]
     pgd: Mapping[str, Robustness]
     foolbox: Mapping[str, Robustness]
+    curves: Mapping[str, RobustnessCurve]
 
     @property
     def others(self) -> Mapping[str, Mapping[str, Robustness]]:
@@ -198,14 +202,21 @@ def _attacked(
             load, x[few], labels[few], attacks, how, confidence=evaluation.confidence, description=description
         )
 
-    threats = _threats(evaluation)
-    few, size, pgd, foolbox = evaluation.examples, evaluation.block_size, evaluation.pgd, evaluation.foolbox
-    suites = {name: AutoAttack(threat) for name, threat in threats.items()}
-    restarted = {name: _restarted(threat, pgd) for name, threat in threats.items() if pgd}
+    ladders, foolbox = _ladders(evaluation), evaluation.foolbox
+    by_kind: dict[str, Mapping[str, BlockAttack]] = {
+        "autoattack": {name: AutoAttack(threat) for name, threat in _threats(evaluation).items()},
+        "curve": ladders,
+        "pgd": _restarted_by_threat(evaluation),
+    }
+    # All at once, so that processes are busy to the end.
+    every = {f"{kind}.{name}": attack for kind, attacks in by_kind.items() for name, attack in attacks.items()}
+    found = under(every, evaluation.examples, evaluation.block_size, "attacks")
+    autoattack, curves, pgd = ({name: found[f"{kind}.{name}"] for name in of} for kind, of in by_kind.items())
     return _Attacked(
-        autoattack=under(suites, few, size, "AutoAttack"),
-        pgd=under(restarted, few, size, "PGD") if pgd else {},
-        foolbox=under(_foolbox(foolbox), foolbox.examples, foolbox.block_size, "Foolbox") if foolbox else {},
+        autoattack,
+        pgd,
+        under(_foolbox(foolbox), foolbox.examples, foolbox.block_size, "Foolbox") if foolbox else {},
+        {name: curve_of(ladders[name], outcome) for name, outcome in curves.items()},
     )
 
 
@@ -231,28 +242,21 @@ def _checked(
     return replace(attacked, autoattack=autoattack), checks
 
 
-def _curves(
-    load: Callable[[], nn.Module],
-    x: Tensor,
-    labels: Tensor,
-    correct: Tensor,
-    evaluation: EvaluationParams,
-    blocks: Blocks,
-) -> dict[str, RobustnessCurve]:
-    """Accuracy over ε, by the main threat of each norm: PGD's, an upper bound, since AutoAttack at so many ε would take long."""
-    if evaluation.curve is None:
+def _ladders(evaluation: EvaluationParams) -> dict[str, Ladder]:
+    """PGD from one start at ascending ε, by the main threat of each norm."""
+    curve = evaluation.curve
+    if curve is None:
         return {}
-    few, attack = slice(evaluation.examples), partial(_one_start, evaluation.curve)
-    examined = Examined(load, x[few], labels[few], blocks, evaluation.confidence)
-    ladders = {name: (of.norm, of.eps) for name, of in evaluation.main_threats.items()}
+    pgd = PGDParams(steps=curve.steps, restarts=1, relative_step=curve.relative_step)
     return {
-        name: curve_in_blocks(examined, correct[few], norm, [f * eps for f in evaluation.curve.fractions], attack)
-        for name, (norm, eps) in ladders.items()
+        name: Ladder(tuple(_restarted(Threat(of.norm, f * of.eps), pgd) for f in curve.fractions))
+        for name, of in evaluation.main_threats.items()
     }
 
 
-def _one_start(curve: CurveParams, threat: Threat) -> RestartedPGD:
-    return _restarted(threat, PGDParams(steps=curve.steps, restarts=1, relative_step=curve.relative_step))
+def _restarted_by_threat(evaluation: EvaluationParams) -> dict[str, RestartedPGD]:
+    pgd = evaluation.pgd
+    return {name: _restarted(threat, pgd) for name, threat in _threats(evaluation).items()} if pgd else {}
 
 
 def _restarted(threat: Threat, pgd: PGDParams) -> RestartedPGD:
@@ -282,7 +286,6 @@ def _metrics(
     evaluation: EvaluationParams,
     seed: int,
     attacked: _Attacked,
-    curves: Mapping[str, RobustnessCurve],
     correct: Tensor,
     cosines: Tensor | None,
     sanity: dict[str, Check],
@@ -300,15 +303,13 @@ def _metrics(
         autoattack={name: outcome.measured_by_part() for name, outcome in attacked.autoattack.items()},
         pgd={name: outcome.measured() for name, outcome in attacked.pgd.items()},
         foolbox={name: outcome.measured() for name, outcome in attacked.foolbox.items()},
-        curve={name: curve.measured() for name, curve in curves.items()},
+        curve={name: curve.measured() for name, curve in attacked.curves.items()},
         alignment=None if cosines is None else mean_estimate(cosines, evaluation.confidence),
         sanity=sanity,
     )
 
 
-def _outcomes(
-    correct: Tensor, cosines: Tensor | None, attacked: _Attacked, curves: Mapping[str, RobustnessCurve]
-) -> dict[str, Tensor]:
+def _outcomes(correct: Tensor, cosines: Tensor | None, attacked: _Attacked) -> dict[str, Tensor]:
     """By name: `clean`, `alignment`, `<threat>.<attack>` of AutoAttack, `pgd.<threat>`, `foolbox.<attack>`, `curve.<threat>`.
 
     The last are `(K, N)`, a row for each ε; all others `(N,)`.
@@ -316,7 +317,7 @@ def _outcomes(
     outcomes = {"clean": correct} | ({} if cosines is None else {"alignment": cosines})
     for name, outcome in attacked.autoattack.items():
         outcomes |= {f"{name}.{attack}": torch.from_numpy(robust) for attack, robust in outcome.robust.items()}
-    outcomes |= {f"curve.{name}": torch.from_numpy(curve.withstood) for name, curve in curves.items()}
+    outcomes |= {f"curve.{name}": torch.from_numpy(curve.withstood) for name, curve in attacked.curves.items()}
     for kind, of in attacked.others.items():
         outcomes |= {f"{kind}.{name}": torch.from_numpy(outcome.withstood) for name, outcome in of.items()}
     return {name: value.contiguous() for name, value in outcomes.items()}

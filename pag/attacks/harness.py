@@ -18,7 +18,7 @@ from pag.attacks.margins import margins
 from pag.attacks.pace import Told, paced
 from pag.base.errors import InputError
 
-__all__ = ["Ball", "BlockAttack", "Outcome", "Perturb", "attack_block", "check_finite"]
+__all__ = ["Ball", "BlockAttack", "Outcome", "Perturb", "attack_block", "check_ball", "check_finite"]
 
 ROUNDING = 1e-4  # of logits and sizes, relative; float32 in batches of other sizes
 
@@ -132,6 +132,17 @@ def check_finite(logits: Tensor, numbers: Tensor, where: str = "") -> None:
         raise FloatingPointError(f"The model's logits of test example {number}{where} are not finite.")
 
 
+def check_ball(attack: BlockAttack, x: Tensor, x_adv: Tensor) -> None:
+    """Checks the perturbations of images `x` to `x_adv`, `(B, ch, H, W)`.
+
+    Raises:
+        RuntimeError: one is larger than the attack's ε.
+    """
+    largest, eps = float(attack.threat.size(x_adv - x).max()), attack.threat.eps
+    if not largest <= eps * (1 + ROUNDING):
+        raise RuntimeError(f"{attack.title} left its ball: a perturbation of size {largest}, and eps is {eps}.")
+
+
 def _withstood(
     name: str,
     model: nn.Module,
@@ -186,9 +197,7 @@ def _check_outcome(
     attack: BlockAttack, model: nn.Module, x: Tensor, labels: Tensor, robust: Tensor, x_adv: Tensor
 ) -> None:
     """Raises RuntimeError where `robust` and `x_adv`, as in `Outcome`, contradict ε, the pixels' range or the model."""
-    largest, eps = float(attack.threat.size(x_adv - x).max()), attack.threat.eps
-    if not largest <= eps * (1 + ROUNDING):
-        raise RuntimeError(f"{attack.title} left its ball: a perturbation of size {largest}, and eps is {eps}.")
+    check_ball(attack, x, x_adv)
     if not (x_adv.min() >= 0 and x_adv.max() <= 1):
         raise RuntimeError(f"{attack.title} left the pixels' range [0, 1].")
     logits = model(x_adv)

@@ -7,7 +7,7 @@ outcome depends neither on the number of ranks or processes nor on interruptions
 import hashlib
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from pag.base.errors import InputError
 from pag.base.files import written_whole
 from pag.base.randomness import numpy_stream
 from pag.evaluation.intervals import Flags
-from pag.evaluation.network import device_of
+from pag.evaluation.network import device_of, weights_digest
 from pag.evaluation.rereading import holds
 from pag.machine.processes import reached, run_tasks
 from pag.machine.progress import progress
@@ -68,9 +68,9 @@ class _Task:
     seed: int
     first: int  # the place of its first example
 
-    def file_name(self, model_digest: bytes) -> str:
+    def file_name(self, model_digest: str) -> str:
         """A name made of every input of the result, so that no other result is ever taken for it."""
-        digest = hashlib.sha256(model_digest)
+        digest = hashlib.sha256(model_digest.encode())
         digest.update(repr((self.attack, self.seed, self.images.shape)).encode())
         digest.update(self.images.tobytes())
         digest.update(self.labels.tobytes())
@@ -82,7 +82,7 @@ class _Kept:
     """Finished blocks on disk, or nowhere when `folder` is None."""
 
     folder: Path | None
-    model_digest: bytes = field(default=b"")
+    model_digest: str
 
     def find(self, task: _Task) -> Mapping[str, Flags] | None:
         """What was kept of a task; None where there is nothing, or only a damaged file."""
@@ -157,7 +157,7 @@ def attack_in_blocks(
     """
     _check_arguments(images, labels, attacks)
     tasks = _tasks(images, labels, attacks, blocks)
-    store = _Kept(blocks.kept, b"" if blocks.kept is None else _model_digest(model_loader()))
+    store = _Kept(blocks.kept, "" if blocks.kept is None else weights_digest(model_loader()))
     flags = {index: found for index, task in enumerate(tasks) if (found := store.find(task)) is not None}
     barrier()  # no rank looks for what is kept while another has gone on: all see the same rest
     _run_rest(tasks, flags, store, _BlockWorker(model_loader), blocks.workers, description)
@@ -217,14 +217,6 @@ def _tasks(images: Tensor, labels: Tensor, attacks: Mapping[str, BlockAttack], b
 def _block_seed(seed: int, attack: BlockAttack, index: int) -> int:
     """A seed below 2³¹; of what the attack says, not of the name that it goes by."""
     return int(numpy_stream(seed, attack.stream, index).integers(2**31))
-
-
-def _model_digest(model: nn.Module) -> bytes:
-    digest = hashlib.sha256()
-    for name, value in model.state_dict().items():
-        digest.update(repr((name, value.dtype, tuple(value.shape))).encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.digest()
 
 
 def _gathered(

@@ -4,7 +4,7 @@ What fools a network within ε fools it within any larger one. So each attack is
 the curve falls, however weak the attack is: one that grows tells of an attack that failed (Carlini et al., 2019, section 4).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,17 +13,17 @@ from torch import Tensor, nn
 
 from pag.attacks.autoattack import AutoAttack
 from pag.attacks.harness import BlockAttack
+from pag.attacks.ladder import Ladder
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
 from pag.base.vocabulary import NormName
-from pag.evaluation.accuracy import evaluate
+from pag.evaluation.accuracy import Robustness, evaluate
 from pag.evaluation.blocks import Blocks
-from pag.evaluation.checking import Examined
 from pag.evaluation.intervals import Estimate, proportion
 from pag.evaluation.metrics import Attacked
 from pag.evaluation.module import checked_predictions, examine
 
-__all__ = ["RobustnessCurve", "curve_in_blocks", "robustness_curve"]
+__all__ = ["RobustnessCurve", "curve_of", "robustness_curve"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class RobustnessCurve:
         confidence: of the intervals.
     """
 
-    norm: NormName
+    norm: str
     epsilons: tuple[float, ...]
     withstood: NDArray[np.bool_]
     confidence: float
@@ -58,7 +58,7 @@ def robustness_curve(
     images: Tensor,
     labels: Tensor,
     norm: NormName,
-    epsilons: Sequence[float],
+    epsilons: Iterable[float],
     *,
     attack: Callable[[Threat], BlockAttack] = AutoAttack,
     seed: int = 0,
@@ -78,37 +78,21 @@ def robustness_curve(
     Raises:
         InputError, FloatingPointError: as `pag.evaluate` does, or ε do not ascend from above 0.
     """
-    if not epsilons or list(epsilons) != sorted({eps for eps in epsilons if eps > 0}):
-        raise InputError(f"A curve needs positive epsilons that ascend, not {list(epsilons)}.")
-    blocks, predicted = Blocks(block_size, seed, workers), checked_predictions(model, images, labels)
-    examined = examine(model, images, labels, blocks, confidence)
-    return curve_in_blocks(examined, predicted == labels.cpu(), norm, epsilons, attack)
+    sizes = [float(eps) for eps in epsilons]
+    if not sizes or sizes != sorted({eps for eps in sizes if eps > 0}):
+        raise InputError(f"A curve needs positive epsilons that ascend, not {sizes}.")
+    ladder = Ladder(tuple(attack(Threat(norm, eps)) for eps in sizes))
+    checked_predictions(model, images, labels)
+    blocks = Blocks(block_size, seed, workers)
+    examined = examine(model, images, labels.cpu(), blocks, confidence)
+    found = evaluate(
+        examined.load, examined.x, examined.labels, {"curve": ladder}, blocks, confidence=confidence, description="curve"
+    )  # fmt: skip
+    return curve_of(ladder, found["curve"])
 
 
-def curve_in_blocks(
-    examined: Examined,
-    correct: Tensor,
-    norm: NormName,
-    epsilons: Sequence[float],
-    attack: Callable[[Threat], BlockAttack],
-) -> RobustnessCurve:
-    """The curve of a network that is already known to be fit for an attack; under several ranks all have the whole of it.
-
-    Args:
-        examined: the network with the N examples.
-        correct: `(N,)` bool, who is right without an attack.
-        norm, epsilons, attack: as of `robustness_curve`.
-    """
-    rows = np.flatnonzero(correct.numpy())
-    left = [rows]
-    for eps in epsilons:
-        if len(rows):
-            x, y, attacks = examined.x[rows], examined.labels[rows], {"eps": attack(Threat(norm, eps))}
-            found = evaluate(
-                examined.load, x, y, attacks, examined.blocks, confidence=examined.confidence,
-                description=f"curve, {norm}, ε = {eps:g}",
-            )  # fmt: skip
-            rows = rows[found["eps"].withstood]
-        left.append(rows)
-    withstood = np.stack([np.isin(np.arange(len(correct)), among) for among in left])
-    return RobustnessCurve(norm, (0.0, *map(float, epsilons)), withstood, examined.confidence)
+def curve_of(ladder: Ladder, outcome: Robustness) -> RobustnessCurve:
+    """The curve that the outcome of a ladder of attacks is."""
+    withstood = np.stack([outcome.clean, *ladder.by_rung(outcome.robust)])
+    epsilons = (0.0, *(rung.threat.eps for rung in ladder.rungs))
+    return RobustnessCurve(ladder.threat.norm, epsilons, withstood, outcome.confidence)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pag.attacks.pgd import PGD, step_size
 from pag.attacks.threats import Threat
+from pag.base.errors import InputError
 from pag.base.vocabulary import NormName
 
 __all__ = ["Frames", "targeted_frames"]
@@ -48,7 +49,16 @@ def targeted_frames(
         epsilons: E of them; at 0 the frame is the image itself.
         steps: of each attack.
         relative_step: α in units of ε / steps.
+
+    Raises:
+        InputError: there is no ε, no class, or fewer than K of them.
     """
+    with torch.no_grad():
+        num_classes = model(images[:1]).shape[1]
+    if not epsilons or not 1 <= classes <= num_classes:
+        raise InputError(
+            f"Targeted frames need an epsilon and 1 to {num_classes} classes, not {len(epsilons)} and {classes}."
+        )
     shape = (len(images), classes)
     x, towards = images.repeat_interleave(classes, dim=0), torch.arange(classes).repeat(len(images))
     frames, probabilities = [], []

@@ -39,6 +39,8 @@ class Metrics(BaseModel):
         training_seed: of the classifier; None where it is not known.
         targets_seed: of the diffusion model and the target gradients that it learnt from; None where it read none.
         training_forwards: what training cost, in forward passes of one image; None where it is not known.
+        images: checksum of the image store that the test set is of; None where it is not known.
+        weights: digest of the classifier's (`pag.evaluation.network.weights_digest`); None where it is not known.
         clean: accuracy without an attack.
         autoattack, pgd: robust accuracy by the threat's name; empty where the attack was not run.
         foolbox: robust accuracy by the attack's name.
@@ -58,6 +60,8 @@ class Metrics(BaseModel):
     training_seed: int | None = None
     targets_seed: int | None = None
     training_forwards: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    images: str | None = None
+    weights: str | None = None
     clean: Estimate
     autoattack: dict[str, AutoAttacked]
     pgd: dict[str, Attacked] = Field(default_factory=dict)
@@ -88,9 +92,9 @@ class Metrics(BaseModel):
 
 
 def write_metrics(path: Path, metrics: Metrics) -> None:
-    """Writes `metrics.json`, whole; kinds of attacks that were not run are left out, and so are checks."""
+    """Writes `metrics.json`, whole; what was not run or is not known is left out, of attacks, checks and digests."""
     fields: dict[str, Any] = metrics.model_dump(mode="json", by_alias=True)
-    optional = ("pgd", "foolbox", "curve", "sanity")
+    optional = ("images", "weights", "pgd", "foolbox", "curve", "sanity")
     write_json(path, {name: value for name, value in fields.items() if value or name not in optional})
 
 

@@ -1,5 +1,6 @@
 """The network under test, in the form that attacks need: on its device, with outputs whose input gradient can be asked for."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
@@ -7,13 +8,25 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Connected", "attackable", "channels_last", "device_of"]
+__all__ = ["Connected", "attackable", "channels_last", "device_of", "weights_digest"]
 
 
 def device_of(model: nn.Module) -> torch.device:
     """Where a network's parameters or buffers are; the CPU where it has neither."""
     tensor = next(chain(model.parameters(), model.buffers()), None)
     return torch.device("cpu") if tensor is None else tensor.device
+
+
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 of a network's parameters and buffers with their names, wherever and in whatever order of memory they lie."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        if isinstance(value, Tensor):
+            digest.update(repr((name, value.dtype, tuple(value.shape))).encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        else:  # what a module keeps beside tensors
+            digest.update(repr((name, value)).encode())
+    return digest.hexdigest()
 
 
 class Connected(nn.Module):

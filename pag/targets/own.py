@@ -25,6 +25,10 @@ __all__ = ["OwnTargets"]
 
 Option = bool | int | float | str
 
+LEVELS = 127  # of int8
+SEVERAL = 3  # images that the function is tried on
+ROUNDING = 1e-3  # of the largest value: float32 in batches of other sizes
+
 
 class OwnTargets:
     """Targets of a function.
@@ -66,7 +70,16 @@ class OwnTargets:
         key: str,
         kept: Path,
     ) -> None:
-        """A store of g(x, c) at the images of `queries`; see `pag.targets.writing`."""
+        """A store of g(x, c) at the images of `queries`; see `pag.targets.writing`.
+
+        Raises:
+            InputError: as `at`, or what the function gives for an image depends on what it is given with, or is too small for
+                the type.
+        """
+        first = pixels(queries.images[:SEVERAL]), queries.labels[:SEVERAL]
+        self._require_alone(*first)
+        if dtype == "float16":
+            self._require_resolved(*first)
         shape = (len(queries.rows), self._num_classes, *queries.images.shape[1:])
         layout = Layout(shape, shard_size, key, dtype, origin=origin, attributes={"function": self._name})
         write_gradients(
@@ -83,12 +96,32 @@ class OwnTargets:
         if not isinstance(g, Tensor) or g.shape != shape or not g.is_floating_point():
             told = f"{g.dtype} of shape {tuple(g.shape)}" if isinstance(g, Tensor) else f"a {type(g).__name__}"
             raise InputError(f"{self._name} gives {told}, not floating-point gradients of shape {shape}.")
+        if g.layout is not torch.strided or g.is_meta:
+            raise InputError(f"{self._name} gives {'meta' if g.is_meta else g.layout} gradients, not dense ones.")
         if not torch.isfinite(g).all():
             raise InputError(f"{self._name} gives gradients that are not finite.")
         return g.detach().float().cpu()
 
+    def _require_alone(self, x: Tensor, y: Tensor) -> None:
+        """Tries the function on a few images together and one by one."""
+        together = self.at(x, y)
+        alone = torch.cat([self.at(*pair) for pair in zip(x.split(1), y.split(1), strict=True)])
+        if not torch.allclose(together, alone, rtol=0, atol=ROUNDING * float(together.abs().max())):
+            raise InputError(
+                f"{self._name} gives an image other gradients when it is asked for alone than with {len(x) - 1} others; they must "
+                "depend neither on these nor on chance."
+            )
+
+    def _require_resolved(self, x: Tensor, y: Tensor) -> None:
+        """Of gradients so small float16 has fewer levels than int8, or none but zero."""
+        largest = float(self.at(x, y).abs().max())
+        if 0 < largest < LEVELS * torch.finfo(torch.float16).smallest_normal / 2**10:
+            raise InputError(
+                f"{self._name} gives gradients of at most {largest:.2g}, too small for float16; scale them, or take dtype: int8."
+            )
+
     def _called(self, call: Callable[[], object]) -> object:
         try:
             return call()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(f"{self._name} fails ({type(error).__name__}: {error}).") from error

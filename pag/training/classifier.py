@@ -11,13 +11,13 @@ from pag.base.errors import InputError
 from pag.base.vocabulary import GradientOf
 from pag.data.image_store import Split, pixels
 from pag.machine.memory_format import placed
+from pag.networks.modes import evaluating, train_with_statistics
 from pag.optimization import optimizers
 from pag.optimization.loop import Curves, Run, fit
 from pag.optimization.parallel import Together
 from pag.optimization.prefetch import prefetched
 from pag.targets.store import TargetStore
 from pag.training.batches import Batches
-from pag.training.modes import evaluating, train_with_statistics
 from pag.training.network import CompiledNetwork, EagerNetwork
 from pag.training.objectives import Objective
 from pag.training.recipe import AlignedTargets, Generated, Recipe

@@ -9,8 +9,8 @@ from pag.alignment.compiled import CompiledPasses
 from pag.alignment.differentiable import differentiable_gradients, differentiable_margins
 from pag.attacks.pgd import PGD
 from pag.base.vocabulary import GradientOf
+from pag.networks.modes import evaluating
 from pag.optimization.parallel import Together
-from pag.training.modes import evaluating
 
 __all__ = ["CompiledNetwork", "EagerNetwork"]
 

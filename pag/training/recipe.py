@@ -22,7 +22,7 @@ class Recipe:
         epochs, batch_size: of the run.
         optimizer: `{"name": …, options}` of `pag.optimization.optimizers`.
         augmentation: drawn per image, applied to the image and its targets alike.
-        frozen_from: the fraction of the run from which batch norm keeps its running statistics (`pag.training.modes`); None: never.
+        frozen_from: the fraction of the run from which batch norm keeps its running statistics (`pag.networks.modes`); None: never.
         compiled: whether torch compiles the passes that weights learn from (`pag.alignment.compiled`): those of the objective, but
             not those of an attack, nor of the monitor.
     """

@@ -40,8 +40,7 @@ def new_dataset(
     like: Annotated[
         str, typer.Option(help="The data set whose numbers are taken where they do not depend on the images.")
     ] = "cifar10_small",
-    set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
     """Look at a folder of images, and write the parameters of a data set that suit them."""
-    run_stage("commands.new_dataset", params, set_, name, root, like)
+    run_stage("commands.new_dataset", params, None, name, root, like)

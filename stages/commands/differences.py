@@ -80,9 +80,16 @@ def _difference(a: Side, b: Side, name: str, confidence: float) -> tuple[float, 
     return float(one.mean()), float(other.mean()), difference, how
 
 
+def _same_images(a: Side, b: Side) -> bool:
+    """Whether both are of one test set, as far as they say of which they are."""
+    if a.evaluations[0].dataset != b.evaluations[0].dataset:
+        return False
+    return len({of.images for side in (a, b) for of in side.evaluations if of.images is not None}) <= 1
+
+
 def _paired(a: Side, b: Side, name: str) -> tuple[tuple[Values, Values] | None, str]:
     """What both found image by image, or why it cannot be paired."""
-    if a.evaluations[0].dataset != b.evaluations[0].dataset:
+    if not _same_images(a, b):
         return None, "of other images"
     if name not in a.found or name not in b.found:
         return None, "what each image gave was not kept"

@@ -17,6 +17,7 @@ from pag.base.json_files import write_json
 from pag.evaluation.metrics import Metrics, read_metrics
 from pag.figures.names import eps_text, norm_name, percent
 from pag.networks.classifier import check_classifier, load_classifier
+from stages.commands.exported import check_weights
 from stages.params.reading import Params
 from stages.paths import DATA, Cell
 
@@ -37,7 +38,7 @@ def run(params: Params, cell: Cell, out: Path, onnx: bool) -> Path:
         onnx: whether to write ONNX, too.
 
     Raises:
-        InputError: the cell is not there, the folder is, or the network cannot be exported.
+        InputError: the cell is not there, was evaluated with other weights, or cannot be exported, or the folder is there.
     """
     if Path(os.path.realpath(out)).is_relative_to(
         os.path.realpath(DATA)
@@ -49,6 +50,8 @@ def run(params: Params, cell: Cell, out: Path, onnx: bool) -> Path:
     config = check_classifier(cell.classifier, names)
     model, measured = load_classifier(cell.classifier), cell.evaluation / "metrics.json"
     metrics = read_metrics(measured) if measured.exists() else None
+    if metrics is not None:
+        check_weights(cell, metrics, model)
     x = torch.linspace(0, 1, EXAMPLES * _values(config)).reshape(EXAMPLES, *config["image_shape"])
     with written_whole(out) as folder:
         folder.mkdir()

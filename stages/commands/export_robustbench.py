@@ -20,6 +20,7 @@ from pag.base.files import written_whole
 from pag.base.json_files import write_json
 from pag.evaluation.metrics import AutoAttacked, Metrics, read_metrics
 from pag.networks.classifier import check_classifier, load_classifier
+from stages.commands.exported import check_weights
 from stages.commands.standalone import standalone_source
 from stages.params.reading import Params
 from stages.paths import DATA, Cell
@@ -57,7 +58,7 @@ def run(params: Params, cell: Cell, threat: str, out: Path, submission: Submissi
         submission: how the leaderboard names it.
 
     Raises:
-        InputError: the cell is not there, has no such threat, or RobustBench has none.
+        InputError: the cell is not there, was evaluated with other weights, has no such threat, or RobustBench has none.
     """
     if out.resolve().is_relative_to(DATA.resolve()):
         raise InputError(f"{out} is in {DATA}/, which belongs to the pipeline; give another folder by --out.")
@@ -65,14 +66,15 @@ def run(params: Params, cell: Cell, threat: str, out: Path, submission: Submissi
     attacked = _attacked(metrics, threat, cell)
     names = {"dataset": cell.dataset, "architecture_name": cell.architecture, "seed": cell.seed}
     config = check_classifier(cell.classifier, names)
-    state = load_classifier(cell.classifier).state_dict()
+    model = load_classifier(cell.classifier)
+    check_weights(cell, metrics, model)
     name, where = _name(cell, submission), Path(cell.dataset) / NORMS[attacked.norm]
     source = standalone_source(
         name.replace("-", "_"), config["architecture"], config["image_shape"], config["num_classes"]
     )
     module = f"{name.lower().replace('-', '_')}.py"
     _write_text(out / "robustbench/model_zoo/architectures" / module, source)
-    _write_weights(out / "models" / where, name, state)
+    _write_weights(out / "models" / where, name, model.state_dict())
     info = out / "model_info" / where / f"{name}.json"
     info.parent.mkdir(parents=True, exist_ok=True)
     write_json(info, _model_info(cell, metrics, threat, config, submission))

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from pag.base.errors import InputError
 from pag.base.files import in_home, written_whole
-from pag.data.originals.survey import Survey, survey
+from pag.data.originals.survey import Survey, listed, survey
 from stages.params.check import Named, check
 from stages.params.data import FolderParams
 from stages.params.parsing import parse
@@ -28,6 +28,7 @@ EPOCHS = (8, 60)
 SMALL = 1000  # training images, below which a fifth of them is for validation
 FLOATS = ("inf", "nan")  # as `dvc exp run -S` has them
 RESERVED = ("code", "figures", "report", "toy")  # folders of `data/` that belong to no data set
+LEAST = 3  # training images a class: one is for validation, and what is left is to have neighbours
 EXAMPLES = 60  # test images under attack: minutes a classifier on two cores
 Section = MutableMapping[str, Any]  # of YAML that keeps its comments
 
@@ -96,8 +97,8 @@ def run(params: Params, name: str, root: Path, like: str) -> Path:
         like: the data set whose parameters are taken where they do not depend on the images.
 
     Raises:
-        InputError: the name is taken or none, the folder is not laid out so or has a picture that cannot be read, or `like` is not
-            of a folder.
+        InputError: the name is taken or none, the folder is not laid out so, has too few pictures or one that cannot be read, or
+            `like` is not of a folder.
     """
     require_names(dataset=name)
     if name in RESERVED:
@@ -115,11 +116,18 @@ def run(params: Params, name: str, root: Path, like: str) -> Path:
         raise InputError(f"--like {like}: {dataset_file(like)} is not of a folder of images (data.source: folder).")
     base = in_home(root).absolute()
     found = survey(base)
+    _require_enough(found)
     fit = _Fit(found, _side(found.side), (data.image_size, 1 if data.grayscale else 3))
     _write(params, name, like, _relative(base, data_root(params)), fit)
     check(Params(params.folder / params.main.name), named=Named(dataset=name))
     _tell(params, name, like, found, fit)
     return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+
+
+def _require_enough(found: Survey) -> None:
+    few = [f"{name} ({n})" for name, n in zip(found.classes, found.train, strict=True) if n < LEAST]
+    if few:
+        raise InputError(f"A class needs {LEAST} training images at least, and these have fewer: {listed(few)}.")
 
 
 def _is_text(name: str) -> bool:

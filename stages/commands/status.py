@@ -9,8 +9,8 @@ from rich.table import Table
 
 from pag.base.errors import InputError
 from pag.base.json_files import json_text
-from pag.evaluation.metrics import Metrics, read_metrics
-from pag.figures.names import percent, threat_names
+from pag.evaluation.metrics import Attacked, Metrics, read_metrics
+from pag.figures.names import eps_text, norm_name, percent, threat_names
 from stages.commands.artifacts import Artifact, evaluated, of_grid, toy, trained, upstream
 from stages.commands.console import console
 from stages.commands.estimates import Estimates, training_forwards
@@ -215,24 +215,33 @@ def _cells_table(title: str, cells: Sequence[CellStatus]) -> Table:
         table.add_column(head)
     for head in heads.values():
         table.add_column(head, justify="right")
+    threats = _threats(cells)
     for cell in cells:
-        numbers = [_number(cell.metrics, name) for name in heads]
+        numbers = [_number(cell.metrics, name, threats) for name in heads]
         table.add_row(escape(cell.label), cell.cell.seeds, *map(_told, cell.parts), *numbers)
     return table
 
 
+def _threats(cells: Sequence[CellStatus]) -> dict[str, tuple[str, float]]:
+    """AutoAttack's norm and ε by name, as the first evaluation has them."""
+    metrics = next((cell.metrics for cell in cells if cell.metrics is not None), None)
+    return {} if metrics is None else {name: (of.norm, of.eps) for name, of in metrics.autoattack.items()}
+
+
 def _heads(cells: Sequence[CellStatus]) -> dict[str, str]:
     """The headline numbers by their dotted names, with what the page calls them."""
-    metrics = next((cell.metrics for cell in cells if cell.metrics is not None), None)
-    threats = {} if metrics is None else threat_names({n: (a.norm, a.eps) for n, a in metrics.autoattack.items()})
-    return {"clean": "Clean", **{f"autoattack.{n}": f"AA {t}" for n, t in threats.items()}, "alignment": "Alignment"}
+    titles = threat_names(_threats(cells))
+    return {"clean": "Clean", **{f"autoattack.{n}": f"AA {t}" for n, t in titles.items()}, "alignment": "Alignment"}
 
 
-def _number(metrics: Metrics | None, name: str) -> str:
+def _number(metrics: Metrics | None, name: str, threats: Mapping[str, tuple[str, float]]) -> str:
+    """A measure; under another threat than the column's with its ε."""
     measure = None if metrics is None else metrics.measures.get(name)
     if metrics is None or measure is None:
         return "–"
     text = f"{measure.value:.3f}" if name == "alignment" else percent(measure.value)
+    if isinstance(measure, Attacked) and (measure.norm, measure.eps) != threats[name.partition(".")[2]]:
+        text = f"{text} ({norm_name(measure.norm)}, ε = {eps_text(measure.eps)})"
     return f"[red]✗ {text}[/red]" if metrics.doubts(name) else text
 
 
@@ -250,6 +259,8 @@ def _why(every: Sequence[Made]) -> Iterator[str]:
     for reason, names in concerned.items():
         some = f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
         yield f"Stale: {some}: {reason}."
+    if concerned:
+        yield "What follows from these is made again, too, where they turn out otherwise."
 
 
 def _doubted(cells: Sequence[CellStatus]) -> Iterator[str]:

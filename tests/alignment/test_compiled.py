@@ -16,13 +16,13 @@ from pag.base.errors import InputError
 from pag.data.image_store import ImageStore, Split
 from pag.machine.precision import computing_in
 from pag.networks.architectures import build
+from pag.networks.modes import train_with_statistics
 from pag.optimization.loop import Run
 from pag.targets.heuristic_store import write_representatives
 from pag.targets.kinds import open_targets
 from pag.training import batches, classifier
 from pag.training.augmentation import Augmentation
 from pag.training.classifier import train_classifier
-from pag.training.modes import train_with_statistics
 from pag.training.network import CompiledNetwork, EagerNetwork
 from pag.training.objectives import (
     AdversarialTraining,

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from pag.base.errors import InputError
 from pag.evaluation.frames import targeted_frames
 
 CLASSES, SHAPE = 4, (1, 5, 5)
@@ -55,3 +56,9 @@ def test_probabilities_are_such_and_the_target_gains(model, images):
 def test_a_frame_does_not_know_the_rest_of_the_ladder(model, images):
     alone = frames_of(model, images, ladder=(1.0,))
     assert torch.equal(alone.images[:, :, 0], frames_of(model, images).images[:, :, 2])
+
+
+@pytest.mark.parametrize(("ladder", "classes"), [((), 3), ((1.0,), 0), ((1.0,), CLASSES + 1)])
+def test_frames_need_an_eps_and_classes_that_the_network_has(model, images, ladder, classes):
+    with pytest.raises(InputError, match=rf"an epsilon and 1 to 4 classes, not {len(ladder)} and {classes}"):
+        frames_of(model, images, ladder=ladder, classes=classes)

@@ -35,6 +35,7 @@ MEASURED = Metrics(
     [
         {},
         {"sanity": {}},
+        {"images": "0f" * 32, "weights": "1a" * 32},
         {"lambda_": None, "foolbox": {}, "alignment": Estimate(**HALF)},
         {"curve": {"l2": (Attacked(norm="l2", eps=0.0, **HALF), Attacked(norm="l2", eps=0.5, **HALF))}},
     ],

@@ -130,6 +130,16 @@ def test_numbers_under_another_eps_are_not_compared(here):
     assert "0 of 9 numbers differ" in compare("here", "other")
 
 
+def test_evaluations_on_other_images_are_not_paired(here):
+    """Those of the same data set before it was split anew, say."""
+    for path in Path("data/digits/evaluations").glob("*/*/metrics.json"):
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        metrics["images"] = "a" if "vanilla" in path.parts[-3] else "b"
+        path.write_text(json.dumps(metrics), encoding="utf-8")
+    assert "unpaired: of other images" in compare("score_based", "vanilla")
+    assert "paired, 2 runs × 120 images" in compare("score_based", "at_l2")
+
+
 def test_what_a_check_spoils_is_no_difference(here):
     for path in Path("data/digits/evaluations/resnet8-score_based").glob("*/metrics.json"):
         metrics = json.loads(path.read_text(encoding="utf-8"))

@@ -88,7 +88,7 @@ def test_every_attack_is_told_with_norm_and_eps_and_its_outcomes(params, made):
     evaluate.run(params, CELL, 1)
     metrics, outcomes = _read(CELL.evaluation)
     keys = ["dataset", "architecture", "method", "lambda", "seed", "training_seed", "targets_seed",
-            "training_forwards", "clean", "autoattack",
+            "training_forwards", "images", "weights", "clean", "autoattack",
             "pgd", "foolbox", "curve", "alignment", "sanity"]  # fmt: skip
     assert list(metrics) == keys
     assert outcomes["clean"][:5].any()

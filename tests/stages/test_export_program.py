@@ -12,6 +12,8 @@ from rank_work import PARAMS_FILE, SEED
 from pag.attacks.pgd import PGD
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
+from pag.base.json_files import read_json, write_json
+from pag.evaluation.network import weights_digest
 from pag.networks.architectures import build
 from pag.networks.classifier import load_classifier, save_classifier
 from stages.commands import export_program
@@ -103,6 +105,18 @@ def test_the_card_says_what_was_measured_and_what_was_not(cell):
     export_program.run(Params(PARAMS_FILE), cell, Path("again"), onnx=False)
     assert "It was not evaluated." in Path("again/README.md").read_text(encoding="utf-8")
     assert not Path("again/metrics.json").exists()
+
+
+def test_numbers_of_former_weights_are_refused(cell):
+    """The classifier was trained again, and not evaluated again."""
+    file = cell.evaluation / "metrics.json"
+    metrics = read_json(file)
+    write_json(file, metrics | {"weights": weights_digest(load_classifier(cell.classifier))})
+    assert export_program.run(Params(PARAMS_FILE), cell, Path("out"), onnx=False).exists()
+    write_json(file, metrics | {"weights": "of others"})
+    with pytest.raises(InputError, match=r"metrics\.json is of other weights than those in .*; run evaluate again"):
+        export_program.run(Params(PARAMS_FILE), cell, Path("again"), onnx=False)
+    assert not Path("again").exists()
 
 
 def test_a_folder_that_is_there_or_the_pipelines_is_left_alone(cell):

@@ -154,6 +154,14 @@ def test_what_cannot_be_exported_is_told_and_nothing_written(params, cell, threa
     assert not OUT.exists()
 
 
+def test_numbers_of_former_weights_are_refused(params):
+    file = CELL.evaluation / "metrics.json"
+    write_json(file, read_json(file) | {"weights": "of others"})
+    with pytest.raises(InputError, match=r"metrics\.json is of other weights than those in .*; run evaluate again"):
+        run(params, CELL, "l2", OUT, SUBMISSION)
+    assert not OUT.exists()
+
+
 def test_norms_data_sets_and_families_that_robustbench_does_not_take_are_told(params):
     metrics = read_json(CELL.evaluation / "metrics.json")
     metrics["autoattack"]["l2"]["norm"] = "l1"

@@ -57,6 +57,21 @@ class Grey(nn.Sequential):
     def __init__(self, image_shape, num_classes):
         super().__init__(nn.Conv2d(3, num_classes, 8), nn.Flatten())
 
+class Counting(nn.Sequential):
+    def __init__(self, image_shape, num_classes):
+        super().__init__(nn.Flatten(), nn.Linear(64, num_classes))
+
+    def forward(self, x):
+        return super().forward(x).long()
+
+class Endless(Counting):
+    def forward(self, x):
+        return nn.Sequential.forward(self, x) / 0
+
+class Paired(Counting):
+    def forward(self, x):
+        return nn.Sequential.forward(self, x), x
+
 class Fixed(nn.Module):
     def __init__(self, image_shape, num_classes):
         super().__init__()
@@ -71,6 +86,9 @@ class Fixed(nn.Module):
     [
         ("Wide", r"architectures\.resnet8 gives outputs \(2, 11\), not \(2, 10\), for 2 images"),
         ("Grey", r"architectures\.resnet8 does not take images \(2, 1, 8, 8\) \(.*to have 3 channels"),
+        ("Counting", r"architectures\.resnet8 gives torch\.int64, not a tensor of floating-point numbers"),
+        ("Paired", r"architectures\.resnet8 gives a tuple, not a tensor of floating-point numbers"),
+        ("Endless", r"architectures\.resnet8 gives outputs that are not finite"),
         ("Fixed", r"architectures\.resnet8 has no weights to train"),
     ],
 )

@@ -7,10 +7,11 @@ import artifacts
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
+from PIL import ExifTags, Image
 from ruamel.yaml import YAML
 
 from pag.base.errors import InputError
+from pag.data.originals.survey import survey
 from stages import evaluate, heuristic_targets, prepare, report, score_targets, train, train_diffusion, visualize
 from stages.commands import new_dataset
 from stages.params.check import check
@@ -137,6 +138,15 @@ def emptied(folder):
         path.unlink()
 
 
+def deep(folder):
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(folder / "train" / "cat" / "0.png")
+
+
+def two_left(folder):
+    for path in sorted((folder / "train" / "dog").iterdir())[2:]:
+        path.unlink()
+
+
 REFUSED = {
     "digits": ({}, "There is a data set 'digits' already"),
     "Mine": ({}, "'Mine' has other characters|lower-case"),
@@ -148,6 +158,8 @@ REFUSED = {
     "no_parts": ({"root": Path("pictures/train")}, "pictures/train/train is no folder"),
     "broken": ({"damage": broken}, r"train/cat/0\.png cannot be read as images; mend or remove them"),
     "empty": ({"damage": emptied}, "test/dog holds no image"),
+    "deep": ({"damage": deep}, r"train/cat/0\.png has more than 8 bits a channel; save with 8"),
+    "few": ({"damage": two_left}, r"A class needs 3 training images at least, and these have fewer: dog \(2\)"),
 }  # fmt: skip
 
 
@@ -160,6 +172,19 @@ def test_bad_input_is_told_and_nothing_is_written(here, name):
     with pytest.raises(InputError, match=message):
         new_dataset.run(Params(), name, options.get("root", Path("pictures")), options.get("like", "cifar10_small"))
     assert {path: path.read_bytes() for path in [here / "params.yaml", *(here / "params").iterdir()]} == before
+
+
+def test_sizes_are_as_pictures_are_turned_and_a_palette_of_greys_has_no_colours(here):
+    write_pictures(here / "pictures", THREE)
+    for number, path in enumerate(sorted((here / "pictures").rglob("*.png"))):
+        picture, exif = Image.open(path), Image.Exif()
+        exif[ExifTags.Base.Orientation] = 1 + number % 8
+        picture.convert("L").convert("P").save(path, exif=exif)
+    found = survey(here / "pictures")
+    assert found.grayscale
+    assert found.sizes == {(20, 24): 56, (24, 20): 55}  # four of eight orientations are quarter turns
+    Image.new("RGB", (20, 24), "red").convert("P").save(path)
+    assert not survey(here / "pictures").grayscale
 
 
 def test_what_is_written_in_part_is_taken_back(here, monkeypatch):

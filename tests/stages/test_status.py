@@ -104,6 +104,17 @@ def test_a_number_that_a_check_spoils_is_marked(made):
     assert "its evaluation failed noise.l2" in table
 
 
+def test_a_number_under_another_eps_than_its_column_says_so(made):
+    file = AT.evaluation / "metrics.json"
+    metrics = json.loads(file.read_text(encoding="utf-8"))
+    assert "ε =" not in told()
+    metrics["autoattack"]["l2"]["eps"] = 0.5
+    file.write_text(json.dumps(metrics), encoding="utf-8")
+    (row,) = (line for line in told().splitlines() if "ε =" in line)
+    assert "AT L₂" in row
+    assert "(L₂, ε = 0.5)" in row
+
+
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     """A pipeline of one stage, which has been run."""

@@ -1,5 +1,7 @@
 """Laws of target gradients by a function of one's own: they are what it gives, whoever asks in what order."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -74,6 +76,12 @@ REFUSED = {
         "mine:f gives torch.int64 of shape",
     ),
     "of NumPy": (lambda *_: lambda x, y: np.zeros(shape(x)), "mine:f gives a ndarray, not floating-point"),
+    "that ends the program": (lambda *_: sys.exit("no"), r"mine:f fails \(SystemExit: no\)"),
+    "that is sparse": (
+        lambda *_: lambda x, y: torch.zeros(shape(x)).to_sparse(),
+        "gives torch.sparse_coo gradients, not dense",
+    ),
+    "without values": (lambda *_: lambda x, y: torch.zeros(shape(x), device="meta"), "gives meta gradients, not dense"),
     "that is not finite": (lambda *_: lambda x, y: torch.full(shape(x), torch.nan), "gradients that are not finite"),
 }
 
@@ -84,6 +92,38 @@ def test_a_function_is_refused(store, name):
     train = store.split("train")
     with pytest.raises(InputError, match=message):
         own(store, function).at(pixels(train.images[:5]), train.labels[:5])
+
+
+@pytest.mark.parametrize("of_others", [torch.mean, lambda x, *_, **__: torch.rand(())])
+def test_gradients_that_depend_on_the_other_images_or_on_chance_are_refused(store, tmp_path, of_others):
+    def function(*_):
+        return lambda x, y: (x - of_others(x, 0, keepdim=True))[:, None].expand(shape(x))
+
+    targets, queries = own(store, function), store.all_training()
+    with pytest.raises(InputError, match="mine:f gives an image other gradients when it is asked for alone"):
+        targets.write(tmp_path / "own.zarr", queries, Origin(store.checksum, "train"), "float16", 4, "key", tmp_path)
+    assert not (tmp_path / "own.zarr").exists()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_gradients_too_small_for_float16_are_told_and_kept_as_int8(store, tmp_path, dtype):
+    targets, queries = own(store, lambda *_: lambda x, y: 1e-8 * toward_one(x)), store.all_training()
+    given = (tmp_path / "own.zarr", queries, Origin(store.checksum, "train"), dtype, 4, "key", tmp_path)
+    if dtype == "float16":
+        with pytest.raises(InputError, match=r"mine:f gives gradients of at most 1e-08, too small for float16; scale"):
+            targets.write(*given)
+        return
+    targets.write(*given)
+    stored, rows = open_targets(tmp_path / "own.zarr"), torch.arange(store.num_training)
+    x = pixels(queries.images[:])
+    g = stored.gather(rows, torch.arange(CLASSES).expand(len(rows), -1), x)
+    assert torch.allclose(1e8 * g, toward_one(x), atol=0.01)
+
+
+def toward_one(x):
+    """Of each class the same, with a largest value of 1."""
+    one = x / x.flatten(1).amax(1)[:, None, None, None]
+    return one[:, None].expand(shape(x))
 
 
 def test_an_option_that_the_function_does_not_have_is_told(store):

@@ -18,6 +18,7 @@ from pag.base.randomness import torch_stream
 from pag.data.image_store import Split, pixels
 from pag.networks.architectures import build
 from pag.networks.classifier import load_classifier, save_classifier
+from pag.networks.modes import train_with_statistics
 from pag.optimization.loop import Run
 from pag.targets.gradient_store import create_gradients, write_shard
 from pag.targets.heuristic_store import write_representatives
@@ -25,7 +26,6 @@ from pag.targets.kinds import open_targets
 from pag.training.augmentation import Augmentation
 from pag.training.batches import Batches
 from pag.training.classifier import train_classifier
-from pag.training.modes import train_with_statistics
 from pag.training.objectives import (
     AdversarialTraining,
     AlignedMargin,

@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from pag.base.errors import InputError
 from pag.data.originals.folder import folder_classes
 from pag.data.originals.image_files import FORMATS, image_files
 
-__all__ = ["Survey", "survey"]
+__all__ = ["Survey", "listed", "survey"]
 
 FEW = 20  # training images a class, below which a split for validation leaves next to none
 UNEQUAL = 3.0  # the largest class has so many times the smallest
 SQUARE = 1.1  # the longer side in units of the shorter, to which a picture passes for square
 LISTED = 5
+QUARTER_TURNS = (5, 6, 7, 8)  # of EXIF's orientations: width and height change places
+DEEP = ("I", "F")  # modes of more than 8 bits a channel begin so
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Survey:
         """What may make the results worse, a sentence each."""
         few = [name for name, n in zip(self.classes, self.train, strict=True) if n < FEW]
         if few:
-            yield f"{_listed(few)} {'has' if len(few) == 1 else 'have'} fewer than {FEW} training images."
+            yield f"{listed(few)} {'has' if len(few) == 1 else 'have'} fewer than {FEW} training images."
         if max(self.train) > UNEQUAL * min(self.train):
             counts = f"{min(self.train)} to {max(self.train)} training images"
             yield f"The classes are unequal ({counts}): accuracy favours the frequent ones."
@@ -67,18 +69,23 @@ def survey(base: Path) -> Survey:
     """Looks at `<base>/train/<class>/…` and `<base>/test/<class>/…`.
 
     Raises:
-        InputError: the folder is not laid out so, a class has no image, or a picture cannot be read.
+        InputError: the folder is not laid out so, a class has no image, or a picture cannot be read or is too deep.
     """
     classes = folder_classes(base)
     files = {part: [image_files(base / part / name) for name in classes] for part in ("train", "test")}
     for part, of in files.items():
         empty = [str(base / part / name) for name, found in zip(classes, of, strict=True) if not found]
         if empty:
-            raise InputError(f"{_listed(empty)} {'holds' if len(empty) == 1 else 'hold'} no image.")
+            raise InputError(f"{listed(empty)} {'holds' if len(empty) == 1 else 'hold'} no image.")
     heads = [_head(path) for of in files.values() for found in of for path in found]
     unreadable = [str(path) for path, head in heads if head is None]
     if unreadable:
-        raise InputError(f"{_listed(unreadable)} cannot be read as images; mend or remove them.")
+        raise InputError(f"{listed(unreadable)} cannot be read as images; mend or remove them.")
+    deep = [str(path) for path, head in heads if head is not None and head[1].startswith(DEEP)]
+    if deep:
+        raise InputError(
+            f"{listed(deep)} {'has' if len(deep) == 1 else 'have'} more than 8 bits a channel; save with 8."
+        )
     known = [head for _, head in heads if head is not None]
     counts = {part: tuple(map(len, of)) for part, of in files.items()}
     sizes, modes = Counter(size for size, _ in known), Counter(mode for _, mode in known)
@@ -89,12 +96,20 @@ def _head(path: Path) -> tuple[Path, tuple[tuple[int, int], str] | None]:
     """Size, as it is turned, and mode of a picture; None where it cannot be read."""
     try:
         with Image.open(path, formats=FORMATS) as image:
-            return path, (ImageOps.exif_transpose(image).size, image.mode)
+            width, height = image.size
+            turned = image.getexif().get(ExifTags.Base.Orientation) in QUARTER_TURNS
+            return path, ((height, width) if turned else (width, height), _mode(image))
     except Exception:  # each format has exceptions of its own
         return path, None
 
 
-def _listed(names: Sequence[str]) -> str:
-    """`a, b and 3 more`."""
+def _mode(image: Image.Image) -> str:
+    """As Pillow calls it; of a palette that has no colours it is `L`."""
+    palette = image.getpalette("RGB") if image.mode == "P" else None
+    return "L" if palette and palette[::3] == palette[1::3] == palette[2::3] else image.mode
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many more: `a, b and 3 more`."""
     shown, more = names[:LISTED], len(names) - LISTED
     return f"{', '.join(shown)} and {more} more" if more > 0 else ", ".join(shown)
