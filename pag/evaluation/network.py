@@ -8,6 +8,8 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from pag.machine.memory_format import laid_out_channels_last
+
 __all__ = ["Connected", "attackable", "channels_last", "device_of", "weights_digest"]
 
 
@@ -77,26 +79,20 @@ class _ChannelsLast:
     """Loads a network and lays its weights out anew; picklable where the loader is."""
 
     load: Callable[[], nn.Module]
+    x: Tensor
 
     def __call__(self) -> nn.Module:
-        return self.load().to(memory_format=torch.channels_last)
+        model = self.load()
+        return laid_out_channels_last(model, self.x.to(device_of(model)))
 
 
 def channels_last(load: Callable[[], nn.Module], x: Tensor) -> Callable[[], nn.Module]:
     """A loader of a network whose four-dimensional weights, and so its activations, are channels last, as attacks run it fastest.
 
-    They take forward passes and input gradients alone. Training, which differentiates those again, has an order of its own
-    (`pag.machine.memory_format`). A network that takes views of its activations cannot be laid out so: `load` itself then.
+    They take forward passes and input gradients alone (`pag.machine.memory_format`).
 
     Args:
-        load: gives the network, which is laid out in place.
+        load: gives the network in evaluation mode, which is laid out in place.
         x: an image or more to try it on, `(B, ch, H, W)`.
     """
-    loaded = _ChannelsLast(load)
-    model = loaded()
-    try:
-        with torch.no_grad():
-            model(x[:1].to(device_of(model)))
-    except RuntimeError:
-        return load
-    return loaded
+    return _ChannelsLast(load, x[:1].clone())

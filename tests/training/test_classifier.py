@@ -157,6 +157,62 @@ def _train(data, name, checkpoint=None, epochs=3, stop_after=None, norm="none", 
     return model, curves
 
 
+class Stopping(CrossEntropy):
+    """The cross-entropy, which is interrupted once."""
+
+    def __init__(self, after):
+        self.left = after
+
+    def parts(self, *arguments):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return super().parts(*arguments)
+
+
+def _trained(data, objective, model=None, checkpoint=None):
+    model = _model(norm="batch") if model is None else model
+    recipe = Recipe(
+        2,
+        8,
+        {"name": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 0.0, "milestones": (), "gamma": 0.1},
+        Augmentation(),
+    )
+    train_classifier(model, *data[:2], objective, None, recipe, Run(4, "run", checkpoint=checkpoint))
+    return model
+
+
+@pytest.mark.parametrize("name", ["vanilla", "adversarial", "trades"])
+def test_what_is_differentiated_once_learns_channels_last_what_it_learns_otherwise(data, name):
+    laid_out = _trained(data, OBJECTIVES[name])
+    otherwise = _trained(data, lambda *arguments: OBJECTIVES[name](*arguments))  # of which nothing is known
+    convolution = next(w for w in laid_out.parameters() if w.ndim == 4 and min(w.shape) > 1)
+    assert not convolution.is_contiguous()
+    assert all(weight.is_contiguous() for weight in otherwise.parameters())
+    for value, expected in zip(laid_out.state_dict().values(), otherwise.state_dict().values(), strict=True):
+        torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_training_channels_last_resumes_exactly(data, tmp_path):
+    whole = _trained(data, CrossEntropy())
+    with pytest.raises(KeyboardInterrupt):
+        _trained(data, Stopping(6), checkpoint=tmp_path / "state.pt")
+    resumed = _trained(data, CrossEntropy(), checkpoint=tmp_path / "state.pt")
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
+def test_a_network_that_takes_views_of_its_activations_is_trained_as_it_is(data):
+    class Viewed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution, self.head = nn.Conv2d(1, 4, 3, padding=1), nn.Linear(256, C)
+
+        def forward(self, x):
+            return self.head(self.convolution(x).view(len(x), -1))
+
+    assert _trained(data, CrossEntropy(), Viewed()).convolution.weight.is_contiguous()
+
+
 def test_rows_of_a_step_are_those_that_its_batch_is_made_of(data):
     everything, train = data[0], Split(*(part[5:] for part in (data[0].images, data[0].labels, data[0].rows)))
     batches = Batches(train, None, Recipe(2, 8, ADAMW, Augmentation()), 4, torch.device("cpu"))
