@@ -18,8 +18,8 @@ from pag.machine.progress import progress
 from pag.machine.ranks import barrier, deal, first, from_first
 from pag.networks.checkpoints import file_digest
 from stages.params.diffusion import DiffusionParams
-from stages.params.generated import GeneratedParams
-from stages.params.reading import Params
+from stages.params.generated import GeneratedParams, require_all_timesteps
+from stages.params.reading import Params, dataset_file
 from stages.paths import DatasetPaths
 from stages.run import device, stage_run
 
@@ -36,6 +36,7 @@ def run(params: Params, dataset: str, seed: int) -> Path:
     """
     paths, file = DatasetPaths(dataset), params.dataset(dataset)
     generated, diffusion = file.read("generated", GeneratedParams), file.read("diffusion", DiffusionParams)
+    require_all_timesteps(dataset_file(dataset), diffusion)
     folder, destination = paths.diffusion(seed), paths.generated(seed)
     with stage_run(
         "generate",

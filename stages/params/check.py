@@ -19,7 +19,7 @@ from stages.params.diffusion import DiffusionParams
 from stages.params.evaluation import EvaluationParams
 from stages.params.families import FAMILIES
 from stages.params.figures import FiguresParams
-from stages.params.generated import GeneratedParams
+from stages.params.generated import GeneratedParams, require_all_timesteps
 from stages.params.grid import GridParams
 from stages.params.methods import MethodParams, MethodSections, source_of
 from stages.params.reading import Params, ParamsFile, dataset_file, sentences
@@ -83,8 +83,6 @@ class DatasetParams(Section):
             yield from self._of_method(name, method)
         if self.generated is not None and self.generated.steps > self.diffusion.timesteps:
             yield f"generated.steps is {self.generated.steps}, more than diffusion.timesteps"
-        if self.generated is not None and self.diffusion.train_at != "all":
-            yield "generated needs a diffusion model of all timesteps: diffusion.train_at all"
         yield from self._of_timesteps()
 
     def _of_method(self, name: str, method: MethodSections) -> Iterator[str]:
@@ -302,6 +300,8 @@ def _check_generated(file: str, key: str, method: str, dataset: DatasetParams, w
         raise InputError(
             f"{file}: grid.generated.datasets names a data set whose file, {where}, has no section generated."
         )
+    if wanted:
+        require_all_timesteps(where, dataset.diffusion)
 
 
 def _check_named(mistakes: _Mistakes, file: str, main: MainParams, dataset: DatasetParams, named: Named) -> None:
