@@ -67,7 +67,7 @@ def export_program(
     lambda_: Lambda = None,
     seed: Seed = None,
     targets_seed: TargetsSeed = None,
-    onnx: Annotated[bool, typer.Option(help="Whether to write ONNX beside the torch program.")] = True,
+    onnx: Annotated[bool, typer.Option(help="Whether to write ONNX alongside the torch program.")] = True,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:

@@ -33,8 +33,8 @@ def test_vanilla_stands_beside_an_aligned_network_at_the_eps_of_the_attack(explo
     heads = explorer.locator("h4").all_text_contents()
     assert heads == data["shown"] == ["Vanilla", "SBG"]
     state = explorer.locator(".explorer-state")
-    assert "Vanilla says" in state.text_content()
-    assert "SBG says" in state.text_content()
+    assert "Vanilla predicts" in state.text_content()
+    assert "SBG predicts" in state.text_content()
 
 
 def test_the_slider_goes_through_the_ladder_by_keyboard(explorer):

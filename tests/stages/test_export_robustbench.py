@@ -109,7 +109,7 @@ def test_model_info_has_the_numbers_of_the_evaluation(params, capsys):
     }  # fmt: skip
     n, of_all = metrics.autoattack["l2"].n, metrics.clean.n
     assert info["footnote"] == ("" if n == of_all else f"AutoAttack on the first {n} of {of_all} test images.")
-    assert "RobustBench has no leaderboard of digits under L2 of" in capsys.readouterr().out
+    assert "RobustBench has no leaderboard for digits under L2, eps" in capsys.readouterr().out
 
 
 def test_generated_images_and_failed_checks_are_told(params):
@@ -142,7 +142,7 @@ def test_the_command_exports_a_cell(params):
 @pytest.mark.parametrize(
     ("cell", "threat", "out", "name", "told"),
     [
-        (CELL, "l1", OUT, NAME, r"has no AutoAttack results of the threat 'l1' \(it has l2, linf\)"),
+        (CELL, "l1", OUT, NAME, r"has no AutoAttack results for the threat 'l1' \(it has l2, linf\)"),
         (CELL, "l2", Path("data/zoo"), NAME, "belongs to the pipeline; give another folder with --out"),
         (CELL, "l2", OUT, "../x", "--name takes letters, digits"),
         (Cell("digits", "resnet8", "at_l2", SEED), "l2", OUT, NAME, r"at_l2/3407/metrics\.json does not exist"),
