@@ -95,7 +95,7 @@ def lambda_section(params: Params) -> Section:
         for method, label in labels.items()
     ]
     heads = [Column(dataset, architecture) for dataset, architecture in cells]
-    caption = "In the form of the paper's Table 8: λ, the weight of the alignment term in eq. (4)."
+    caption = "In the format of the paper's Table 8: λ, the weight of the alignment term in eq. (4)."
     return Section("λ of each method", (), (Table(caption, (Column("Method"), *heads), tuple(rows)),))
 
 

@@ -271,7 +271,7 @@ def validation_table(results: MethodResults) -> Table:
     ]
     heads = [Column(_validation_head(key)) for key in keys]
     caption = (
-        "On the validation split, on which hyperparameters are chosen, never on the test set. Cosine: with the targets that "
+        "Results on the validation split; hyperparameters are chosen on it, never on the test set. Cosine: with the targets that "
         f"the method itself learns from.{' Mean ± standard deviation over the runs.' if results.several else ''}"
     )
     return Table(caption, (Column("Method"), *heads), tuple(rows))
