@@ -99,7 +99,7 @@
       for (const canvas of [this.image, this.added]) { canvas.setAttribute("role", "img"); }
       this.root = element("div", { className: "explorer-network" }, this.title,
         element("div", { className: "panels" },
-          element("figure", {}, this.image, element("figcaption", { textContent: "the image" })),
+          element("figure", {}, this.image, element("figcaption", { textContent: "image" })),
           element("figure", {}, this.added, this.strip, this.scale), this.bars));
     }
 
@@ -114,12 +114,12 @@
       paint(this.image, after);
       paint(this.added, added);
       const where = `at ε = ${data.sizes[step]}`;
-      this.image.setAttribute("aria-label", `${network.label}: the image ${where}`);
-      this.added.setAttribute("aria-label", `${network.label}: what was added ${where}`);
+      this.image.setAttribute("aria-label", `${network.label}: image ${where}`);
+      this.added.setAttribute("aria-label", `${network.label}: perturbation ${where}`);
       const ends = largest ? [`−${short(largest)}`, "0", `+${short(largest)}`] : [];
       this.strip.replaceChildren(...ends.map((text) => element("span", { textContent: text })));
       this.strip.classList.toggle("gray", data.shape[0] === 1);
-      this.scale.textContent = largest ? "what was added" : "nothing was added";
+      this.scale.textContent = largest ? "perturbation" : "no perturbation";
       this.drawBars(network.levels(image, target, step), target, data.labels[image], data.classes);
     }
 
@@ -153,10 +153,10 @@
     const [ofImage, image] = select(all < data.tried ? `Image (${all} of ${data.tried})` : "Image", data.labels.map((label, i) => `${i + 1}: ${data.classes[label]}`), 0);
     const other = [...Array(data.targets).keys()].find((c) => c !== data.labels[0]) || 0;
     const few = data.targets < data.classes.length ? ` (the first ${data.targets} of ${data.classes.length})` : "";
-    const [ofTarget, target] = select(`Toward the class${few}`, data.classes.slice(0, data.targets), other);
+    const [ofTarget, target] = select(`Target class${few}`, data.classes.slice(0, data.targets), other);
     const [ofFirst, first] = select("Network", labels, labels.indexOf(data.shown[0]));
     const beside = data.shown.length > 1 ? labels.indexOf(data.shown[1]) + 1 : 0;
-    const [ofSecond, second] = select("Beside it", ["none", ...labels], beside);
+    const [ofSecond, second] = select("Compare with", ["none", ...labels], beside);
     const play = element("button", { type: "button", textContent: "Play" });
     const last = data.epsilons.length - 1;
     const slider = element("input", { type: "range", min: 0, max: last, step: 1, value: 0, id: section.getAttribute("aria-labelledby") + "-eps" });
@@ -168,7 +168,7 @@
     ticks.setAttribute("aria-hidden", "true"); // the slider says its value
     const marked = data.threats.some((eps) => data.epsilons.includes(eps));
     const bold = marked ? "; the table's in bold" : "";
-    const words = element("label", { htmlFor: slider.id, textContent: `Size of the attack (${norm}${bold})` });
+    const words = element("label", { htmlFor: slider.id, textContent: `Perturbation size (${norm}${bold})` });
     const state = element("p", { className: "explorer-state" });
     state.setAttribute("aria-live", "polite");
     const panels = [new Panel(), new Panel()];
@@ -184,8 +184,8 @@
       const says = shown.map((network) => {
         const levels = network.levels(choice.image, choice.target, choice.step);
         const most = levels.indexOf(Math.max(...levels));
-        const missed = most === choice.target ? "" : `; the target ${percent(levels[choice.target])}`;
-        return `${network.label} says ${data.classes[most]} (${percent(levels[most])}${missed})`;
+        const missed = most === choice.target ? "" : `; target ${percent(levels[choice.target])}`;
+        return `${network.label} predicts ${data.classes[most]} (${percent(levels[most])}${missed})`;
       });
       const way = `${data.classes[data.labels[choice.image]]} toward ${data.classes[choice.target]}`;
       state.textContent = `At ε = ${eps}, ${way}: ${says.join(", ")}.`;

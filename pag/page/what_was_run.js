@@ -21,7 +21,7 @@
   };
   const seconds = new Map(run.times.map((entry) => [String(entry.stage), Number(entry.seconds)]));
   for (const [stage, time] of seconds) { line(stage, time); }
-  line("sum of the stages", [...seconds.values()].reduce((a, b) => a + b, 0));
+  line("all stages", [...seconds.values()].reduce((a, b) => a + b, 0));
   for (const place of document.querySelectorAll("[data-stages]")) {
     const known = place.dataset.stages.split(" ").filter((stage) => seconds.has(stage)).map((stage) => seconds.get(stage));
     if (known.length) { place.textContent = (known.reduce((a, b) => a + b) / known.length).toFixed(1) + " s"; }

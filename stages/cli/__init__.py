@@ -22,8 +22,8 @@ app = typer.Typer(
 )
 for module in (overview, data, targets, classifiers, toy, results):
     app.add_typer(module.commands)
-app.add_typer(imports.imports, name="import", help="Take in what others published.", no_args_is_help=True)
-app.add_typer(exports.exports, name="export", help="Write what others take.", no_args_is_help=True)
+app.add_typer(imports.imports, name="import", help="Import what others have published.", no_args_is_help=True)
+app.add_typer(exports.exports, name="export", help="Export in formats that others use.", no_args_is_help=True)
 
 
 @app.callback()
@@ -32,7 +32,7 @@ def options(
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show versions and the commit.")
     ] = False,
 ) -> None:
-    """What stands before a command."""
+    """What comes before a command."""
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
         sentence = told(error)
         if sentence is None:
             traceback.print_exc()
-            print(f"pag: this is a fault of pag; please report what stands above at {tracker()}.", file=sys.stderr)
+            print(f"pag: this is a bug in pag; please report the traceback above at {tracker()}.", file=sys.stderr)
             sys.exit(1)
         for line in sentence.splitlines():
             print(f"pag: {line}", file=sys.stderr)

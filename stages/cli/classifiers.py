@@ -55,7 +55,7 @@ def evaluate(
         str | None,
         typer.Option(
             autocompletion=completion.architectures,
-            help="A section of [bold]architectures[/bold] in params.yaml; none for a module.",
+            help="A section of [bold]architectures[/bold] in params.yaml; omit for a module.",
         ),
     ] = None,
     method: Method = None,
@@ -66,13 +66,13 @@ def evaluate(
     targets_seed: TargetsSeed = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="Weights from anywhere (safetensors or a torch state dict), in place of a method."),
+        typer.Option(help="Weights from anywhere (safetensors or a torch state dict), instead of a method."),
     ] = None,
     module: Annotated[
         str | None,
         typer.Option(
             metavar="PACKAGE.MODULE:FACTORY",
-            help="Any torch.nn.Module on pixels in [0, 1], which the factory makes; its code is run.",
+            help="A factory for any torch.nn.Module on pixels in [0, 1]; its code is run.",
         ),
     ] = None,
     output: Annotated[

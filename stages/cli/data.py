@@ -15,13 +15,13 @@ commands = typer.Typer(rich_markup_mode="rich")
 
 @commands.command()
 def code(set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
-    """Write which code each stage runs; DVC re-runs stages by it."""
+    """Write which code each stage runs; DVC re-runs stages when it changes."""
     run_stage("code", params, set_)
 
 
 @commands.command()
 def originals(dataset: Dataset, set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
-    """Write which original files a data set has; DVC notices by it that a picture was added."""
+    """Write which original files a data set has, so that DVC notices added pictures."""
     run_stage("originals", params, set_, dataset, dataset=dataset)
 
 
@@ -33,14 +33,14 @@ def prepare(dataset: Dataset, set_: Overrides = None, params: ParamsFile = PARAM
 
 @commands.command()
 def new_dataset(
-    name: Annotated[str, typer.Argument(help="Of the data set: lower-case letters, digits and _.")],
+    name: Annotated[str, typer.Argument(help="The data set's name: lower-case letters, digits and _.")],
     root: Annotated[
-        Path, typer.Option(help="The folder with train/CLASS/… and test/CLASS/…, of pictures of any size and mode.")
+        Path, typer.Option(help="The folder with train/CLASS/… and test/CLASS/…; pictures of any size and mode.")
     ],
     like: Annotated[
-        str, typer.Option(help="The data set whose numbers are taken where they do not depend on the images.")
+        str, typer.Option(help="The data set to take the numbers from that do not depend on the images.")
     ] = "cifar10_small",
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Look at a folder of images, and write the parameters of a data set that suit them."""
+    """Look at a folder of images and write data set parameters that suit them."""
     run_stage("commands.new_dataset", params, None, name, root, like)

@@ -38,15 +38,17 @@ def export_robustbench(
     lambda_: Lambda = None,
     seed: Seed = None,
     targets_seed: TargetsSeed = None,
-    name: Annotated[str | None, typer.Option(help="Of the model, as the zoo has it: Surname2023FirstWord.")] = None,
-    title: Annotated[str, typer.Option(help="Of the paper.")] = "",
-    link: Annotated[str, typer.Option(help="To the paper.")] = "",
-    authors: Annotated[str, typer.Option(help="Of the paper.")] = "",
-    venue: Annotated[str, typer.Option(help="Of the paper.")] = "",
+    name: Annotated[
+        str | None, typer.Option(help="The model's name, as the zoo writes it: Surname2023FirstWord.")
+    ] = None,
+    title: Annotated[str, typer.Option(help="The paper's title.")] = "",
+    link: Annotated[str, typer.Option(help="A link to the paper.")] = "",
+    authors: Annotated[str, typer.Option(help="The paper's authors.")] = "",
+    venue: Annotated[str, typer.Option(help="The paper's venue.")] = "",
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Write a classifier as RobustBench's model zoo takes it: weights, model class, model_info."""
+    """Write a classifier in the form of RobustBench's model zoo: weights, model class, model_info."""
     from stages.commands.export_robustbench import Submission
 
     names = named("export robustbench", dataset, architecture, method, base, targets)
@@ -65,10 +67,10 @@ def export_program(
     lambda_: Lambda = None,
     seed: Seed = None,
     targets_seed: TargetsSeed = None,
-    onnx: Annotated[bool, typer.Option(help="Whether to write ONNX beside the program of torch.")] = True,
+    onnx: Annotated[bool, typer.Option(help="Whether to write ONNX alongside the torch program.")] = True,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Write a classifier for those who do not have this repository: a torch.export program, ONNX, its card."""
+    """Write a classifier for use without this repository: a torch.export program, ONNX and a model card."""
     names = named("export program", dataset, architecture, method, base, targets)
     run_stage("commands.export_program", params, set_, cell_of(names, seed, targets_seed, lambda_), out, onnx, **names)

@@ -12,9 +12,9 @@ LOWER = {
     "generate": "a lower generated.per_class",
     "generated_targets": "a lower targets.score_based.shard_size",
     "train": "a lower training.batch_size",
-    "evaluate": "a lower evaluation.block_size, or --workers,",
-    "commands.evaluate_checkpoint": "a lower evaluation.block_size, or --workers,",
-    "commands.evaluate_module": "a lower evaluation.block_size, or --workers,",
+    "evaluate": "a lower evaluation.block_size or --workers",
+    "commands.evaluate_checkpoint": "a lower evaluation.block_size or --workers",
+    "commands.evaluate_module": "a lower evaluation.block_size or --workers",
     "train_toy": "a lower toy.batch_size",
 }  # what most of a stage's memory grows with
 

@@ -32,10 +32,10 @@ def import_targets(
 @imports.command("diffusion")
 def import_diffusion(
     dataset: Dataset,
-    file: Annotated[Path, typer.Option(help="An EMA checkpoint of improved-diffusion, of C + 1 labels.")],
+    file: Annotated[Path, typer.Option(help="An EMA checkpoint of improved-diffusion with C + 1 labels.")],
     targets_seed: TargetsSeed = None,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Take a published diffusion model instead of training one."""
+    """Use a published diffusion model instead of training one."""
     run_stage("commands.import_diffusion", params, set_, dataset, file, of_targets(targets_seed), dataset=dataset)

@@ -35,7 +35,7 @@ def _checked_lambda(value: float | None) -> float | None:
 
 
 Dataset = Annotated[
-    str, typer.Option(autocompletion=completion.datasets, help="A data set: its numbers are in params/DATASET.yaml.")
+    str, typer.Option(autocompletion=completion.datasets, help="A data set; its parameters are in params/DATASET.yaml.")
 ]
 Architecture = Annotated[
     str,
@@ -54,7 +54,7 @@ Base = Annotated[
     str | None,
     typer.Option(
         autocompletion=completion.methods,
-        help="With --targets, in place of --method: the combined method BASE_with_TARGETS.",
+        help="With --targets, instead of --method: the combined method BASE_with_TARGETS.",
     ),
 ]
 Targets = Annotated[
@@ -73,14 +73,14 @@ Lambda = Annotated[
 ]
 Seed = Annotated[
     int | None,
-    typer.Option(min=0, max=LARGEST_SEED, help="Of training; default: the first of [bold]grid.seeds[/bold]."),
+    typer.Option(min=0, max=LARGEST_SEED, help="Training seed; default: the first of [bold]grid.seeds[/bold]."),
 ]
 TargetsSeed = Annotated[
     int | None,
     typer.Option(
         min=0,
         max=LARGEST_SEED,
-        help="Of the diffusion model, what it draws and the targets; default: the first of [bold]grid.targets_seeds[/bold].",
+        help="Seed of the diffusion model, its samples and the targets; default: the first of [bold]grid.targets_seeds[/bold].",
     ),
 ]
 Overrides = Annotated[
@@ -92,9 +92,9 @@ Overrides = Annotated[
     ),
 ]
 ParamsFile = Annotated[
-    Path, typer.Option("--params", help="The parameters; those of data sets are in params/ beside it.")
+    Path, typer.Option("--params", help="The parameter file; those of data sets are in params/ beside it.")
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, max=1024, help="Processes (of each rank) that share the examples; default: as many as cores."),
+    typer.Option(min=1, max=1024, help="Processes (per rank) that share the examples; default: one per core."),
 ]

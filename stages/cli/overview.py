@@ -15,12 +15,12 @@ commands = typer.Typer(rich_markup_mode="rich")
 
 @commands.command()
 def status(
-    dvc: Annotated[bool, typer.Option("--dvc/--no-dvc", help="Whether DVC is asked what has changed.")] = True,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    dvc: Annotated[bool, typer.Option("--dvc/--no-dvc", help="Whether to ask DVC what has changed.")] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Show today's grid: what is done, stale, running or missing, headline numbers, and what is left to do."""
+    """Show the current grid: what is done, stale, running or missing, headline numbers, and what is left to do."""
     run_stage("commands.status", params, set_, dvc, json)
 
 
@@ -36,13 +36,13 @@ def explain(
         str | None,
         typer.Option(
             autocompletion=completion.datasets,
-            help="Whose numbers are shown; default: those of [bold]grid.datasets[/bold].",
+            help="The data set whose values to show; default: those of [bold]grid.datasets[/bold].",
         ),
     ] = None,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Say what a word, a method, a source of targets or a key of params is: equation, reference, present values."""
+    """Explain a word, a method, a source of targets or a key of params: equation, reference, current values."""
     run_stage("commands.explain", params, set_, name, dataset, **({} if dataset is None else {"dataset": dataset}))
 
 
@@ -52,13 +52,13 @@ def compare(
         str,
         typer.Argument(
             metavar="A",
-            help="A cell that was evaluated here (score_based, digits/resnet8-vanilla) or a run: here, a file of results/, or "
-            "whatever git and DVC call a commit or an experiment.",
+            help="A cell evaluated here (score_based, digits/resnet8-vanilla) or a run: here, a file in results/, or "
+            "any name that git or DVC has for a commit or an experiment.",
         ),
     ],
-    b: Annotated[str, typer.Argument(metavar="B", help="What it is compared with; of the same kind.")] = "here",
+    b: Annotated[str, typer.Argument(metavar="B", help="What to compare it with, of the same kind.")] = "here",
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Show how two cells or two runs differ, with intervals, and whether one can tell."""
+    """Show how two cells or two runs differ, with intervals, and which differences are conclusive."""
     run_stage("commands.compare", params, set_, a, b)

@@ -18,7 +18,7 @@ def visualize(
     dataset: Dataset,
     architecture: Architecture,
     set_aside: Annotated[
-        bool, typer.Option("--set-aside", help="First move what is not of today's grid to data/DATASET/former/.")
+        bool, typer.Option("--set-aside", help="First move what is not in the current grid to data/DATASET/former/.")
     ] = False,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
@@ -35,12 +35,14 @@ def report(set_: Overrides = None, params: ParamsFile = PARAMS) -> None:
 
 @commands.command()
 def keep(
-    name: Annotated[str, typer.Option(help="The file's name in [bold]results/[/bold], and the run's in the report.")],
+    name: Annotated[
+        str, typer.Option(help="The name of the file in [bold]results/[/bold] and of the run in the report.")
+    ],
     hardware: Annotated[str, typer.Option(help="What the run was measured on, in words.")],
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Write the results of today's grid to results/NAME.json, to be shown beside those of other machines."""
+    """Write the results of the current grid to results/NAME.json, to be shown beside those of other machines."""
     run_stage("commands.keep", params, set_, name, hardware)
 
 

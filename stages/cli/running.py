@@ -76,7 +76,7 @@ def run_stage(stage: str, params_file: Path, overrides: list[str] | None, *argum
             made = run(params, *(argument(params) if callable(argument) else argument for argument in arguments))
     except KeyboardInterrupt:
         if reports_failure():
-            print("\npag: interrupted; the same command goes on from its last checkpoint.", file=sys.stderr)
+            print("\npag: interrupted; the same command resumes from its last checkpoint.", file=sys.stderr)
         raise typer.Exit(130) from None
     except (MemoryError, RuntimeError) as error:
         told = out_of_memory(error, stage)

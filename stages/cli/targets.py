@@ -26,7 +26,7 @@ class Split(StrEnum):
 def train_diffusion(
     dataset: Dataset, targets_seed: TargetsSeed = None, set_: Overrides = None, params: ParamsFile = PARAMS
 ) -> None:
-    """Train the class-conditional diffusion model of C + 1 labels (section 4.2)."""
+    """Train the class-conditional diffusion model with C + 1 labels (section 4.2)."""
     run_stage("train_diffusion", params, set_, dataset, of_targets(targets_seed), dataset=dataset)
 
 
@@ -70,14 +70,14 @@ def teacher_targets(
     method: Annotated[
         str,
         typer.Option(
-            autocompletion=completion.methods, help="How the teacher was trained, a section of [bold]methods[/bold]."
+            autocompletion=completion.methods, help="How the teacher was trained: a section of [bold]methods[/bold]."
         ),
     ],
     targets_seed: TargetsSeed = None,
     set_: Overrides = None,
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Write a trained classifier's margin gradients as targets, the store teacher_METHOD; of a seed, the teacher of that seed."""
+    """Write a trained classifier's margin gradients as targets, the store teacher_METHOD; its training seed is the targets seed."""
     from stages.params.targets import teacher_targets
 
     names = {"dataset": dataset, "architecture": architecture, "method": method}

@@ -42,7 +42,7 @@ def run(params: Params, a: str, b: str) -> None:
         _print_runs(one, other)
     else:
         cell, whole = (a, b) if isinstance(one, Side) else (b, a)
-        raise InputError(f"{cell} is a cell and {whole} is a run; compare takes two of a kind.")
+        raise InputError(f"{cell} is a cell and {whole} is a run; compare takes two of the same kind.")
 
 
 def _found(name: str, here: Run, architectures: Sequence[str]) -> Side | Run:
@@ -60,8 +60,8 @@ def _found(name: str, here: Run, architectures: Sequence[str]) -> Side | Run:
     found = of_revision(name) if name and ":" not in name else None  # no file of a revision
     if found is None:
         near = get_close_matches(name, _names(here, architectures))
-        told = f"; near are {joined(near)}" if near else ""
-        raise InputError(f"{name} is no cell that was evaluated here, no run of {KEPT}/ and no revision{told}.")
+        told = f"; closest: {joined(near)}" if near else ""
+        raise InputError(f"{name} is not a cell evaluated here, a run in {KEPT}/ or a revision{told}.")
     return found
 
 
@@ -114,7 +114,7 @@ def _print_runs(a: Run, b: Run) -> None:
         name: [d for d in differences(a.sides[name], b.sides[name]) if HEADLINE.fullmatch(d.measure)] for name in shared
     }
     titles = {of.measure: _titles(a.sides[name])[of.measure] for name in shared for of in found[name]}
-    table = Table(title=escape(f"{a.name} less {b.name}"), title_justify="left", box=None, pad_edge=False)
+    table = Table(title=escape(f"{a.name} minus {b.name}"), title_justify="left", box=None, pad_edge=False)
     table.add_column("Cell")
     for title in titles.values():
         table.add_column(title, justify="right")
@@ -138,7 +138,7 @@ def _summary(a: Run, b: Run, every: Sequence[Differing]) -> str:
     hows = joined(list(dict.fromkeys(of.how for of in every)))
     only = [f"only {run.name} has {joined(names)}" for run, names in _alone(a, b) if names]
     parts = [
-        f"{len(differing)} of {len(every)} numbers differ by more than chance, {len(identical)} are the same",
+        f"{len(differing)} of {len(every)} numbers differ by more than chance, {len(identical)} are identical",
         hows,
         *only,
     ]
@@ -180,10 +180,10 @@ def _signed(of: Differing, value: float) -> str:
 
 
 def _verdict(one: str, other: str, found: Sequence[Differing], names: dict[str, str]) -> str:
-    """`SBG is above Vanilla in AA L₂ and below it in Clean; in Alignment one cannot tell.`"""
+    """`SBG is above Vanilla in AA L₂ and below Vanilla in Clean; inconclusive in Alignment.`"""
     told = {sign: [names[of.measure] for of in found if of.sign == sign] for sign in (1, -1, 0)}
     words = [f"{word} {other} in {joined(told[sign])}" for sign, word in ((1, "above"), (-1, "below")) if told[sign]]
     clauses = [f"{one} is {' and '.join(words)}"] if words else []
-    clauses += [f"in {joined(told[0])} one cannot tell"] if told[0] else []
+    clauses += [f"inconclusive in {joined(told[0])}"] if told[0] else []
     text = "; ".join(clauses) or "They have no measure in common"
     return f"{text[0].upper()}{text[1:]}."

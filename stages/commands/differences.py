@@ -71,7 +71,7 @@ def _difference(a: Side, b: Side, name: str, confidence: float) -> tuple[float, 
         return of_a.value, of_b.value, unpaired_difference(of_a, of_b, confidence), f"unpaired: {why}"
     one, other = pairs
     runs, n = one.size // one.shape[-1], one.shape[-1]
-    shared = ", of the seeds that both have" if runs < max(of_a.runs, of_b.runs) else ""
+    shared = ", over the seeds both have" if runs < max(of_a.runs, of_b.runs) else ""
     how = f"paired, {f'{runs} runs × ' if runs > 1 else ''}{n} images{shared}"
     if name == "alignment":
         difference = paired_means(one, other, confidence)
@@ -90,10 +90,10 @@ def _same_images(a: Side, b: Side) -> bool:
 def _paired(a: Side, b: Side, name: str) -> tuple[tuple[Values, Values] | None, str]:
     """What both found image by image, or why it cannot be paired."""
     if not _same_images(a, b):
-        return None, "of other images"
+        return None, "different images"
     if name not in a.found or name not in b.found:
-        return None, "what each image gave was not kept"
+        return None, "per-image results were not kept"
     pairs = paired(a.found[name], b.found[name])
     if pairs is None:
-        return None, "of other seeds"
-    return (None, "of other images") if pairs[0].shape != pairs[1].shape else (pairs, "")
+        return None, "different seeds"
+    return (None, "different images") if pairs[0].shape != pairs[1].shape else (pairs, "")

@@ -64,10 +64,10 @@ def run(params: Params, checkpoint: Path, dataset: str, architecture: str, outpu
 def check_output(folder: Path) -> None:
     """The folder is written anew as a whole: raises InputError where it is in `data/` or holds more than an earlier evaluation."""
     if folder.resolve().is_relative_to(DATA.resolve()):
-        raise InputError(f"{folder} is in {DATA}/, which belongs to the pipeline; give another folder by --output.")
+        raise InputError(f"{folder} is in {DATA}/, which belongs to the pipeline; give another folder with --output.")
     for path in sorted(folder.iterdir()) if folder.is_dir() else [folder] if folder.exists() else []:
         if not _is_of_an_evaluation(path):
-            raise InputError(f"{path} is in the way; give a new folder by --output.")
+            raise InputError(f"{path} is in the way; give a new folder with --output.")
 
 
 def _is_of_an_evaluation(path: Path) -> bool:

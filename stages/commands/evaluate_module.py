@@ -57,5 +57,5 @@ def _load(module: str) -> nn.Module:
         torch.manual_seed(0)  # weights that the factory draws are the same in every process
         network = make()
     if not isinstance(network, nn.Module):
-        raise InputError(f"The factory {module!r} makes a {type(network).__name__}, not a torch.nn.Module.")
+        raise InputError(f"The factory {module!r} returns a {type(network).__name__}, not a torch.nn.Module.")
     return network.eval()

@@ -56,7 +56,7 @@ def run(params: Params, name: str, dataset: str | None = None) -> None:
     keys = list(dict.fromkeys((*book.stores(words), *book.keys(wanted))))
     if not words and not keys:
         near = get_close_matches(wanted, book.names, SUGGESTIONS)
-        told = f"; near are {', '.join(map(repr, near))}" if near else f" in the glossary, {' or '.join(book.files)}"
+        told = f"; closest: {', '.join(map(repr, near))}" if near else f" in the glossary, {' or '.join(book.files)}"
         raise InputError(f"Nothing is called {name!r}{told}.")
     for word in words or book.words_of(keys):
         _print_word(book, word)
@@ -188,7 +188,7 @@ def _print_section(book: _Book, section: Entry) -> None:
         unset = "." in key and entry.value is None
         if entry.file == section.file and key != entry.key and not entry.is_section and not unset:
             rows.append((key, _written(entry.value), escape(entry.meaning)))
-    rows += [(key, _written(value), "λ, the weight of the alignment.") for key, value in _lambdas(book, section)]
+    rows += [(key, _written(value), "λ, the alignment weight.") for key, value in _lambdas(book, section)]
     table, told = _table(), any(meaning for *_, meaning in rows)
     for key, value, meaning in rows:
         table.add_row(key, value, *([meaning] if told else []))  # an empty column would have a value cut

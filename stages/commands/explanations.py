@@ -55,7 +55,7 @@ OBJECTIVES: Mapping[ObjectiveName, Explanation] = {
         (
             "x' = clip(x + t ε u),   t ~ U[0, 1],   u = argmax_{‖d‖_p ≤ 1} ⟨g(x, c), d⟩",
             "L = L_CE(f(x'), y) + λ C [1 − cos(−∇m_c'(x'), ĝ(x, c'))] + μ softplus(−m_c'(x') + (1 − t) ε ‖∇m_c'(x')‖_q)",
-            "m_c = f_y − f_c;  c and c' drawn by the network's probabilities at temperature T",
+            "m_c = f_y − f_c;  c and c' drawn from the network's probabilities at temperature T",
         ),
         "pag/training/objectives/aligned_margin.py",
     ),
@@ -82,7 +82,7 @@ SOURCES: Mapping[SourceKind, Explanation] = {
         "pag/targets/score_based.py",
     ),
     "teacher": Explanation("Teacher", ("g(x, c) = ∇_x (f_c − f_y)(x)",), "pag/targets/teacher.py"),
-    "own": Explanation("own targets", ("g(x, c) = what the function gives",), "pag/targets/own.py"),
+    "own": Explanation("own targets", ("g(x, c) = what the function returns",), "pag/targets/own.py"),
 }
 
 SYMBOLS: Mapping[str, Explanation] = {
@@ -94,6 +94,6 @@ SYMBOLS: Mapping[str, Explanation] = {
         "alignment", ("mean over x and c of cos(∇_x log softmax f(x)_c, g(x, c))",), "pag/alignment/gradients.py"
     ),
     "vanilla = 1": Explanation(
-        "vanilla = 1", ("3 of vanilla, 3 + 3k of alignment for k classes a step, 2n + 3 of PGD of n steps",), ""
+        "vanilla = 1", ("3 for vanilla, 3 + 3k for alignment with k classes a step, 2n + 3 for PGD with n steps",), ""
     ),
 }

@@ -43,9 +43,9 @@ def run(params: Params, cell: Cell, out: Path, onnx: bool) -> Path:
     if Path(os.path.realpath(out)).is_relative_to(
         os.path.realpath(DATA)
     ):  # not `resolve`, which raises on links in a circle
-        raise InputError(f"{out} is in {DATA}/, which belongs to the pipeline; give another folder by --out.")
+        raise InputError(f"{out} is in {DATA}/, which belongs to the pipeline; give another folder with --out.")
     if out.exists():
-        raise InputError(f"{out} exists already; give a new folder by --out.")
+        raise InputError(f"{out} already exists; give a new folder with --out.")
     names = {"dataset": cell.dataset, "architecture_name": cell.architecture, "seed": cell.seed}
     config = check_classifier(cell.classifier, names)
     model, measured = load_classifier(cell.classifier), cell.evaluation / "metrics.json"
@@ -72,13 +72,13 @@ def _values(config: dict[str, Any]) -> int:
 
 def _program(model: nn.Module, x: Tensor, architecture: str) -> ExportedProgram:
     """The network as a program of any batch size; it can be differentiated, so that attacks can be run on it."""
-    with _told(f"{architecture} cannot be written as a program of torch.export"):
+    with _told(f"{architecture} cannot be written as a torch.export program"):
         return torch.export.export(model, (x,), dynamic_shapes=({0: BATCHES},))
 
 
 def _write_onnx(path: Path, model: nn.Module, x: Tensor, architecture: str) -> None:
     """Writes the network for ONNX Runtime and its like."""
-    with _told(f"{architecture} cannot be written as ONNX, which --no-onnx leaves out"):
+    with _told(f"{architecture} cannot be written as ONNX; --no-onnx leaves it out"):
         program = torch.onnx.export(
             model, (x,), dynamo=True, dynamic_shapes=({0: BATCHES},), opset_version=OPSET,
             input_names=["images"], output_names=["logits"], verbose=False,
@@ -102,15 +102,15 @@ def _card(config: dict[str, Any], metrics: Metrics | None, onnx: bool) -> str:
     channels, height, width = config["image_shape"]
     names = ", ".join(config["class_names"])
     in_onnx = "- `model.onnx`: the same for ONNX Runtime, without gradients.\n" if onnx else ""
-    evaluated = "- `metrics.json`: all that was measured.\n" if metrics else ""
+    evaluated = "- `metrics.json`: all measurements.\n" if metrics else ""
     return f"""# {config["dataset"]}: {config["method"]["label"]}
 
-An image classifier, trained on {config["dataset"]} by the method `{config["method"]["name"]}` of the Python package `pag`, after
+An image classifier, trained on {config["dataset"]} with the method `{config["method"]["name"]}` of the Python package `pag`, after
 Ganz, Kawar and Elad, "Do Perceptually Aligned Gradients Imply Robustness?" (ICML 2023).
 
 - Input: `(B, {channels}, {height}, {width})`, float32, pixels in [0, 1]; the normalisation is part of the network.
 - Output: logits `(B, {config["num_classes"]})` of the classes {names}.
-- `model.pt2`: a program of `torch.export`, of any batch size; it needs torch alone.
+- `model.pt2`: a `torch.export` program for any batch size; it needs only torch.
 {in_onnx}- `config.json`: how it was trained.
 {evaluated}
 {_measured(metrics)}
@@ -122,8 +122,8 @@ model = torch.export.load("model.pt2").module()
 logits = model(torch.rand(1, {channels}, {height}, {width}))
 ```
 
-It can be differentiated by its input, so that gradient attacks run on it as on any module. It is meant for research on robustness,
-and was not tested for other uses.
+It can be differentiated with respect to its input, so gradient attacks run on it as on any module. It is meant for robustness
+research and was not tested for other uses.
 """
 
 
@@ -134,7 +134,7 @@ def _measured(metrics: Metrics | None) -> str:
     lines = [f"- clean: {_interval(metrics.clean.triple)}, on {metrics.clean.n} test images"]
     for name, of in metrics.autoattack.items():
         doubts = metrics.doubts(f"autoattack.{name}")
-        doubt = f"; not to be believed, since checks failed: {', '.join(doubts)}" if doubts else ""
+        doubt = f"; unreliable, since checks failed: {', '.join(doubts)}" if doubts else ""
         threat = f"AutoAttack in {norm_name(of.norm)}, ε = {eps_text(of.eps)}"
         lines.append(f"- {threat}: {_interval(of.triple)}, on {of.n}{doubt}")
     return "\n".join(["Accuracy, with its confidence interval:", "", *lines])

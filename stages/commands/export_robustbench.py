@@ -61,7 +61,7 @@ def run(params: Params, cell: Cell, threat: str, out: Path, submission: Submissi
         InputError: the cell is not there, was evaluated with other weights, has no such threat, or RobustBench has none.
     """
     if out.resolve().is_relative_to(DATA.resolve()):
-        raise InputError(f"{out} is in {DATA}/, which belongs to the pipeline; give another folder by --out.")
+        raise InputError(f"{out} is in {DATA}/, which belongs to the pipeline; give another folder with --out.")
     metrics = read_metrics(cell.evaluation / "metrics.json")
     attacked = _attacked(metrics, threat, cell)
     names = {"dataset": cell.dataset, "architecture_name": cell.architecture, "seed": cell.seed}
@@ -80,7 +80,7 @@ def run(params: Params, cell: Cell, threat: str, out: Path, submission: Submissi
     write_json(info, _model_info(cell, metrics, threat, config, submission))
     ranked = RANKED.get(cell.dataset, {}).get(NORMS[attacked.norm])
     if ranked != _eps(attacked):
-        print(f"RobustBench has no leaderboard of {cell.dataset} under {NORMS[attacked.norm]} of {_eps(attacked)}.")
+        print(f"RobustBench has no leaderboard for {cell.dataset} under {NORMS[attacked.norm]}, eps {_eps(attacked)}.")
     return info
 
 
@@ -89,10 +89,10 @@ def _attacked(metrics: Metrics, threat: str, cell: Cell) -> AutoAttacked:
         raise InputError("RobustBench prepares ImageNet's images and networks in its own way; export by hand.")
     if threat not in metrics.autoattack:
         known = ", ".join(metrics.autoattack) or "none"
-        raise InputError(f"{cell.evaluation} has no AutoAttack results of the threat {threat!r} (it has {known}).")
+        raise InputError(f"{cell.evaluation} has no AutoAttack results for the threat {threat!r} (it has {known}).")
     attacked = metrics.autoattack[threat]
     if attacked.norm not in NORMS:
-        raise InputError(f"RobustBench has no threat of the norm {attacked.norm} (it has {', '.join(NORMS)}).")
+        raise InputError(f"RobustBench has no threat in the norm {attacked.norm} (it has {', '.join(NORMS)}).")
     return attacked
 
 

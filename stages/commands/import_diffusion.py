@@ -42,7 +42,7 @@ def run(params: Params, dataset: str, file: Path, seed: int) -> Path:
         x = resize(pixels(part.images[:EXAMPLES]), height, width).clamp(0, 1)
         loss = denoising_loss(model, x, part.labels[:EXAMPLES], seed)
         write_diffusion(destination, model, [{"step": 0, "loss": loss}], diffusion.samples, seed)
-    print(f"The loss on {len(x)} validation images is {loss:.4f}. Let the pipeline take the model as it is:")
+    print(f"The loss on {len(x)} validation images is {loss:.4f}. To have the pipeline take the model as it is:")
     print(f"dvc commit --force train_diffusion@{cell}")
     return destination
 
@@ -50,6 +50,6 @@ def run(params: Params, dataset: str, file: Path, seed: int) -> Path:
 def _check_labels(labels: int, config: DiffusionConfig, file: Path) -> None:
     if labels in (0, config.num_classes):
         raise InputError(
-            f"{file} is of a model with {labels} labels; eq. (8) needs the unconditional score too, which is label C of C + 1 = "
+            f"{file} holds a model with {labels} labels; eq. (8) also needs the unconditional score, which is label C of C + 1 = "
             f"{config.num_classes + 1} (appendix G.2)."
         )

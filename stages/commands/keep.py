@@ -54,5 +54,5 @@ def run(params: Params, name: str, hardware: str) -> Path:
 def _commit() -> str:
     done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise InputError("The commit that the results are of is not known: git rev-parse HEAD fails here.")
+        raise InputError("The commit of the results is unknown: git rev-parse HEAD fails here.")
     return done.stdout.strip()

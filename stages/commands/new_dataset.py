@@ -102,18 +102,18 @@ def run(params: Params, name: str, root: Path, like: str) -> Path:
     """
     require_names(dataset=name)
     if name in RESERVED:
-        raise InputError(f"{name!r} cannot name a data set: data/{name} is of other results.")
+        raise InputError(f"{name!r} cannot name a data set: data/{name} holds other results.")
     if not _is_text(name):
-        raise InputError(f"{name!r} cannot name a data set: in YAML, and for `dvc exp run -S`, it is no text.")
+        raise InputError(f"{name!r} cannot name a data set: YAML and `dvc exp run -S` do not read it as text.")
     file = params.folder / dataset_file(name)
     if file.exists() or name in params.main.content["lambda"]:
-        raise InputError(
-            f"There is a data set {name!r} already: {dataset_file(name)}, or lambda.{name} in params.yaml."
-        )
+        raise InputError(f"A data set {name!r} already exists: {dataset_file(name)}, or lambda.{name} in params.yaml.")
     check(params, named=Named(dataset=like))
     data = params.dataset(like).read("data", FolderParams) if _of_folder(params, like) else None
     if data is None:
-        raise InputError(f"--like {like}: {dataset_file(like)} is not of a folder of images (data.source: folder).")
+        raise InputError(
+            f"--like {like}: {dataset_file(like)} does not describe a folder of images (data.source: folder)."
+        )
     base = in_home(root).absolute()
     found = survey(base)
     _require_enough(found)
@@ -127,7 +127,7 @@ def run(params: Params, name: str, root: Path, like: str) -> Path:
 def _require_enough(found: Survey) -> None:
     few = [f"{name} ({n})" for name, n in zip(found.classes, found.train, strict=True) if n < LEAST]
     if few:
-        raise InputError(f"A class needs {LEAST} training images at least, and these have fewer: {listed(few)}.")
+        raise InputError(f"A class needs at least {LEAST} training images, and these have fewer: {listed(few)}.")
 
 
 def _is_text(name: str) -> bool:
@@ -161,7 +161,7 @@ def _write(params: Params, name: str, like: str, root: str, fit: _Fit) -> None:
     _fit_attacks(content, fit)
     head = (
         f"{fit.classes} classes, {sum(fit.survey.train)} training and {sum(fit.survey.test)} test images. What does not depend on "
-        f"them is\n{like}'s, untuned: λ (in params.yaml) and the numbers of methods are to be chosen on the validation split."
+        f"them is\nfrom {like}, untuned: choose λ (in params.yaml) and the methods' numbers on the validation split."
     )
     content.yaml_set_start_comment(head)
     lambdas, of_like = main["lambda"], main["lambda"].get(like, {})
@@ -233,9 +233,9 @@ def _tell(params: Params, name: str, like: str, found: Survey, fit: _Fit) -> Non
     print(
         f"{sum(found.train)} training and {sum(found.test)} test images, {sizes}, {'gray' if found.grayscale else 'in colour'}"
     )
-    print(f"as {fit.channels} × {fit.side} × {fit.side}; {fit.epochs} epochs of batches of {fit.batch_size}")
+    print(f"as {fit.channels} × {fit.side} × {fit.side}; {fit.epochs} epochs in batches of {fit.batch_size}")
     for warning in found.warnings():
         print(f"Note: {warning}")
     architectures = list(params.main.content["lambda"].get(like, {}))
-    print(f"\nWrote {dataset_file(name)}, and λ into {params.main.name}. To run it:")
+    print(f"\nWrote {dataset_file(name)}, and λ to {params.main.name}. To run it:")
     print(f"  dvc exp run -S 'grid.datasets=[{name}]' -S 'grid.architectures=[{','.join(architectures)}]'")

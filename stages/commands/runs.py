@@ -111,7 +111,7 @@ def of_revision(revision: str) -> Run | None:
     except FileNotFoundError:
         raise InputError(f"{revision} has no {LOCK}: no pipeline was run there.") from None
     if not run.sides:
-        raise InputError(f"Of {revision} the cache has no evaluation; dvc fetch or dvc exp pull may bring them.")
+        raise InputError(f"The cache has no evaluation of {revision}; dvc fetch or dvc exp pull may bring it.")
     return run
 
 
@@ -140,7 +140,7 @@ def _metrics(path: Path, content: bytes) -> Metrics:
     try:
         return Metrics.model_validate(json.loads(content))
     except (ValidationError, ValueError):
-        raise InputError(f"{path} is damaged, or of another version; run `pag evaluate` again.") from None
+        raise InputError(f"{path} is damaged or of another version; run `pag evaluate` again.") from None
 
 
 def _arrays(path: Path, read: Callable[[Path], bytes]) -> Iterator[tuple[str, NDArray[Any]]]:

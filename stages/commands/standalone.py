@@ -31,7 +31,7 @@ def standalone_source(name: str, architecture: Mapping[str, Any], image_shape: l
     options = dict(architecture)
     family, normalization = options.pop("family"), options.pop("normalization")
     if not built_in(family):
-        raise InputError(f"The architecture family {family!r} is a class of one's own; put its source there by hand.")
+        raise InputError(f"The architecture family {family!r} is a class of your own; add its source by hand.")
     modules = [*_modules(family_module(family))]
     wrapper = _tree(ARCHITECTURES)
     imports = _imports([tree for _, tree in (*modules, wrapper)])
@@ -45,7 +45,7 @@ def standalone_source(name: str, architecture: Mapping[str, Any], image_shape: l
     def __init__(self) -> None:
         network = {_class_of(family)}({written})
         super().__init__(network, {image_shape[0]}, {normalization["mean"]!r}, {normalization["std"]!r})''')
-    docstring = f'"""{name}: a classifier whose normalisation is part of it, for images of {tuple(image_shape)}."""'
+    docstring = f'"""{name}: a classifier that includes its normalisation, for images of shape {tuple(image_shape)}."""'
     return "\n\n\n".join([f"{docstring}\n\n{imports}", *parts]) + "\n"
 
 

@@ -176,11 +176,11 @@ def run(params: Params, with_dvc: bool = True, as_json: bool = False) -> None:
 def _known(with_dvc: bool) -> tuple[Known, str]:
     """What has changed, and a note where that is not known."""
     if not with_dvc:
-        return Known({}), "DVC was not asked (--no-dvc): what is there is called done, whatever has changed."
+        return Known({}), "DVC was not asked (--no-dvc): what exists is shown as done, whatever has changed."
     try:
         return Known(changes(), changed_code()), ""
     except InputError as error:
-        return Known({}), f"{error} What is there is called done, whatever has changed."
+        return Known({}), f"{error} What exists is shown as done, whatever has changed."
 
 
 def _read(cells: Sequence[Cell]) -> Iterator[tuple[str, Metrics]]:
@@ -260,7 +260,7 @@ def _why(every: Sequence[Made]) -> Iterator[str]:
         some = f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
         yield f"Stale: {some}: {reason}."
     if concerned:
-        yield "What follows from these is made again, too, where they turn out otherwise."
+        yield "What depends on these is made again, too, if they come out different."
 
 
 def _doubted(cells: Sequence[CellStatus]) -> Iterator[str]:
@@ -278,9 +278,9 @@ def _summary(every: Sequence[Made]) -> str:
         return f"{parts}; nothing is left to do."
     passes = [made.forwards for made in left if made.forwards is not None]
     seconds = [made.seconds for made in left if made.seconds is not None]
-    counted = f"; training is left of {sum(passes):.2g} forward passes".replace("e+0", "e") if passes else ""
-    unknown = f" (of {len(left) - len(seconds)} nothing is known)" if len(seconds) < len(left) else ""
-    timed = f"; by former times about {_duration(sum(seconds))} are left{unknown}" if seconds else ""
+    counted = f"; training left: {sum(passes):.2g} forward passes".replace("e+0", "e") if passes else ""
+    unknown = f" ({len(left) - len(seconds)} unknown)" if len(seconds) < len(left) else ""
+    timed = f"; about {_duration(sum(seconds))} left, judging by earlier runs{unknown}" if seconds else ""
     return f"{parts}{counted}{timed}."
 
 

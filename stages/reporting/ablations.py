@@ -39,7 +39,7 @@ def ablation_findings(params: Params, results: MethodResults) -> list[str]:
     )
     for base, changed in of_bases:
         clauses = [f"with {change}, {compared(results, method, base, 'it')}" for _, method, change in changed]
-        sentences.append(f"Of {base.label} one part at a time is changed: {'; '.join(clauses)}.")
+        sentences.append(f"{base.label} with one part changed at a time: {'; '.join(clauses)}.")
     return sentences
 
 
@@ -52,8 +52,8 @@ def ablation_tables(params: Params, results: MethodResults) -> list[Table]:
     details = ("after", "change in points")
     heads = [Column(name, detail) for name in results.main_threats.values() for detail in details]
     caption = (
-        "Ablations: methods of the aligned margin that differ in one parameter. Robust accuracy of the latter, and its paired "
-        "difference to the former."
+        "Ablations: aligned-margin methods that differ in one parameter. Robust accuracy after the change, and its paired "
+        "difference from before."
     )
     return [Table(caption, (Column("Change"), *heads), tuple(rows))] if rows else []
 

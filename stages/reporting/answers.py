@@ -17,11 +17,11 @@ from stages.reporting.tables import methods_table
 
 __all__ = ["answer"]
 
-UNTOLD = "This grid cannot say: an answer takes vanilla, and a method that aligns gradients."
+UNTOLD = "This grid cannot say: an answer takes vanilla and a method that aligns gradients."
 ALIGNMENT, COST, LAMBDA = "robustness-alignment", "cost", "lambda"
 CHARTS: Mapping[str, str] = {
-    ALIGNMENT: "robust accuracy over alignment",
-    COST: "robust accuracy over cost",
+    ALIGNMENT: "robust accuracy against alignment",
+    COST: "robust accuracy against cost",
     LAMBDA: "accuracy and alignment by λ",
 }  # by their names among the figures
 SHOWN: Mapping[str, str] = {
@@ -64,8 +64,8 @@ def _picture(params: Params, results: MethodResults) -> Picture | None:
         return None
     targeted = params.dataset(results.dataset).read("evaluation", EvaluationParams).targeted
     caption = (
-        f"A test image, pulled toward each class by a targeted attack of large ε ({norm_name(targeted.norm)}, "
-        f"ε = {eps_text(targeted.eps)}). A network with perceptually aligned gradients (PAG) draws the class that it is pulled "
-        "toward; vanilla's adds noise."
+        f"A test image, pulled toward each class by a targeted attack with large ε ({norm_name(targeted.norm)}, "
+        f"ε = {eps_text(targeted.eps)}). A network with perceptually aligned gradients (PAG) draws the target class; vanilla adds "
+        "noise."
     )
     return read_picture(path, caption, "pulled toward")

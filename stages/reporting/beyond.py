@@ -17,25 +17,25 @@ BEYOND: tuple[Family, ...] = ("kernel", "teacher", "aligned-margin", "gradient-n
 
 LIMITS: Mapping[Family, str] = {
     "kernel": (
-        "Kernel targets are differences of posterior means under a kernel density of the training images: eq. (8) with Parzen's "
-        "estimate in place of the diffusion model. The paper does not have them."
+        "Kernel targets are differences of posterior means under a kernel density estimate of the training images: eq. (8) with "
+        "a Parzen estimate in place of the diffusion model. They are not in the paper."
     ),
     "teacher": (
-        "Teacher targets are the input gradients of a classifier that was trained before, adversarially as a rule. They show how "
-        "far targets can carry and are no method of their own: what the teacher cost is not counted."
+        "Teacher targets are the input gradients of a previously trained classifier, usually an adversarially trained one. They "
+        "show how far targets can go and are not a method in their own right: the teacher's cost is not counted."
     ),
     "aligned-margin": (
-        "The aligned margin trains at points off the training images, along stored directions: no adversarial example is "
-        "searched for, but images are perturbed. One of its terms penalises the network's own gradient and knows no targets: it "
-        "is a gradient regulariser, and what of the robustness is due to alignment only a run without it tells."
+        "The aligned margin trains at points off the training images, along stored directions: it does not search for "
+        "adversarial examples, but it does perturb images. One of its terms penalises the network's own gradient and uses no "
+        "targets: it is a gradient regulariser, and only a run without it shows how much robustness is due to alignment."
     ),
-    "gradient-norm": "The gradient norm penalises the gradient of the cross-entropy and knows no targets.",
+    "gradient-norm": "The gradient norm method penalises the gradient of the cross-entropy and uses no targets.",
 }
 
 
 SINGLE_STEP = (
-    "FGSM is adversarial training in a single step from a random start (Wong et al., 2020): the cheapest adversarial search, and "
-    "what a method without one has to be held against."
+    "FGSM is single-step adversarial training from a random start (Wong et al., 2020): the cheapest adversarial search, and the "
+    "baseline for a method without one."
 )
 
 
@@ -92,7 +92,7 @@ def _against_adversarial(results: MethodResults, method: MethodResult) -> list[s
         for at in trained
         if at.name in best.values()
     ]
-    return [f"beside the most robust adversarial training under each threat, {'; '.join(clauses)}"]
+    return [f"compared with the most robust adversarial training under each threat, {'; '.join(clauses)}"]
 
 
 def _kernel(results: MethodResults, method: MethodResult) -> str:
@@ -103,14 +103,16 @@ def _kernel(results: MethodResults, method: MethodResult) -> str:
 def _teacher(results: MethodResults, method: MethodResult) -> str:
     stands = _standing(results, method, results.score_based)
     return sentences(
-        [f"{method.label}, an oracle and no method, learns from the gradients of a trained classifier", *stands]
+        [f"{method.label}, an oracle rather than a method, learns from the gradients of a trained classifier", *stands]
     )
 
 
 def _margin(results: MethodResults, method: MethodResult) -> str:
     """Against score-based targets and adversarial training, with what it costs beside the latter."""
     stands = _standing(results, method, results.score_based)
-    what = f"{method.label} (ours) perturbs images, but searches for no adversarial example{_prices(results, method)}"
+    what = (
+        f"{method.label} (ours) perturbs images but does not search for adversarial examples{_prices(results, method)}"
+    )
     return sentences([what, *stands, *_less_aligned(results, method)])
 
 
@@ -135,10 +137,10 @@ def _less_aligned(results: MethodResults, method: MethodResult) -> list[str]:
         return []
     cosines = f"{method.alignment.value:.3f} against {score.alignment.value:.3f}"
     return [
-        f"its gradients are less aligned than SBG's ({cosines}): across objectives, more aligned is not more robust"
+        f"its gradients are less aligned than SBG's ({cosines}): across objectives, better aligned does not mean more robust"
     ]
 
 
 def _gradient_norm(results: MethodResults, method: MethodResult) -> str:
     stands = _standing(results, method, results.vanilla, results.score_based)
-    return sentences([f"{method.label} is a baseline that knows no targets", *stands])
+    return sentences([f"{method.label} is a baseline without targets", *stands])

@@ -14,7 +14,7 @@ __all__ = ["against", "compared", "joined", "sentences", "with_number"]
 
 
 def sentences(clauses: Sequence[str]) -> str:
-    """`It is. One cannot tell.`, of `it is` and `one cannot tell`."""
+    """`It is. They cannot.`, of `it is` and `they cannot`."""
     return " ".join(f"{clause[0].upper()}{clause[1:]}." for clause in clauses)
 
 
@@ -51,10 +51,10 @@ def compared(
         told[results.sign(a, b, threat)].append(against(a, b, threat, name))
     words = ((told[1], "more"), (told[-1], "less"))
     parts = [f"{word} robust than {b.label} in {joined(where)}" for where, word in words if where]
-    price = f", at the price of {paid}" if told[1] and (paid := cost(a, b)) else ""
+    price = f", at a price ({paid})" if told[1] and (paid := cost(a, b)) else ""
     clauses = [f"{subject or a.label} is {' but '.join(parts)}{price}"] if parts else []
     if told[0] and parts:
-        clauses.append(f"in {joined(told[0])} one cannot tell")
+        clauses.append(f"in {joined(told[0])} they cannot be distinguished")
     elif told[0]:
-        clauses.append(f"one cannot tell {subject or a.label} from {b.label} in {joined(told[0])}")
+        clauses.append(f"{subject or a.label} cannot be distinguished from {b.label} in {joined(told[0])}")
     return "; ".join(clauses)

@@ -64,8 +64,8 @@ def _front_sentence(results: MethodResults, methods: Sequence[MethodResult], thr
     by_name = {method.name: method for method in methods}
     members = [_member(results, by_name[ahead_name], threat, counts.get(ahead_name)) for ahead_name in ahead]
     return (
-        f"On the front of robust accuracy in {name} over the cost of training, without that of targets, where no other method is "
-        f"both as cheap and as robust: {joined(members)}."
+        f"On the Pareto front of robust accuracy in {name} against training cost (targets excluded), where no other method is both "
+        f"as cheap and as robust: {joined(members)}."
     )
 
 

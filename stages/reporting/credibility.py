@@ -20,11 +20,11 @@ def _reason(method: MethodResult, vanilla: MethodResult | None) -> str:
     names = method.failed
     if names:
         runs = sum(bool(failed(run.evaluation.sanity)) for run in method.runs)
-        where = f", in {runs} of {len(method.runs)} runs" if len(method.runs) > 1 else ""
+        where = f" in {runs} of {len(method.runs)} runs" if len(method.runs) > 1 else ""
         return f"its evaluation failed {'a check' if len(names) == 1 else 'checks'} ({', '.join(names)}){where}"
     clean = method.clean.value
     if vanilla is not None and clean < KNOWS * vanilla.clean.value:
-        return f"it hardly knows the classes ({cost(method, vanilla) or f'clean {percent(clean)}'})"
+        return f"it has hardly learned the classes ({cost(method, vanilla) or f'clean {percent(clean)}'})"
     return ""
 
 

@@ -42,7 +42,7 @@ def findings(params: Params, results: MethodResults) -> Findings:
     """
     everyone, results = results, counted(results)
     verdict = _verdict(everyone, results)
-    groups = {"What does not count": discounted(everyone)}
+    groups = {"Not counted": discounted(everyone)}
     if results.methods:
         groups |= _groups(params, everyone, results)
     told = {title: sentences for title, of in groups.items() if (sentences := _told(of))}
@@ -71,11 +71,11 @@ def _told(sentences: Sequence[str]) -> list[str]:
 
 def _basis(results: MethodResults) -> str:
     """How many runs stand behind the sentences, and when a difference is one."""
-    means = "Numbers are means over " if results.several else "Numbers are of "
-    over = "seeds and images" if results.several else "images; other seeds were not tried"
+    means = "Numbers are means over " if results.several else "Numbers are from "
+    over = "seeds and images" if results.several else "images; no other seeds were tried"
     return (
-        f"{means}{seeds_text(results)}; a method is called more or less robust where the {100 * results.confidence:g}% interval of "
-        f"the paired difference leaves out 0 (over {over})."
+        f"{means}{seeds_text(results)}; a method is called more or less robust if the {100 * results.confidence:g}% interval of "
+        f"the paired difference (over {over}) excludes 0."
     )
 
 
@@ -91,15 +91,15 @@ def _verdict(everyone: MethodResults, sound: MethodResults) -> str:
     signs = {method.name: [sound.sign(method, vanilla, threat) for threat in main] for method in sound.of(*UNPERTURBED)}
     above = [method for method in aligned if min(signs.get(method.name, [-1])) > 0]
     unsure = [method.label for method in aligned if min(signs.get(method.name, [-1])) == 0]
-    word = "Yes" if len(above) == len(aligned) else "In part" if above else "Cannot tell" if unsure else "No"
+    word = "Yes" if len(above) == len(aligned) else "In part" if above else "Inconclusive" if unsure else "No"
     every = len(main) == len(everyone.threats) > 1
     under = "under every threat" if every else f"in {joined(list(main.values()))}"
     paid = [f"{m.label} ({price})" for m in above if (price := cost(m, vanilla))]
-    price = f"; clean accuracy was paid for it by {joined(paid)}" if paid else ""
-    untold = f"; of {joined(unsure)} one cannot tell" if unsure else ""
+    price = f"; at the price of clean accuracy for {joined(paid)}" if paid else ""
+    untold = f"; inconclusive for {joined(unsure)}" if unsure else ""
     return (
-        f"{word}: {len(above)} of {len(aligned)} methods that align gradients, without one perturbed image, are more robust than "
-        f"vanilla {under}{untold}{price}."
+        f"{word}: {len(above)} of {len(aligned)} methods that align gradients, trained without perturbed images, are more robust "
+        f"than vanilla {under}{untold}{price}."
     )
 
 
@@ -116,13 +116,13 @@ def _order(results: MethodResults, threat: str) -> str:
     where = f"Under {results.suite} in {norm_name(attacked.norm)} (ε = {eps_text(attacked.eps)}, n = {attacked.n})"
     if broken:
         places = joined([f"{with_number(b, threat)} is below {with_number(a, threat)}" for a, b in broken])
-        return f"{where} the order vanilla < every heuristic < SBG does not hold: {places}."
+        return f"{where}, the order vanilla < every heuristic < SBG does not hold: {places}."
     if unsure:
         places = joined([f"{with_number(b, threat)} is above {with_number(a, threat)}" for a, b in unsure])
-        return f"{where} nothing contradicts the order vanilla < every heuristic < SBG, though one cannot tell whether {places}."
+        return f"{where}, nothing contradicts the order vanilla < every heuristic < SBG, though it is unclear whether {places}."
     numbers = [percent(method.robust(threat).value) for method in (vanilla, heuristics[0], heuristics[-1], score)]
     span = numbers[1] if numbers[1] == numbers[2] else f"{numbers[1]} to {numbers[2]}"
-    return f"{where} the order vanilla < every heuristic < SBG holds ({numbers[0]} < {span} < {numbers[3]})."
+    return f"{where}, the order vanilla < every heuristic < SBG holds ({numbers[0]} < {span} < {numbers[3]})."
 
 
 def _own_class(results: MethodResults, own: MethodResult) -> str:
@@ -143,7 +143,7 @@ def _imported(results: MethodResults, imported: MethodResult) -> str:
         return ""
     stands = [compared(results, imported, other, "it") for other in others]
     clean = f"clean accuracy: {percent(imported.clean.value)}"
-    return sentences([f"{imported.label} learns from targets that were computed elsewhere", *stands, clean])
+    return sentences([f"{imported.label} learns from targets computed elsewhere", *stands, clean])
 
 
 def _monotone(results: MethodResults) -> str:
@@ -164,7 +164,7 @@ def _monotone(results: MethodResults) -> str:
     cosines = [method.alignment.value for method in methods]
     signs = [(b > a) - (b < a) for a, b in pairwise(cosines)]
     courses.append(_course("alignment", lambdas, [f"{cosine:.3f}" for cosine in cosines], signs))
-    return f"As λ goes from {lambdas[0]:g} to {lambdas[-1]:g}: {'; '.join(courses)}."
+    return f"As λ grows from {lambdas[0]:g} to {lambdas[-1]:g}: {'; '.join(courses)}."
 
 
 def _course(name: str, lambdas: Sequence[float], texts: Sequence[str], signs: Sequence[int]) -> str:
@@ -181,7 +181,7 @@ def _course(name: str, lambdas: Sequence[float], texts: Sequence[str], signs: Se
     untold = [f"{lambdas[i]:g} and {lambdas[i + 1]:g}" for i, sign in steps if sign == 0]
     if not untold:
         return f"{name} rises at every step ({ends})"
-    return f"{name} falls at no step ({ends}), though one cannot tell whether it rises between λ = {joined(untold)}"
+    return f"{name} never falls ({ends}), though it is unclear whether it rises between λ = {joined(untold)}"
 
 
 def _adversarial(results: MethodResults, at: MethodResult) -> str:
@@ -193,7 +193,7 @@ def _adversarial(results: MethodResults, at: MethodResult) -> str:
     less = at.alignment.value < score.alignment.value
     more = any(results.sign(at, score, threat) > 0 for threat in results.threats)
     told = f"its gradients are {'less' if less else 'no less'} aligned {cosines}"
-    so = ", so alignment alone does not order robustness" if less and more else ""
+    so = ", so alignment alone does not rank methods by robustness" if less and more else ""
     return sentences([compared(results, at, score), f"{told}{so}"])
 
 
@@ -203,7 +203,7 @@ def _pairs(results: MethodResults, all_or_some: str) -> str:
     if not pairs:
         return ""
     counts = [_agreeing(results, pairs, threat, name) for threat, name in results.threat_names.items()]
-    return f"Among {all_or_some} {len(results.methods)} methods the better aligned one is the more robust in {joined(counts)}."
+    return f"Among {all_or_some} {len(results.methods)} methods, the better aligned one is more robust in {joined(counts)}."
 
 
 def _agreeing(
@@ -211,5 +211,5 @@ def _agreeing(
 ) -> str:
     signs = [(results.sign(a, b, threat), a.alignment.value - b.alignment.value) for a, b in pairs]
     agree, unsure = sum(sign * cosine > 0 for sign, cosine in signs), sum(sign == 0 for sign, _ in signs)
-    told = f" (of {unsure} one cannot tell)" if unsure else ""
+    told = f" ({unsure} inconclusive)" if unsure else ""
     return f"{agree} of {len(pairs)} pairs in {name}{told}"

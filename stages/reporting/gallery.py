@@ -52,14 +52,14 @@ class Gallery:
     def _abbreviations(self) -> str:
         """What the short names at points stand for, where there are any."""
         labels = [method.label for method in self._results.methods]
-        used = [f"{short} {words}" for words, short in SHORT.items() if any(words in label for label in labels)]
-        return f" In short: {', '.join(used)}." if used else ""
+        used = [f"{short} = {words}" for words, short in SHORT.items() if any(words in label for label in labels)]
+        return f" Abbreviations: {', '.join(used)}." if used else ""
 
     @property
     def _doubts(self) -> str:
         """What hollow points are, where there are any."""
         spoilt = any(method.failed for method in self._results.methods)
-        return " Hollow points, with ✗: a failed check spoils the number." if spoilt else ""
+        return " Hollow points marked ✗: a failed check makes the number unreliable." if spoilt else ""
 
     @property
     def _bars(self) -> str:
@@ -72,19 +72,19 @@ class Gallery:
         if len(known) < 2:
             return ()
         caption = (
-            f"Robust accuracy over the cost of training, with {self._bars}. The line is the front: no other method is both as "
-            f"cheap and as robust. The cost of targets is not in it.{self._doubts}{self._abbreviations}"
+            f"Robust accuracy against training cost, with {self._bars}. The line is the Pareto front: no other method is both as "
+            f"cheap and as robust. The cost of targets is not included.{self._doubts}{self._abbreviations}"
         )
         names = ", ".join(method.label for method in known)
         return (
-            self._chart("cost", caption, f"Scatter plots on a logarithmic axis of cost, a point for each of {names}."),
+            self._chart("cost", caption, f"Scatter plots with a logarithmic cost axis, a point for each of {names}."),
         )
 
     def attacks(self) -> Chart:
         runs = " Means over the runs." if self._results.several else ""
         caption = (
-            f"Accuracy that is left after each attack of {self._results.suite}, which are run one after the other; what is seen of "
-            f"a bar is what the next attacks took.{runs}{self._abbreviations}"
+            f"Accuracy left after each attack of {self._results.suite}, run one after another; the visible part of a bar is what "
+            f"the next attacks took.{runs}{self._abbreviations}"
         )
         return self._chart("attacks", caption, f"Bars for each of {self._names}.")
 
@@ -93,10 +93,10 @@ class Gallery:
         t = self._targeted
         probabilities = [run.target_probability for method in self._results.methods for run in method.runs]
         caption = (
-            f"As in the paper's Figures 1, 2 and 9: test images after a targeted attack of large ε ({norm_name(t.norm)}, "
-            f"ε = {eps_text(t.eps)}, {t.steps} steps) towards each class. A network with aligned gradients draws the class. The "
-            f"mean probability of the target class afterwards is {min(probabilities):.2f} to {max(probabilities):.2f} by network."
-            f"{' Images of the first seed, numbers of all.' if self._results.several else ''}"
+            f"As in the paper's Figures 1, 2 and 9: test images after a targeted attack with large ε ({norm_name(t.norm)}, "
+            f"ε = {eps_text(t.eps)}, {t.steps} steps) towards each class. A network with aligned gradients draws the class. "
+            f"The target class's mean probability afterwards is {min(probabilities):.2f} to {max(probabilities):.2f}, by network."
+            f"{' Images are from the first seed, numbers from all.' if self._results.several else ''}"
         )
         return self._several("targeted", t.images, caption, PULLED)
 
@@ -105,7 +105,7 @@ class Gallery:
         return self._chart("lambda", caption, "Curves of clean accuracy, robust accuracies and alignment against λ.")
 
     def lambda_targeted(self) -> Picture:
-        caption = "The images of the paper's Figure 5: the same targeted attack on networks of growing λ."
+        caption = "The images of the paper's Figure 5: the same targeted attack on networks of increasing λ."
         return self._picture("lambda-targeted", caption, PULLED)
 
     def targets(self) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:
@@ -117,7 +117,7 @@ class Gallery:
         sources = self._several(
             "targets-by-source",
             self._images if self._sources else 0,
-            "As in the paper's Figure 7: target gradients at a training image by source (without its last row, an AT network)."
+            "As in the paper's Figure 7: target gradients at a training image, by source (without its last row, an AT network)."
             + timestep,
             GRADIENT,
             least=1 if len(in_part) < len(drawn) else 0,  # stores of a few classes an image are not drawn
@@ -125,15 +125,15 @@ class Gallery:
         timesteps = self._several(
             "targets-by-timestep",
             self._images,
-            "As in the paper's Figure 8: score-based gradients at a training image by the timestep t of the diffusion.",
+            "As in the paper's Figure 8: score-based gradients at a training image, by diffusion timestep t.",
             GRADIENT,
         )
         return (*sources[:1], *timesteps[:1]), (*sources[1:], *timesteps[1:])
 
     def training(self) -> Chart:
         caption = (
-            "Training: cross-entropy and cosine with the targets, then accuracy and cosine on the validation split. The "
-            "cross-entropy of an adversarial method is at perturbed images."
+            "Training: cross-entropy and cosine with the targets, then accuracy and cosine on the validation split. For "
+            "adversarial methods, the cross-entropy is on perturbed images."
             f"{' Means over the runs.' if self._results.several else ''}{self._abbreviations}"
         )
         return self._chart("training", caption, f"Curves by epoch for each of {self._names}.")
@@ -143,8 +143,8 @@ class Gallery:
         if not self._results.curves:
             return ()
         caption = (
-            "Accuracy over ε, the size of perturbations. Lines: under PGD on the margin, each ε on those who withstood the smaller "
-            f"ones; an upper bound. Large points: under {self._results.suite}, at the ε of the tables; intervals are in the table."
+            "Accuracy against ε, the perturbation size. Lines: under PGD on the margin, each ε on images that withstood the "
+            f"smaller ones; an upper bound. Large points: under {self._results.suite}, at the tables' ε, intervals in the table."
             f"{self._doubts}{self._abbreviations}"
         )
         return (self._chart("security", caption, f"Curves that fall with ε, one for each of {self._names}."),)
@@ -155,5 +155,5 @@ class Gallery:
         )
 
     def diffusion_samples(self) -> Picture:
-        caption = "Samples of the diffusion model, a row for each class (section 4.2)."
+        caption = "Samples from the diffusion model, a row for each class (section 4.2)."
         return read_picture(self._folder / SAMPLES, caption, "sample")

@@ -262,18 +262,18 @@ def _grouped(cells: Sequence[CellResult]) -> tuple[MethodResult, ...]:
 
 
 def seeds_text(results: MethodResults) -> str:
-    """Which runs stand behind the numbers: `3 runs of each method (seeds 3407, 1, 2), with the targets of seed 3407`."""
+    """Which runs stand behind the numbers: `3 runs per method (training seeds 3407, 1, 2; target seed 3407)`."""
     evaluations = [run.evaluation for method in (*results.methods, *results.sweep) for run in method.runs]
     training = list(dict.fromkeys(e.training_seed for e in evaluations if e.training_seed is not None))
     targets = list(dict.fromkeys(e.targets_seed for e in evaluations if e.targets_seed is not None))
     counts = sorted({len(method.runs) for method in results.methods})
     runs = f"{counts[0]} run{'s' if counts[0] > 1 else ''}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} runs"
-    of_targets = f"; {_seeds(targets)} of targets" if targets else ""
-    return f"{runs} of each method ({_seeds(training)} of training{of_targets})"
+    of_targets = f"; target {_seeds(targets)}" if targets else ""
+    return f"{runs} per method (training {_seeds(training)}{of_targets})"
 
 
 def _seeds(seeds: Sequence[int]) -> str:
     """`seeds 3407, 1`; foreign networks have none that is known."""
     if not seeds:
-        return "seeds not known"
+        return "seeds unknown"
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"

@@ -36,12 +36,14 @@ def paper_sections(results: Sequence[MethodResults]) -> list[Section]:
 
 def _comparison(paper: Paper, entries: Sequence[PaperEntry], sources: Sequence[Source]) -> Section:
     text = (
-        "Ours with its confidence interval, the number that the paper prints, without one, and the difference in points. There is "
-        "a difference only where both were attacked with the same ε; where ours was another, it stands below the interval."
+        "Our number with its confidence interval, the paper's, which has none, and the difference in percentage points. The "
+        "difference is given only where both were attacked with the same ε; where ours differs, it is below the interval."
     )
     kept = [f"“{source.name}” was measured on {source.provenance}." for source in sources if source.provenance]
     paragraphs = (text, " ".join(kept)) if kept else (text,)
-    return Section("Beside the paper", paragraphs, tuple(comparison_table(paper, entry, sources) for entry in entries))
+    return Section(
+        "Compared with the paper", paragraphs, tuple(comparison_table(paper, entry, sources) for entry in entries)
+    )
 
 
 def _beside(paper: Paper, kept: Sequence[Source]) -> list[Section]:
@@ -52,7 +54,7 @@ def _beside(paper: Paper, kept: Sequence[Source]) -> list[Section]:
         for source in kept
         for table in kept_tables(source, [c for c in (*source.cells, *source.sweep) if _place(c) not in papers])
     ]
-    text = "Runs kept in results/ of data, networks and methods that the paper does not have. In brackets the confidence interval."
+    text = "Runs kept in results/ of data, networks and methods that are not in the paper. In brackets: the confidence interval."
     return [Section("Other kept results", (text,), tuple(tables))] if tables else []
 
 

@@ -70,8 +70,8 @@ def _alignment_note(reference: ReferenceParams) -> str:
     gradient = reference.gradient.replace("_", "-")
     return (
         f"Alignment is the mean cosine between the input gradient of each class's {gradient} and the score-based gradient at "
-        f"t = {reference.timestep} (mean of {reference.draws} draws of noise), over the test images and all classes. The paper "
-        "judges alignment by eye; this number favours networks trained towards score-based gradients, which it is measured by."
+        f"t = {reference.timestep} (averaged over {reference.draws} noise draws), over the test images and all classes. The paper "
+        "judges alignment by eye; this number favours networks trained towards score-based gradients, its own reference."
     )
 
 
@@ -95,7 +95,7 @@ def lambda_section(params: Params) -> Section:
         for method, label in labels.items()
     ]
     heads = [Column(dataset, architecture) for dataset, architecture in cells]
-    caption = "In the form of the paper's Table 8: λ, the weight of the alignment term in eq. (4)."
+    caption = "In the format of the paper's Table 8: λ, the weight of the alignment term in eq. (4)."
     return Section("λ of each method", (), (Table(caption, (Column("Method"), *heads), tuple(rows)),))
 
 
@@ -104,6 +104,6 @@ def _cost_notes(results: MethodResults) -> list[str]:
     if not priced(results):
         return []
     return [
-        "Training: what a network's training cost, counted in forward passes of one image (a backward pass is two; docs/cost.md), "
-        "in units of vanilla's. Targets are not in it, nor the diffusion model that score-based ones need."
+        "Training: the cost of training a network, counted in forward passes of one image (a backward pass is two; docs/cost.md), "
+        "relative to vanilla. Targets are not included, nor is the diffusion model that score-based ones need."
     ]

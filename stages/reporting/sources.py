@@ -101,7 +101,7 @@ def read_kept_run(path: Path) -> Source:
         where = ".".join(map(str, first["loc"]))
         message = first["msg"].removeprefix("Value error, ")
         raise InputError(f"{path}: {where + ': ' if where else ''}{message[0].lower()}{message[1:]}.") from None
-    provenance = f"{run.hardware}, {_duration(sum(run.times.values()))} of computing, commit {run.commit[:7]}"
+    provenance = f"{run.hardware}, {_duration(sum(run.times.values()))} of compute, commit {run.commit[:7]}"
     return Source(path.stem, provenance, evaluated(run.cells), evaluated(run.sweep))
 
 

@@ -110,8 +110,8 @@ def methods_table(results: MethodResults, ours: Sequence[MethodResult]) -> Table
         ours: those that are not the paper's, which are marked.
     """
     caption = (
-        f"In the form of the paper's {_paper_tables(results)}: accuracy on {results.dataset} with {results.architecture}, clean "
-        f"and under {results.suite}, and alignment. {_numbers_note(results)} Bold: the best of a column."
+        f"In the format of the paper's {_paper_tables(results)}: accuracy on {results.dataset} with {results.architecture}, clean "
+        f"and under {results.suite}, and alignment. {_numbers_note(results)} Bold: best in column."
         f"{_substitutes_note(results)}"
     )
     names = [_method_entry(method, method in ours) for method in results.methods]
@@ -130,8 +130,8 @@ def _numbers_note(results: MethodResults) -> str:
     """What stands in an entry of a table: how many runs, and what brackets mean."""
     confidence = f"{100 * results.confidence:g}% confidence interval"
     if not results.several:
-        return f"In brackets the {confidence}; {seeds_text(results)}."
-    return f"Mean ± standard deviation over {seeds_text(results)}; in brackets the {confidence} of a single run."
+        return f"In brackets: {confidence}; {seeds_text(results)}."
+    return f"Mean ± standard deviation over {seeds_text(results)}; in brackets: {confidence} of a single run."
 
 
 def differences_tables(results: MethodResults) -> list[Table]:
@@ -141,15 +141,15 @@ def differences_tables(results: MethodResults) -> list[Table]:
     if not references or not methods:
         return []
     pairs = [(threat, name, other) for threat, name in results.main_threats.items() for other in references]
-    heads = [Column("Method"), *(Column(f"less {other.label}", name) for _, name, other in pairs)]
+    heads = [Column("Method"), *(Column(f"minus {other.label}", name) for _, name, other in pairs)]
     rows = [
         (Entry(method.label), *(difference_entry(results, method, other, threat) for threat, _, other in pairs))
         for method in methods
     ]
     over = "seeds and images, both resampled" if results.several else "images"
     caption = (
-        f"Differences of robust accuracy under {results.suite}, in points, paired image by image; in brackets the "
-        f"{100 * results.confidence:g}% interval of the difference over {over}. Bold: it leaves out 0; else one cannot tell."
+        f"Differences in robust accuracy under {results.suite}, in percentage points, paired image by image; in brackets: "
+        f"{100 * results.confidence:g}% interval of the difference over {over}. Bold: it excludes 0; otherwise inconclusive."
     )
     return [Table(caption, tuple(heads), tuple(rows))]
 
@@ -167,7 +167,7 @@ def difference_entry(results: MethodResults, a: MethodResult, b: MethodResult, t
 def _substitutes_note(results: MethodResults) -> str:
     """Says so where AutoAttack is not the standard version, which needs four classes."""
     names = [attack.upper() for attack in results.substitutes]
-    return f" AutoAttack needs four classes: {names[0]} is in APGD-T's place." if names else ""
+    return f" AutoAttack needs four classes: {names[0]} takes APGD-T's place." if names else ""
 
 
 def _paper_tables(results: MethodResults) -> str:
@@ -184,10 +184,10 @@ def other_attacks_tables(results: MethodResults, evaluation: EvaluationParams) -
     if not rows:
         return []
     heads = (Column("Attack"), *(Column(method.label) for method in results.methods))
-    table_6 = "In the form of the paper's Table 6 (which gives no ε; those of Foolbox's attacks are ours): accuracy"
+    table_6 = "In the format of the paper's Table 6 (which gives no ε; those of Foolbox's attacks are ours): accuracy"
     caption = (
-        f"{table_6 if first.foolbox else 'Accuracy'} under other attacks, each on its own. L₀ counts changed entries of "
-        "an image. Brackets as above; bold: the best of a row."
+        f"{table_6 if first.foolbox else 'Accuracy'} under other attacks, each run on its own. L₀ counts the changed "
+        "entries of an image. Brackets as above; bold: best in row."
     )
     return [Table(caption, heads, tuple(rows))]
 
@@ -214,9 +214,9 @@ def checks_tables(methods: Sequence[MethodResult]) -> list[Table]:
         for name, check in sanity.items()
         if not check.passed
     ]
-    heads = ("Method", "Check", "What is measured", "Value", "Bar")
+    heads = ("Method", "Check", "What is measured", "Value", "Threshold")
     caption = (
-        "Checks of the evaluations that failed (docs/sanity.md). The numbers that they spoil are marked ✗ and, on the page, red; "
+        "Evaluation checks that failed (docs/sanity.md). The numbers they make unreliable are marked ✗ and, on the page, red; "
         "findings do not count those networks."
     )
     return [Table(caption, tuple(map(Column, heads)), tuple(rows))] if rows else []
@@ -237,7 +237,9 @@ def runs_tables(results: MethodResults) -> list[Table]:
         for evaluation in method.evaluations
     ]
     heads = [Column("Method"), Column("Seeds"), *(column for column, _, _ in columns.values())]
-    caption = f"Spread over seeds: the numbers of every run; in brackets the {100 * results.confidence:g}% confidence interval."
+    caption = (
+        f"Spread over seeds: the numbers of every run; in brackets: {100 * results.confidence:g}% confidence interval."
+    )
     return [Table(caption, tuple(heads), tuple(rows), sortable=True)]
 
 
@@ -250,7 +252,7 @@ def lambda_table(results: MethodResults) -> Table:
     """The numbers of the paper's figure 5."""
     rows = results.by_lambda
     caption = (
-        "The numbers of the paper's Figure 5: SBG by λ. λ = 0 is vanilla. Entries as in the table of methods; bold: the best of a "
+        "The numbers of the paper's Figure 5: SBG by λ. λ = 0 is vanilla. Entries as in the table of methods; bold: best in "
         "column."
     )
     names = [Entry(f"{lambda_:g}") for lambda_, _ in rows]
@@ -269,8 +271,8 @@ def validation_table(results: MethodResults) -> Table:
     ]
     heads = [Column(_validation_head(key)) for key in keys]
     caption = (
-        "On the validation split: what hyperparameters are chosen by, never the test set. Cosine: with the targets that the "
-        f"method itself learns from.{' Mean ± standard deviation over the runs.' if results.several else ''}"
+        "Results on the validation split; hyperparameters are chosen on it, never on the test set. Cosine: with the targets that "
+        f"the method itself learns from.{' Mean ± standard deviation over the runs.' if results.several else ''}"
     )
     return Table(caption, (Column("Method"), *heads), tuple(rows))
 

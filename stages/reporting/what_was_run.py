@@ -34,7 +34,7 @@ def what_was_run(params: Params, results: Sequence[MethodResults], files: Mappin
     seeds = ", ".join(map(str, grid.seeds))
     of_targets = ", ".join(map(str, grid.targets_seeds))
     versions = [(name, _version(name)) for name in ("pag", *PACKAGES)]
-    settings = [("Seed of attacks", str(params.seed)), ("Seeds of training", seeds), ("Seeds of targets", of_targets)]
+    settings = [("Attack seed", str(params.seed)), ("Training seeds", seeds), ("Target seeds", of_targets)]
     settings += [("Python", platform.python_version()), *versions]
     return Run(tuple(settings), _cells_table(params, results), _parameters(params, grid), tuple(files.items()))
 
@@ -79,7 +79,7 @@ def _cells_table(params: Params, results: Sequence[MethodResults]) -> Table:
         )
         for cell in cells
     ]
-    caption = "What trains and evaluates each network again, without DVC; in seconds what it took the last time on this machine."
+    caption = "Commands to train and evaluate each network again, without DVC; seconds: the last time on this machine."
     return Table(caption, tuple(map(Column, ("Cell", "Seeds", "Training", "Evaluation"))), tuple(rows))
 
 

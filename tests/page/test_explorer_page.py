@@ -33,8 +33,8 @@ def test_vanilla_stands_beside_an_aligned_network_at_the_eps_of_the_attack(explo
     heads = explorer.locator("h4").all_text_contents()
     assert heads == data["shown"] == ["Vanilla", "SBG"]
     state = explorer.locator(".explorer-state")
-    assert "Vanilla says" in state.text_content()
-    assert "SBG says" in state.text_content()
+    assert "Vanilla predicts" in state.text_content()
+    assert "SBG predicts" in state.text_content()
 
 
 def test_the_slider_goes_through_the_ladder_by_keyboard(explorer):
@@ -42,13 +42,13 @@ def test_the_slider_goes_through_the_ladder_by_keyboard(explorer):
     slider.focus()
     slider.press("Home")
     explorer.locator(".explorer-state", has_text="At ε = 0,").wait_for()
-    assert explorer.get_by_text("nothing was added").count() == 2
+    assert explorer.get_by_text("no perturbation").count() == 2
     told = []
     for size in data["sizes"][1:]:
         slider.press("ArrowRight")
         explorer.locator(".explorer-state", has_text=f"At ε = {size},").wait_for()
         told.append(slider.get_attribute("aria-valuetext"))
-        assert explorer.get_by_text("what was added", exact=True).count() == 2
+        assert explorer.get_by_text("perturbation", exact=True).count() == 2
         scales = [strip.locator("span").all_text_contents() for strip in explorer.locator(".strip").all()]
         assert all(low.replace("−", "+") == high and middle == "0" for low, middle, high in scales)
     assert told == [f"ε = {size}" for size in data["sizes"][1:]]
@@ -56,7 +56,7 @@ def test_the_slider_goes_through_the_ladder_by_keyboard(explorer):
 
 def test_image_and_bars_are_those_of_the_frame(explorer):
     """The canvas holds the sprite's tile, and the bars the probabilities."""
-    explorer.get_by_role("combobox", name="Toward the class").select_option("3")
+    explorer.get_by_role("combobox", name="Target class").select_option("3")
     explorer.get_by_role("combobox", name="Image", exact=True).select_option("1")
     explorer.get_by_role("slider").press("End")
     data = data_of(explorer)
@@ -89,13 +89,13 @@ def test_image_and_bars_are_those_of_the_frame(explorer):
 
 
 def test_the_state_says_what_each_network_says(explorer):
-    explorer.get_by_role("combobox", name="Toward the class").select_option("2")
+    explorer.get_by_role("combobox", name="Target class").select_option("2")
     state = explorer.locator(".explorer-state", has_text="0 toward 2:")
     state.wait_for()
     for network in explorer.locator(".explorer-network").all():
         said = network.locator(".name.said").text_content().split(",")[0]
         share = network.locator(".said + .bar + .value").text_content()
-        assert f"{network.locator('h4').text_content()} says {said} ({share}" in state.text_content()
+        assert f"{network.locator('h4').text_content()} predicts {said} ({share}" in state.text_content()
 
 
 @pytest.mark.parametrize("width", [360, 800, 1600, 2400])
@@ -115,7 +115,7 @@ def test_the_contents_lead_to_the_explorer(opened):
 
 
 def test_the_second_network_can_be_left_out(explorer):
-    explorer.get_by_role("combobox", name="Beside it").select_option("none")
+    explorer.get_by_role("combobox", name="Compare with").select_option("none")
     explorer.locator(".explorer-network").nth(1).wait_for(state="hidden")
     assert "SBG" not in explorer.locator(".explorer-state").text_content()
 
@@ -142,7 +142,7 @@ def test_without_scripts_a_sentence_stands_there(browser, page_path):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(page_path.as_uri())
-    assert page.locator(".explorer").first.get_by_text("This takes a script.").is_visible()
+    assert page.locator(".explorer").first.get_by_text("The explorer needs JavaScript.").is_visible()
     assert page.locator(".explorer canvas, .explorer select").count() == 0
     context.close()
 
@@ -164,12 +164,12 @@ def test_of_many_classes_the_likeliest_are_shown_with_target_and_true_one(browse
     page = browser.new_page(viewport={"width": 360, "height": 900})
     page.goto((tmp_path / "index.html").as_uri())
     explorer = page.locator(".explorer").first
-    explorer.locator(".explorer-state", has_text="kind of animal 28 (7%; the target 0%)").wait_for()
+    explorer.locator(".explorer-state", has_text="kind of animal 28 (7%; target 0%)").wait_for()
     names = explorer.locator(".name").all_text_contents()
     likely = [f"kind of animal {c}" for c in range(20, 30)]
     assert names == ["kind of animal 0, target", "kind of animal 1, true", *likely]
     assert explorer.get_by_text("and 18 more classes").count() == 1
-    assert explorer.get_by_label("Toward the class (the first 15 of 30)").locator("option").count() == 15
+    assert explorer.get_by_label("Target class (the first 15 of 30)").locator("option").count() == 15
     assert explorer.locator(".strip").first.locator("span").all_text_contents() == ["−0.2", "0", "+0.2"]
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.close()

@@ -106,7 +106,7 @@ def test_every_link_within_the_page_leads_somewhere(opened):
 def test_times_and_circumstances_are_filled_in_from_beside_the_page(opened):
     page = opened()
     assert page.locator("#settings dt", has_text="Machine").count() == 1
-    assert page.locator("#times td", has_text="sum of the stages").count() == 1
+    assert page.locator("#times td", has_text="all stages").count() == 1
 
 
 def test_without_scripts_everything_is_there(browser, page_path):

@@ -28,7 +28,7 @@ def test_interruption_is_told_with_status_130(monkeypatch):
     monkeypatch.setattr(prepare, "run", interrupted)
     result = CliRunner().invoke(app, ["prepare", "--dataset", "digits"])
     assert result.exit_code == 130
-    assert "goes on from its last checkpoint" in result.output
+    assert "resumes from its last checkpoint" in result.output
 
 
 def test_bad_input_is_one_sentence_with_status_2(monkeypatch, capsys):

@@ -72,7 +72,7 @@ def test_of_seeds_that_only_one_has_the_numbers_are_left_out(here):
     of = found["autoattack.l2"]
     assert (of.a, of.b) == (a.mean(), b.mean())
     assert of.difference == paired_difference(a, b)
-    assert of.how == "paired, 120 images, of the seeds that both have"
+    assert of.how == "paired, 120 images, over the seeds both have"
 
 
 def test_of_a_grid_that_is_not_whole_the_seeds_that_are_whole_count():
@@ -99,7 +99,7 @@ def test_a_cell_is_found_by_its_method_its_name_or_its_place(here):
 
 def test_what_is_compared_with_itself_does_not_differ(here):
     text = compare("here", "here")
-    assert "0 of 16 numbers differ by more than chance, 16 are the same" in text
+    assert "0 of 16 numbers differ by more than chance, 16 are identical" in text
     for of in differences(*[run_here().sides["digits/resnet8-vanilla"]] * 2):
         assert of.difference.value == 0
         assert of.sign == 0
@@ -116,7 +116,7 @@ def test_differences_of_swapped_sides_mirror_each_other(here):
 def test_a_kept_run_is_compared_without_pairs_and_says_so(here):
     keep("other")
     text = compare("here", "other")
-    assert "unpaired: what each image gave was not kept" in text
+    assert "unpaired: per-image results were not kept" in text
     assert "only here has digits/resnet8-score_based-lambda-0.5" in text
     assert "0 of 12 numbers differ" in text
 
@@ -136,7 +136,7 @@ def test_evaluations_on_other_images_are_not_paired(here):
         metrics = json.loads(path.read_text(encoding="utf-8"))
         metrics["images"] = "a" if "vanilla" in path.parts[-3] else "b"
         path.write_text(json.dumps(metrics), encoding="utf-8")
-    assert "unpaired: of other images" in compare("score_based", "vanilla")
+    assert "unpaired: different images" in compare("score_based", "vanilla")
     assert "paired, 2 runs × 120 images" in compare("score_based", "at_l2")
 
 
@@ -147,15 +147,15 @@ def test_what_a_check_spoils_is_no_difference(here):
         path.write_text(json.dumps(metrics), encoding="utf-8")
     text = compare("score_based", "vanilla")
     assert "✗ noise.l2" in text
-    assert "in Clean, AA L₂ and Alignment one cannot tell" in text
+    assert "inconclusive in Clean, AA L₂ and Alignment." in text
 
 
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        (["vanila", "at_l2"], "vanila is no cell .*near are vanilla"),
+        (["vanila", "at_l2"], "vanila is not a cell .*closest: vanilla"),
         (["vanilla"], "vanilla is a cell and here is a run"),
-        (["", "here"], " is no cell"),
+        (["", "here"], " is not a cell"),
     ],
 )
 def test_what_cannot_be_compared_is_told(here, monkeypatch, names, sentence):
@@ -165,7 +165,7 @@ def test_what_cannot_be_compared_is_told(here, monkeypatch, names, sentence):
 
 
 def test_a_file_of_a_revision_is_no_run(here):
-    with pytest.raises(InputError, match="HEAD: is no cell"):
+    with pytest.raises(InputError, match="HEAD: is not a cell"):
         compare("HEAD:", "here")
 
 
@@ -205,5 +205,5 @@ def test_a_folder_that_is_no_repository_has_no_revisions(here):
 def test_a_repository_without_commits_has_no_revisions(here):
     _git("init", "-q")
     assert of_revision("HEAD") is None
-    with pytest.raises(InputError, match=r"vanlla is no cell .*; near are vanilla"):
+    with pytest.raises(InputError, match=r"vanlla is not a cell .*; closest: vanilla"):
         compare("vanlla")

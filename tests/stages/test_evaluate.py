@@ -317,7 +317,7 @@ def test_any_network_is_evaluated_with_its_checks(params, made, monkeypatch):
 @pytest.mark.parametrize(("factory", "sentence"), [
     ("Random", "Two forward passes of the classifier differ"),
     ("five", r"gives outputs \(2, 5\), not \(2, 4\)"),
-    ("number", "makes a int, not a torch.nn.Module"),
+    ("number", "returns a int, not a torch.nn.Module"),
     ("nothing", "does not exist"),
 ])  # fmt: skip
 def test_networks_that_cannot_be_evaluated_are_told(factory, sentence, params, made, monkeypatch):

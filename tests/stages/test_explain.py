@@ -93,7 +93,7 @@ def test_a_key_is_told_with_its_value_wherever_it_stands():
 
 def test_a_name_that_is_not_known_has_its_neighbours_told():
     for name, near in {"relativ_step": "relative_step", "kernle": "kernel", "aligned_margn": "aligned_margin"}.items():
-        with pytest.raises(InputError, match=f"near are .*'{near}'"):
+        with pytest.raises(InputError, match=f"closest: .*'{near}'"):
             app(["explain", name], standalone_mode=False)
     with pytest.raises(InputError, match="Nothing is called 'xyzzy' in the glossary"):
         app(["explain", "xyzzy"], standalone_mode=False)

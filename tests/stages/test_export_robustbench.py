@@ -109,7 +109,7 @@ def test_model_info_has_the_numbers_of_the_evaluation(params, capsys):
     }  # fmt: skip
     n, of_all = metrics.autoattack["l2"].n, metrics.clean.n
     assert info["footnote"] == ("" if n == of_all else f"AutoAttack on the first {n} of {of_all} test images.")
-    assert "RobustBench has no leaderboard of digits under L2 of" in capsys.readouterr().out
+    assert "RobustBench has no leaderboard for digits under L2, eps" in capsys.readouterr().out
 
 
 def test_generated_images_and_failed_checks_are_told(params):
@@ -142,8 +142,8 @@ def test_the_command_exports_a_cell(params):
 @pytest.mark.parametrize(
     ("cell", "threat", "out", "name", "told"),
     [
-        (CELL, "l1", OUT, NAME, r"has no AutoAttack results of the threat 'l1' \(it has l2, linf\)"),
-        (CELL, "l2", Path("data/zoo"), NAME, "belongs to the pipeline; give another folder by --out"),
+        (CELL, "l1", OUT, NAME, r"has no AutoAttack results for the threat 'l1' \(it has l2, linf\)"),
+        (CELL, "l2", Path("data/zoo"), NAME, "belongs to the pipeline; give another folder with --out"),
         (CELL, "l2", OUT, "../x", "--name takes letters, digits"),
         (Cell("digits", "resnet8", "at_l2", SEED), "l2", OUT, NAME, r"at_l2/3407/metrics\.json does not exist"),
     ],
@@ -166,9 +166,9 @@ def test_norms_data_sets_and_families_that_robustbench_does_not_take_are_told(pa
     metrics = read_json(CELL.evaluation / "metrics.json")
     metrics["autoattack"]["l2"]["norm"] = "l1"
     write_json(CELL.evaluation / "metrics.json", metrics)
-    with pytest.raises(InputError, match="RobustBench has no threat of the norm l1"):
+    with pytest.raises(InputError, match="RobustBench has no threat in the norm l1"):
         run(params, CELL, "l2", OUT, SUBMISSION)
-    with pytest.raises(InputError, match="'my_module:ConvNeXt' is a class of one's own"):
+    with pytest.raises(InputError, match="'my_module:ConvNeXt' is a class of your own"):
         standalone_source("Mine", {"family": "my_module:ConvNeXt", "normalization": {}}, [1, 8, 8], 10)
     imagenet = Cell("imagenet", "resnet8", "vanilla", SEED)
     shutil.copytree(CELL.evaluation, imagenet.evaluation)

@@ -163,7 +163,9 @@ def test_diffusion_model_round_trips_and_others_are_refused(project, tmp_path, c
     assert (imported / "samples.png").exists()
     state = load_file(imported / "model.safetensors")
     torch.save({**state, "label_emb.weight": state["label_emb.weight"][:C]}, file)
-    with pytest.raises(InputError, match=r"ema\.pt is of a model with 3 labels; eq\. \(8\) needs the unconditional"):
+    with pytest.raises(
+        InputError, match=r"ema\.pt holds a model with 3 labels; eq\. \(8\) also needs the unconditional"
+    ):
         import_diffusion.run(params, "digits", file, SEED)
     torch.save({name: value for name, value in state.items() if name != "out.2.bias"}, file)
     with pytest.raises(InputError, match=r"another architecture: out\.2\.bias is missing"):

@@ -71,7 +71,7 @@ def test_three_small_classes_go_through_to_the_page(here):
     report.run(params)
     assert "mine, resnet8_bn" in (REPORT / "index.html").read_text(encoding="utf-8")
     tables = (REPORT / "tables.md").read_text(encoding="utf-8")
-    assert "AutoAttack needs four classes: APGD-DLR is in APGD-T" in tables
+    assert "AutoAttack needs four classes: APGD-DLR takes APGD-T" in tables
 
 
 @pytest.mark.parametrize(
@@ -148,18 +148,18 @@ def two_left(folder):
 
 
 REFUSED = {
-    "digits": ({}, "There is a data set 'digits' already"),
+    "digits": ({}, "A data set 'digits' already exists"),
     "Mine": ({}, "'Mine' has other characters|lower-case"),
-    "1": ({}, "'1' cannot name a data set: in YAML"), "007": ({}, "cannot name"), "1e3": ({}, "cannot name"),
+    "1": ({}, "'1' cannot name a data set: YAML"), "007": ({}, "cannot name"), "1e3": ({}, "cannot name"),
     "null": ({}, "cannot name"), "true": ({}, "cannot name"), "nan": ({}, "cannot name"),
-    "code": ({}, "'code' cannot name a data set: data/code is of other results"), "toy": ({}, "data/toy"),
-    "mine": ({"like": "digits"}, r"--like digits: params/digits\.yaml is not of a folder of images"),
+    "code": ({}, "'code' cannot name a data set: data/code holds other results"), "toy": ({}, "data/toy"),
+    "mine": ({"like": "digits"}, r"--like digits: params/digits\.yaml does not describe a folder of images"),
     "nothing": ({"root": Path("nowhere")}, "nowhere must hold train/<class>.*; it is no folder"),
     "no_parts": ({"root": Path("pictures/train")}, "pictures/train/train is no folder"),
     "broken": ({"damage": broken}, r"train/cat/0\.png cannot be read as images; mend or remove them"),
     "empty": ({"damage": emptied}, "test/dog holds no image"),
     "deep": ({"damage": deep}, r"train/cat/0\.png has more than 8 bits a channel; save with 8"),
-    "few": ({"damage": two_left}, r"A class needs 3 training images at least, and these have fewer: dog \(2\)"),
+    "few": ({"damage": two_left}, r"A class needs at least 3 training images, and these have fewer: dog \(2\)"),
 }  # fmt: skip
 
 

@@ -202,7 +202,7 @@ def test_kept_run_stands_beside_todays_with_its_hardware(tmp_path):
     swept = metrics(Cell(*RN18, "score_based", artifacts.SEED), 2.0)
     write_json(tmp_path / "results" / "far.json", KEPT | {"cells": [there], "sweep": [swept]})
     comparison, missing = paper_sections([results_of(["vanilla", "at_l2"])])
-    assert "“far” was measured on 1 × made-up GPU, 1.5 hours of computing, commit 0123456." in comparison.paragraphs[1]
+    assert "“far” was measured on 1 × made-up GPU, 1.5 hours of compute, commit 0123456." in comparison.paragraphs[1]
     by_name = {table.caption.split("'s ")[1].split(" (")[0]: table for table in comparison.tables}
     lines = [row for row in by_name["Table 1"].rows if (row[0].text, row[0].detail) == ("AT L₂", ", ".join(RN18))]
     assert [(row[1].text, row[5].text, row[7].text) for row in lines] == [

@@ -288,9 +288,9 @@ def test_other_attacks_have_a_table_and_a_large_eps_a_column(params, tmp_path, m
     report.run(few)
     text = (REPORT / "tables.md").read_text(encoding="utf-8")
     for line in (
-        "In the form of the paper's Tables 1 and 3",
+        "In the format of the paper's Tables 1 and 3",
         "| Method | Clean, n = 360 | AA L₂, ε = 0.9, n = 120 | AA L∞, ε = 8/255, n = 120 | AA L₂, ε = 1.5, n = 120 |",
-        "In the form of the paper's Table 6",
+        "In the format of the paper's Table 6",
         "| Attack | Vanilla | SBG | AT L₂ |",
         "| PGD, 20 steps, 5 starts L₂, ε = 1.5, n = 120 | 1.2% \\[0.0, 6.2\\] | 3.8% \\[0.0, 8.8\\] | **6.2%**",
         "| Gaussian blur L₂, ε = 2, n = 50 | 2.5% ",
@@ -301,7 +301,7 @@ def test_other_attacks_have_a_table_and_a_large_eps_a_column(params, tmp_path, m
     rows = {row["metric"]: row for row in rows_of(REPORT / "results.csv") if row["method"] == "vanilla"}
     names = ("autoattack.l2_large", "autoattack.l2_large.square", "pgd.linf", "foolbox.gaussian_blur")
     assert [float(rows[name]["value"]) for name in names] == [0.025, 0.05, 0.01, 0.025]
-    assert "In the form of the paper's Table 6" not in (made / REPORT / "tables.md").read_text(encoding="utf-8")
+    assert "In the format of the paper's Table 6" not in (made / REPORT / "tables.md").read_text(encoding="utf-8")
 
 
 SEEDS = ["grid.seeds=[3407,1,2]", "grid.targets_seeds=[3407,5]"]
@@ -328,13 +328,13 @@ def with_seeds(tmp_path_factory):
 def test_runs_of_a_method_are_told_as_one(with_seeds):
     text = (with_seeds / REPORT / "tables.md").read_text(encoding="utf-8")
     for line in (
-        "Mean ± standard deviation over 3 to 6 runs of each method (seeds 3407, 1, 2 of training; seeds 3407, 5 of targets)",
-        "in brackets the 95% confidence interval of a single run.",
+        "Mean ± standard deviation over 3 to 6 runs per method (training seeds 3407, 1, 2; target seeds 3407, 5)",
+        "in brackets: 95% confidence interval of a single run.",
         "| Vanilla | **95.0% ± 0.0** \\[93.0, 97.0\\] | 7.5% ± 2.5 \\[2.5, 12.5\\] |",
         "| 1.0× 3e5 |",
         "| 5.7× 1.7e6 |",
-        "| Method | less Vanilla, L₂ | less SBG, L₂ | less Vanilla, L∞ | less SBG, L∞ |",
-        "On the front of robust accuracy in L₂ over the cost of training",
+        "| Method | minus Vanilla, L₂ | minus SBG, L₂ | minus Vanilla, L∞ | minus SBG, L∞ |",
+        "On the Pareto front of robust accuracy in L₂ against training cost",
         "| λ | Clean, n = 360 |",
     ):
         assert line in text
@@ -373,7 +373,7 @@ def test_what_is_not_the_papers_has_a_section_of_its_own(params, tmp_path, monke
     text, page = ((REPORT / name).read_text(encoding="utf-8") for name in ("tables.md", "index.html"))
     assert "| Adversarial training (AT L₂) |" in text
     assert page.count("Not in the paper.") == 1  # of all rows
-    assert "adversarial training in a single step" in page
+    assert " is single-step adversarial training" in page
     assert "## Beyond the paper" not in (made / REPORT / "tables.md").read_text(encoding="utf-8")
 
 
@@ -416,7 +416,7 @@ def test_too_few_classes_are_not_called_autoattack(params, tmp_path, monkeypatch
     report.run(few)
     text = (REPORT / "tables.md").read_text(encoding="utf-8")
     assert "| Substitute L₂, ε = 0.9, n = 120 |" in text
-    assert "AutoAttack needs four classes: APGD-DLR is in APGD-T's place." in text
+    assert "AutoAttack needs four classes: APGD-DLR takes APGD-T's place." in text
     assert "| AA L₂" not in text
     assert "clean and under AutoAttack's substitute" in text
 

@@ -81,7 +81,7 @@ def test_what_is_left_is_counted_and_timed_by_former_work(made):
     assert found["vanilla"]["trained"]["forwards"] > 0
     assert found["vanilla"]["trained"]["seconds"] is None
     assert found["at_l2"]["evaluated"]["seconds"] == 40
-    assert "by former times about 40 s are left (of 8 nothing is known)" in told()
+    assert "about 40 s left, judging by earlier runs (8 unknown)" in told()
 
 
 def test_times_of_other_seeds_and_passes_of_other_methods_make_an_estimate():
