@@ -41,7 +41,7 @@ from stages.params.evaluation import EvaluationParams, FoolboxParams, PGDParams,
 from stages.params.reading import Params
 from stages.params.section import NonNegative
 from stages.paths import Cell, DatasetPaths
-from stages.run import stage_run
+from stages.run import device, processes, stage_run
 
 __all__ = ["FILES", "Subject", "run", "write_evaluation"]
 
@@ -62,7 +62,7 @@ class Subject:
         method: how it was trained.
         lambda_: weight of the alignment term; None without alignment.
         seed, targets_seed: of its training and of its targets; None where they are not known, or it read none.
-        load: gives it, in evaluation mode; picklable.
+        load: gives it, in evaluation mode, on the device that it is attacked on; picklable.
         training_forwards: what training cost, in forward passes of one image; None where it is not known.
     """
 
@@ -76,14 +76,14 @@ class Subject:
     training_forwards: float | None = None
 
 
-def run(params: Params, cell: Cell, workers: int) -> Path:
+def run(params: Params, cell: Cell, workers: int | None) -> Path:
     """Writes `data/<dataset>/evaluations/<cell>/`: metrics, the outcome of every attack on every example, examples."""
     paths = DatasetPaths(cell.dataset)
     evaluation = params.dataset(cell.dataset).read("evaluation", EvaluationParams)
     inputs = [paths.images, paths.test_targets, *(cell.classifier / name for name in CLASSIFIER)]
     values = [params.seed, evaluation]
     with stage_run("evaluate", cell.name, outputs=[cell.evaluation], values=values, inputs=inputs) as checkpoints:
-        blocks = Blocks(evaluation.block_size, params.seed, workers, checkpoints)
+        blocks = Blocks(evaluation.block_size, params.seed, processes(workers), checkpoints)
         subject = _subject(cell, ImageStore.open(paths.images))
         write_evaluation(cell.evaluation, subject, evaluation, paths.test_targets, blocks)
     return cell.evaluation
@@ -106,8 +106,12 @@ def _subject(cell: Cell, images: ImageStore) -> Subject:
         raise InputError(f"{file} does not say by which method and lambda the classifier was trained.") from None
     if method.name != cell.method:
         raise InputError(f"{file} is of another classifier: it was trained by {method.name}, not by {cell.method}.")
-    load, forwards = partial(load_classifier, cell.classifier), _forwards(config, file)
+    load, forwards = partial(_load, cell.classifier, device()), _forwards(config, file)
     return Subject(cell.dataset, cell.architecture, method, lambda_, load, **seeds, training_forwards=forwards)
+
+
+def _load(folder: Path, where: torch.device) -> nn.Module:
+    return load_classifier(folder).to(where)
 
 
 def _forwards(config: Mapping[str, Any], file: Path) -> float | None:
@@ -145,6 +149,7 @@ def write_evaluation(
     )  # one that is missing fails at once
     load = attackable(channels_last(subject.load, x), x)
     model = load()
+    digests = {"images": store.checksum, "weights": weights_digest(subject.load())}
     predicted = predictions(model, x, BATCH)
     require_deterministic(Probe(model, x, test.labels, blocks.size))
     attacked, sanity = _checked(
@@ -158,7 +163,6 @@ def write_evaluation(
         partial_folder.mkdir()
         metrics_file, outcomes_file, targeted_file = (partial_folder / name for name in FILES)
         metrics = _metrics(subject, evaluation, blocks.seed, attacked, correct, cosines, sanity)
-        digests = {"images": store.checksum, "weights": weights_digest(subject.load())}
         write_metrics(metrics_file, metrics.model_copy(update=digests))
         save_file(_outcomes(correct, cosines, attacked), outcomes_file)
         save_file(_targeted(model, test, evaluation.targeted), targeted_file)

@@ -23,11 +23,11 @@ from pag.base.json_files import json_text
 from pag.base.vocabulary import Precision
 from pag.machine.locks import locked
 from pag.machine.precision import computing_in
-from pag.machine.ranks import barrier, device, first, from_first
+from pag.machine.ranks import barrier, device, first, from_first, local_size
 from stages.digests import of_stage
 from stages.paths import CHECKPOINTS, DATA, TIMES
 
-__all__ = ["device", "read_times", "stage_run"]
+__all__ = ["device", "processes", "read_times", "stage_run"]
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -115,6 +115,21 @@ def stage_run(
             if timed:
                 _log_time(name, time.monotonic() - started)
             discard(checkpoints)
+
+
+def processes(asked: int | None) -> int:
+    """How many processes of this rank attack: as many as asked for; else one, on a GPU, or on CPUs one a core.
+
+    Raises:
+        InputError: more than one is asked for on a GPU, where stages compute in this process alone.
+    """
+    if device().type != "cuda":
+        return asked or max(1, (os.cpu_count() or 1) // local_size())
+    if asked not in (None, 1):
+        raise InputError(
+            "--workers is for CPUs: on a GPU a rank is one process, and launcher in params.yaml starts several."
+        )
+    return 1
 
 
 def _log_time(stage: str, seconds: float) -> None:

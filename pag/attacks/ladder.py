@@ -41,15 +41,19 @@ class Ladder:
     def parts(self, model: nn.Module, x: Tensor, num_classes: int, seed: int) -> Mapping[str, Perturb]:
         """The parts of all attacks, by ε and their names."""
         return {
-            f"ε = {rung.threat.eps!r} {name}": _within(rung, perturb)
+            f"{_prefix(rung)}{name}": _within(rung, perturb)
             for rung in self.rungs
             for name, perturb in rung.parts(model, x, num_classes, seed).items()
         }
 
     def by_rung(self, by_part: Mapping[str, T]) -> list[T]:
         """Of what was found after each part, in their order, what was found after the last of each rung."""
-        after = {name.rpartition(" ")[0]: found for name, found in by_part.items()}
-        return list(after.values())
+        return [[found for name, found in by_part.items() if name.startswith(_prefix(rung))][-1] for rung in self.rungs]
+
+
+def _prefix(rung: BlockAttack) -> str:
+    """Of the names of its parts in a ladder."""
+    return f"ε = {rung.threat.eps!r} "
 
 
 def _within(rung: BlockAttack, perturb: Perturb) -> Perturb:

@@ -13,6 +13,7 @@ from pag.attacks.pgd import PGD, step_size
 from pag.attacks.threats import Threat
 from pag.base.errors import InputError
 from pag.base.vocabulary import NormName
+from pag.evaluation.network import device_of
 
 __all__ = ["Frames", "targeted_frames"]
 
@@ -53,6 +54,7 @@ def targeted_frames(
     Raises:
         InputError: there is no ε, no class, or fewer than K of them.
     """
+    images = images.to(device_of(model))
     with torch.no_grad():
         num_classes = model(images[:1]).shape[1]
     if not epsilons or not 1 <= classes <= num_classes:
@@ -60,14 +62,17 @@ def targeted_frames(
             f"Targeted frames need an epsilon and 1 to {num_classes} classes, not {len(epsilons)} and {classes}."
         )
     shape = (len(images), classes)
-    x, towards = images.repeat_interleave(classes, dim=0), torch.arange(classes).repeat(len(images))
+    x, towards = (
+        images.repeat_interleave(classes, dim=0),
+        torch.arange(classes, device=images.device).repeat(len(images)),
+    )
     frames, probabilities = [], []
     for eps in epsilons:
         x_adv = x if eps == 0 else _attack(norm, eps, steps, relative_step)(model, x, towards)
         with torch.no_grad():
             probabilities.append(model(x_adv).softmax(1).reshape(*shape, -1))
         frames.append((255 * x_adv).round().to(torch.uint8).reshape(*shape, *images.shape[1:]))
-    return Frames(torch.stack(frames, dim=2), torch.stack(probabilities, dim=2))
+    return Frames(torch.stack(frames, dim=2).cpu(), torch.stack(probabilities, dim=2).cpu())
 
 
 def _attack(norm: NormName, eps: float, steps: int, relative_step: float) -> PGD:

@@ -1,9 +1,10 @@
-"""Where the weights of a network lie, and in which order: channels last where that convolves fastest.
+"""Where the weights of a network lie, and in which order: channels last, where that convolves fastest.
 
-That is on a GPU, and on a CPU too where a network is differentiated once, as by attacks and by training without aligned gradients.
-Of what differentiates its gradients again the alignment step of a ResNet-18 took 1.3 times as long so on a CPU.
+That is on a GPU. On a CPU it is so for classifiers, attacked or trained, alignment's double backward included: a step takes 0.8 to
+1 times as long (docs/cost.md).
 """
 
+import copy
 from typing import TypeVar
 
 import torch
@@ -26,16 +27,31 @@ def placed(model: M, device: torch.device) -> M:
 def laid_out_channels_last(model: M, x: Tensor) -> M:
     """Lays a network's four-dimensional weights out channels last, in place, and so its activations.
 
-    One that takes views of its activations cannot be laid out so, and stays as it is.
+    One that takes views of its activations does not run so; its weights are left contiguous.
 
     Args:
-        model: in evaluation mode.
-        x: an image or more to try it on, `(B, ch, H, W)`, on its device.
+        model: on the device of `x`, in any mode.
+        x: two images or more to try it on, `(B, ch, H, W)`, contiguous: of one image some views are possible in either order.
     """
     model.to(memory_format=torch.channels_last)
-    try:
-        with torch.no_grad():
-            model(x)
-    except RuntimeError:
+    if not _runs(model, x):
         model.to(memory_format=torch.contiguous_format)
     return model
+
+
+def _runs(model: nn.Module, x: Tensor) -> bool:
+    """Whether a copy gets through, in both modes: the model's statistics and the random streams stay as they are."""
+    try:
+        with torch.no_grad(), torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
+            trial = copy.deepcopy(model)
+            for training in (True, False):
+                trial.train(training)(x)
+    except torch.OutOfMemoryError:
+        raise
+    except (
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ):  # of the copy, of views, and of layers that two images are too few for
+        return False
+    return True

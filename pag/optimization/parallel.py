@@ -85,8 +85,15 @@ class Together:
         if not module.training or module.p == 0:
             return x
         kept = 1 - module.p
-        mask = x.new_empty((self._share.total, *x.shape[1:])).bernoulli_(kept)
+        mask = _empty_like(x, self._share.total).bernoulli_(kept)
         return x * mask[self._share.rows].div(kept)
+
+
+def _empty_like(x: Tensor, size: int) -> Tensor:
+    """A batch of so many examples in the order of memory of `x`, in which torch draws."""
+    last = x.ndim == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    order = torch.channels_last if last else torch.contiguous_format
+    return torch.empty((size, *x.shape[1:]), dtype=x.dtype, device=x.device, memory_format=order)
 
 
 def _settle_buckets(network: DistributedDataParallel) -> None:

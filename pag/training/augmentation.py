@@ -40,7 +40,8 @@ class Views:
         j = torch.where(self.flipped[:, None], j.flip(1), j)
         flat = functional.pad(x.flatten(1, -3) if x.ndim > 3 else x[:, None], (self.padding,) * 4)
         image = torch.arange(len(x))[:, None, None]
-        return flat.permute(0, 2, 3, 1)[image, i[:, :, None], j[:, None, :]].permute(0, 3, 1, 2).reshape(x.shape)
+        viewed = flat.permute(0, 2, 3, 1)[image, i[:, :, None], j[:, None, :]].permute(0, 3, 1, 2)
+        return viewed.contiguous().reshape(x.shape)  # the network's weights alone say in which order activations lie
 
 
 @dataclass(frozen=True)

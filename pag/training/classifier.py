@@ -19,13 +19,12 @@ from pag.optimization.prefetch import prefetched
 from pag.targets.store import TargetStore
 from pag.training.batches import Batches
 from pag.training.network import CompiledNetwork, EagerNetwork
-from pag.training.objectives import AdversarialTraining, CrossEntropy, Objective, Trades
+from pag.training.objectives import Objective
 from pag.training.recipe import AlignedTargets, Generated, Recipe
 
 __all__ = ["train_classifier"]
 
 EVALUATION_BATCH = 256
-DIFFERENTIATED_ONCE = (CrossEntropy, AdversarialTraining, Trades)  # their gradients are not differentiated again
 
 
 def train_classifier(
@@ -59,7 +58,7 @@ def train_classifier(
         InputError: passes are to be compiled, and there are several ranks; or a batch has one example, and batch norm refuses it.
         FloatingPointError: the loss, a measure or a weight is no longer finite.
     """
-    _place(model, train, objective, run.device)
+    laid_out_channels_last(model.to(run.device), pixels(train.images[:2]).to(run.device))
     batches = Batches(train, targets, recipe, run.seed, run.device, generated)
     together = Together(model)
     network = CompiledNetwork(model) if recipe.compiled else EagerNetwork(model, together)
@@ -87,14 +86,6 @@ def train_classifier(
         )
     model.eval()
     return curves
-
-
-def _place(model: nn.Module, train: Split, objective: Objective, device: torch.device) -> None:
-    """Moves the model to the device, its weights in the order that is fastest there."""
-    model.to(device)
-    if device.type == "cuda" or isinstance(objective, DIFFERENTIATED_ONCE):
-        with evaluating(model):
-            laid_out_channels_last(model, pixels(train.images[:1]).to(device))
 
 
 @contextmanager

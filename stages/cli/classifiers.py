@@ -1,6 +1,5 @@
 """Commands that train and evaluate classifiers."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -87,18 +86,17 @@ def evaluate(
     params: ParamsFile = PARAMS,
 ) -> None:
     """Measure a classifier on the test set: clean accuracy, attacks, alignment (section 5.2)."""
-    processes = workers or max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     method = combined(method, base, targets)
     given = [name for name, value in (("method", method), ("checkpoint", checkpoint), ("module", module)) if value]
     of_no_cell = (lambda_, seed, targets_seed) == (None, None, None)
     if given == ["method"] and architecture and method and output is None:
         names = {"dataset": dataset, "architecture": architecture, "method": method}
-        run_stage("evaluate", params, set_, cell_of(names, seed, targets_seed, lambda_), processes, **names)
+        run_stage("evaluate", params, set_, cell_of(names, seed, targets_seed, lambda_), workers, **names)
     elif given == ["checkpoint"] and architecture and of_no_cell:
-        arguments = (checkpoint, dataset, architecture, output, processes)
+        arguments = (checkpoint, dataset, architecture, output, workers)
         run_stage("commands.evaluate_checkpoint", params, set_, *arguments, dataset=dataset, architecture=architecture)
     elif given == ["module"] and not architecture and of_no_cell:
-        run_stage("commands.evaluate_module", params, set_, module, dataset, output, processes, dataset=dataset)
+        run_stage("commands.evaluate_module", params, set_, module, dataset, output, workers, dataset=dataset)
     else:
         raise InputError(
             "evaluate takes --method with --architecture (and --lambda, --seed, --targets-seed), or --checkpoint with "

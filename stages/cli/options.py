@@ -96,5 +96,7 @@ ParamsFile = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, max=1024, help="Processes (per rank) that share the examples; default: one per core."),
+    typer.Option(
+        min=1, max=1024, help="Processes (per rank) that share the examples; default: one per core, one on a GPU."
+    ),
 ]

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from pag.base.errors import InputError
@@ -19,14 +20,16 @@ from stages.params.architectures import read_architecture
 from stages.params.evaluation import EvaluationParams
 from stages.params.reading import Params
 from stages.paths import DATA, DatasetPaths
-from stages.run import stage_run
+from stages.run import device, processes, stage_run
 
 __all__ = ["check_output", "run"]
 
 METHOD = Method(name="checkpoint", objective="unknown", label="checkpoint")
 
 
-def run(params: Params, checkpoint: Path, dataset: str, architecture: str, output: Path | None, workers: int) -> Path:
+def run(
+    params: Params, checkpoint: Path, dataset: str, architecture: str, output: Path | None, workers: int | None
+) -> Path:
     """Writes the files of an evaluation into a folder outside `data/`; the pipeline knows nothing of it.
 
     Alignment is measured where the data set has score-based gradients at its test images.
@@ -37,7 +40,7 @@ def run(params: Params, checkpoint: Path, dataset: str, architecture: str, outpu
         dataset: whose test set.
         architecture: that the weights are of.
         output: the folder; None: `<stem>-evaluation` beside the checkpoint.
-        workers: processes of each rank.
+        workers: processes of each rank (`stages.run.processes`).
 
     Raises:
         InputError: a file is missing or does not fit, or the folder is in `data/` or holds anything but an earlier evaluation.
@@ -47,7 +50,7 @@ def run(params: Params, checkpoint: Path, dataset: str, architecture: str, outpu
     paths, evaluation = DatasetPaths(dataset), params.dataset(dataset).read("evaluation", EvaluationParams)
     options = read_architecture(params, architecture).options
     store = ImageStore.open(paths.images)
-    load = partial(_load, checkpoint, store.image_shape, store.num_classes, options)
+    load = partial(_load, checkpoint, store.image_shape, store.num_classes, options, device())
     load()  # weights that do not fit fail before anything is made
     reference = paths.test_targets if paths.test_targets.exists() else None
     inputs = [paths.images, checkpoint, *([] if reference is None else [reference])]
@@ -56,7 +59,7 @@ def run(params: Params, checkpoint: Path, dataset: str, architecture: str, outpu
         "commands/evaluate_checkpoint", cell, outputs=[folder], values=values, inputs=inputs, timed=False
     ) as kept:
         subject = Subject(dataset, architecture, METHOD, None, load)
-        blocks = Blocks(evaluation.block_size, params.seed, workers, kept)
+        blocks = Blocks(evaluation.block_size, params.seed, processes(workers), kept)
         write_evaluation(folder, subject, evaluation, reference, blocks)
     return folder
 
@@ -82,8 +85,12 @@ def _is_of_an_evaluation(path: Path) -> bool:
 
 
 def _load(
-    checkpoint: Path, image_shape: tuple[int, int, int], num_classes: int, options: Mapping[str, Any]
+    checkpoint: Path,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    options: Mapping[str, Any],
+    where: torch.device,
 ) -> nn.Module:
     model = build(image_shape=image_shape, num_classes=num_classes, **options)
     load_weights(checkpoint, model)
-    return model.eval()
+    return model.eval().to(where)

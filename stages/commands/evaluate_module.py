@@ -17,14 +17,14 @@ from stages.evaluate import Subject, write_evaluation
 from stages.params.evaluation import EvaluationParams
 from stages.params.reading import Params
 from stages.paths import DatasetPaths
-from stages.run import stage_run
+from stages.run import device, processes, stage_run
 
 __all__ = ["run"]
 
 METHOD = Method(name="module", objective="unknown", label="module")
 
 
-def run(params: Params, module: str, dataset: str, output: Path | None, workers: int) -> Path:
+def run(params: Params, module: str, dataset: str, output: Path | None, workers: int | None) -> Path:
     """Writes the files of an evaluation into a folder outside `data/`; the pipeline knows nothing of it.
 
     Nothing is kept of an interrupted run: what other code the factory runs is not known here.
@@ -34,7 +34,7 @@ def run(params: Params, module: str, dataset: str, output: Path | None, workers:
         module: `package.module:factory` on Python's path; called without arguments, with torch's global stream seeded.
         dataset: whose test set.
         output: the folder; None: `<factory>-evaluation` in the working directory.
-        workers: processes of each rank, each of which calls the factory.
+        workers: processes of each rank (`stages.run.processes`), each of which calls the factory.
 
     Raises:
         InputError: what the factory makes is no network for these images, or the folder is in `data/` or holds other files.
@@ -46,7 +46,7 @@ def run(params: Params, module: str, dataset: str, output: Path | None, workers:
     check_outputs(f"The network of {module!r}", load(), pixels(store.split("train").images[:2]), store.num_classes)
     reference = paths.test_targets if paths.test_targets.exists() else None
     with stage_run("commands/evaluate_module", f"{dataset}-{folder.name}", outputs=[folder], timed=False):
-        blocks = Blocks(evaluation.block_size, params.seed, workers)
+        blocks = Blocks(evaluation.block_size, params.seed, processes(workers))
         write_evaluation(folder, Subject(dataset, module, METHOD, None, load), evaluation, reference, blocks)
     return folder
 
@@ -58,4 +58,4 @@ def _load(module: str) -> nn.Module:
         network = make()
     if not isinstance(network, nn.Module):
         raise InputError(f"The factory {module!r} returns a {type(network).__name__}, not a torch.nn.Module.")
-    return network.eval()
+    return network.eval().to(device())

@@ -28,7 +28,7 @@ EPOCHS = (8, 60)
 SMALL = 1000  # training images, below which a fifth of them is for validation
 FLOATS = ("inf", "nan")  # as `dvc exp run -S` has them
 RESERVED = ("code", "figures", "report", "toy")  # folders of `data/` that belong to no data set
-LEAST = 3  # training images a class: one is for validation, and what is left is to have neighbours
+LEAST = 4  # training images a class: of three that are no validation, two pooled, so that each image has a neighbour
 EXAMPLES = 60  # test images under attack: minutes a classifier on two cores
 Section = MutableMapping[str, Any]  # of YAML that keeps its comments
 

@@ -56,6 +56,8 @@ def test_of_attacks_of_several_parts_the_last_one_counts():
     ladder = Ladder(tuple(AutoAttack(Threat("linf", eps)) for eps in (0.1, 0.2)))
     names = [f"ε = {eps} {part}" for eps in (0.1, 0.2) for part in ("apgd-ce", "apgd-t", "fab-t", "square")]
     assert ladder.by_rung({name: number for number, name in enumerate(names)}) == [3, 7]
+    of_words = [name.replace("-", " ") for name in names]
+    assert ladder.by_rung({name: number for number, name in enumerate(of_words)}) == [3, 7]
 
 
 def test_parts_keep_their_names_and_their_pace(model, x):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from pag.evaluation.network import channels_last
+from pag.evaluation.network import channels_last, weights_digest
 from pag.networks.architectures import build
 
 
@@ -47,9 +47,31 @@ def test_outputs_and_input_gradients_are_those_of_the_network(norm):
     torch.testing.assert_close(of_laid_out, gradient, rtol=1e-10, atol=1e-12)
 
 
-def test_a_network_that_takes_views_stays_as_it_is():
-    load = partial(seeded, Viewed)
+class Merged(Viewed):
+    """Takes one that of a single image can be taken in either order."""
+
+    def forward(self, x):
+        return self.head(self.convolution(x).view(-1, 1, *x.shape[2:]).reshape(len(x), -1))
+
+
+@pytest.mark.parametrize("network", [Viewed, Merged])
+def test_a_network_that_takes_views_stays_as_it_is(network):
+    load = partial(seeded, network)
     x = torch.rand(2, 3, 6, 6, dtype=torch.float64)
     model = channels_last(load, x)()
     assert all(weight.is_contiguous() for weight in model.parameters())
     assert torch.equal(model(x), load()(x))
+
+
+def test_a_digest_of_weights_does_not_see_how_they_are_stored():
+    def digest(values):
+        module = nn.Module()
+        module.register_buffer("values", values)
+        return weights_digest(module)
+
+    values = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(2))
+    complex_values = torch.complex(values, -values)
+    assert digest(values) == digest(values.to(memory_format=torch.channels_last)) == digest(values.to_sparse())
+    assert digest(complex_values.conj()) == digest(complex_values.conj().resolve_conj()) != digest(complex_values)
+    assert digest(values) != digest(values.double())
+    assert digest(values) != digest(values.reshape(3, 2, 4, 5))

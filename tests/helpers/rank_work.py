@@ -86,14 +86,14 @@ def stages():
 
 
 class Network(nn.Sequential):
-    """Small, with all that looks at a batch: batch norm (of images, then of features) and dropout.
+    """Small, with all that looks at a batch: batch norm (of images, then of features) and dropout, of activations channels last.
 
     The gradient of a weight with one column, as the last has, comes with other strides than the weight.
     """
 
     def __init__(self):
         super().__init__(
-            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.SiLU(), nn.Dropout(0.2), nn.Flatten(),
+            nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.SiLU(), nn.Dropout(0.2), nn.Flatten(),
             nn.Linear(4 * 16, 8), nn.GroupNorm(2, 8), nn.SiLU(), nn.Linear(8, 1), nn.SiLU(),
             nn.Linear(1, C),
         )  # fmt: skip
@@ -111,7 +111,7 @@ def _classifier(name, targets, checkpoint=None, stop_after=None):
         return objective(*arguments)
 
     generator = torch.Generator().manual_seed(1)
-    images = torch.randint(256, (N, 1, 6, 6), generator=generator, dtype=torch.uint8)
+    images = torch.randint(256, (N, 2, 6, 6), generator=generator, dtype=torch.uint8)
     split = Split(images, torch.arange(N) % C, torch.arange(N))
     aligned = AlignedTargets(targets, "log_softmax", classes_per_step=2, by_prediction="margin" in name)
     aligned = aligned if "aligned" in name else None
@@ -142,7 +142,7 @@ def trainings():
     batches.pixels = classifier.pixels = lambda images: images.double() / 255
     if first():
         generator = torch.Generator().manual_seed(5)
-        representatives = torch.rand(C, 6, 6, 1, generator=generator, dtype=torch.float32).numpy()
+        representatives = torch.rand(C, 6, 6, 2, generator=generator, dtype=torch.float32).numpy()
         write_representatives(Path("means.zarr"), representatives, "image", (torch.arange(N) % C).numpy())
     barrier()
     targets = open_targets(Path("means.zarr"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import artifacts
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from pag.base.errors import InputError
@@ -167,3 +168,18 @@ def test_what_was_made_is_told_by_its_numbers_its_arrays_or_its_size(tmp_path, m
     assert closing_line(images) == f"{images}: test/images 20 × 8 × 8 × 1, train/images 20 × 8 × 8 × 1"
     (tmp_path / "page.html").write_bytes(bytes(1500))
     assert closing_line(Path("page.html")) == "page.html: 1.5 KB"
+
+
+@pytest.mark.parametrize(("asked", "ranks", "made"), [(None, "1", 8), (None, "3", 2), (None, "16", 1), (5, "3", 5)])
+def test_cpus_have_a_process_a_core_unless_told(monkeypatch, asked, ranks, made):
+    monkeypatch.setattr(execution, "device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", ranks)
+    assert execution.processes(asked) == made
+
+
+def test_on_a_gpu_a_rank_is_one_process(monkeypatch):
+    monkeypatch.setattr(execution, "device", lambda: torch.device("cuda"))
+    assert execution.processes(None) == execution.processes(1) == 1
+    with pytest.raises(InputError, match="--workers is for CPUs"):
+        execution.processes(2)

@@ -53,6 +53,15 @@ QUICK = {
 }  # fmt: skip
 
 
+def test_the_least_that_a_class_may_have_is_enough_for_every_heuristic(here):
+    write_pictures(here / "pictures", dict.fromkeys(("cat", "dog"), (4, 1)))
+    new_dataset.run(Params(), "mine", Path("pictures"), "cifar10_small")
+    params = Params(overrides=["grid.datasets=[mine]"])
+    prepare.run(params, "mine")
+    for source in params.main.content["grid"]["heuristics"]:
+        assert heuristic_targets.run(params, "mine", source, 3407).exists()
+
+
 def test_three_small_classes_go_through_to_the_page(here):
     write_pictures(here / "pictures", THREE)
     new_dataset.run(Params(), "mine", Path("pictures"), "cifar10_small")
@@ -142,8 +151,8 @@ def deep(folder):
     Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(folder / "train" / "cat" / "0.png")
 
 
-def two_left(folder):
-    for path in sorted((folder / "train" / "dog").iterdir())[2:]:
+def three_left(folder):
+    for path in sorted((folder / "train" / "dog").iterdir())[3:]:
         path.unlink()
 
 
@@ -159,7 +168,7 @@ REFUSED = {
     "broken": ({"damage": broken}, r"train/cat/0\.png cannot be read as images; mend or remove them"),
     "empty": ({"damage": emptied}, "test/dog holds no image"),
     "deep": ({"damage": deep}, r"train/cat/0\.png has more than 8 bits a channel; save with 8"),
-    "few": ({"damage": two_left}, r"A class needs at least 3 training images, and these have fewer: dog \(2\)"),
+    "few": ({"damage": three_left}, r"A class needs at least 4 training images, and these have fewer: dog \(3\)"),
 }  # fmt: skip
 
 

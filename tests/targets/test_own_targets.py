@@ -64,6 +64,15 @@ def shape(x):
     return len(x), CLASSES, *x.shape[1:]
 
 
+def test_a_function_may_change_what_it_is_given(store):
+    train = store.split("train")
+    x = pixels(train.images[:5])
+    given = x.clone()
+    g = own(store, lambda *_: lambda x, y: x.sub_(0.5)[:, None].expand(shape(x))).at(x, train.labels[:5])
+    assert torch.equal(x, given)
+    assert torch.equal(g[:, 0], given - 0.5)
+
+
 REFUSED = {
     "that fails": (lambda *_: 1 / 0, r"mine:f fails \(ZeroDivisionError: division by zero\)"),
     "of nothing": (lambda *_: None, "mine:f gives a NoneType, not a function of images and labels"),

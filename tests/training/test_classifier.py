@@ -182,10 +182,11 @@ def _trained(data, objective, model=None, checkpoint=None):
     return model
 
 
-@pytest.mark.parametrize("name", ["vanilla", "adversarial", "trades"])
-def test_what_is_differentiated_once_learns_channels_last_what_it_learns_otherwise(data, name):
-    laid_out = _trained(data, OBJECTIVES[name])
-    otherwise = _trained(data, lambda *arguments: OBJECTIVES[name](*arguments))  # of which nothing is known
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_training_channels_last_learns_what_it_learns_otherwise(data, name, monkeypatch):
+    laid_out, _ = _train(data, name, norm="batch")
+    monkeypatch.setattr("pag.training.classifier.laid_out_channels_last", lambda model, x: model)
+    otherwise, _ = _train(data, name, norm="batch")
     convolution = next(w for w in laid_out.parameters() if w.ndim == 4 and min(w.shape) > 1)
     assert not convolution.is_contiguous()
     assert all(weight.is_contiguous() for weight in otherwise.parameters())
@@ -201,16 +202,43 @@ def test_training_channels_last_resumes_exactly(data, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
 
 
-def test_a_network_that_takes_views_of_its_activations_is_trained_as_it_is(data):
-    class Viewed(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.convolution, self.head = nn.Conv2d(1, 4, 3, padding=1), nn.Linear(256, C)
+class Viewed(nn.Module):
+    """Takes a view of activations, as most small networks do."""
 
-        def forward(self, x):
-            return self.head(self.convolution(x).view(len(x), -1))
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.head = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(256, C)
 
-    assert _trained(data, CrossEntropy(), Viewed()).convolution.weight.is_contiguous()
+    def forward(self, x):
+        return self.head(self.convolution(x).view(len(x), -1))
+
+
+class Merged(Viewed):
+    """Takes one that of a single image can be taken in either order: each channel as an image of its own."""
+
+    def forward(self, x):
+        channels = self.convolution(x)
+        return self.head(channels.view(-1, 1, *x.shape[2:]).reshape(len(x), -1))
+
+
+class WhileTraining(Viewed):
+    """Takes one in training mode alone."""
+
+    def forward(self, x):
+        channels = self.convolution(x)
+        return self.head(channels.view(len(x), -1) if self.training else channels.flatten(1))
+
+
+@pytest.mark.parametrize("network", [Viewed, Merged, WhileTraining])
+@pytest.mark.parametrize("name", ["vanilla", "gradient norm"])
+def test_a_network_that_takes_views_of_its_activations_is_trained_as_it_is(network, name):
+    images = torch.randint(256, (24, 3, 8, 8), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    coloured = Split(images, torch.arange(24) % C, torch.arange(24))
+    recipe = Recipe(1, 8, ADAMW, Augmentation(1, True))
+    with torch.random.fork_rng(devices=[]):
+        model = network()
+    train_classifier(model, coloured, coloured, OBJECTIVES[name], None, recipe, Run(4, "run"))
+    assert model.convolution.weight.is_contiguous()
 
 
 def test_rows_of_a_step_are_those_that_its_batch_is_made_of(data):
