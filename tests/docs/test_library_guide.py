@@ -32,7 +32,7 @@ def run(page):
 
 def make_artifacts():
     """What the guide reads of a run of the pipeline: a store of targets and a classifier."""
-    store = Path("data/digits/targets/nearest_neighbor_own_class.zarr")
+    store = Path("data/digits/targets/3407/nearest_neighbor_own_class.zarr")
     store.parent.mkdir(parents=True)
     write_representatives(store, np.zeros((4, 8, 8, 1), np.float32), "own_class", np.arange(40) % 4)
     folder = Path("data/digits/classifiers/resnet8-score_based/3407-3407")
