@@ -19,7 +19,7 @@ COLUMNS = {"clean": "n = 9", "validation cosine": "", "alignment": "cosine"}
 SUMMARY = {"title": "Runs", "source": "made up", "seeds": [1, 2], "columns": COLUMNS, "rows": [ROW]}
 
 
-@pytest.mark.parametrize(("page", "tables"), list(zip(PAGES, (1, 18), strict=True)), ids=str)
+@pytest.mark.parametrize(("page", "tables"), list(zip(PAGES, (1, 20), strict=True)), ids=str)
 def test_the_pages_are_what_the_command_writes(page, tables, monkeypatch):
     monkeypatch.chdir(ROOT)
     text = page.read_text(encoding="utf-8")
