@@ -91,7 +91,7 @@ def test_any_number_of_classes_passes_from_a_folder_to_the_page(tmp_path, monkey
     visualize.run(params, "few", "resnet8")
     artifacts.write_toy(np.random.default_rng(0))
     report.run(params)
-    told = f"AutoAttack needs four classes: {SECOND[classes].upper()} is in APGD-T"
+    told = f"AutoAttack needs four classes: {SECOND[classes].upper()} takes APGD-T"
     for page in ("index.html", "tables.md"):
         text = (REPORT / page).read_text(encoding="utf-8")
         text = re.sub("<[^>]*>", "", text)  # a word may be a link to the glossary
