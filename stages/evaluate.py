@@ -62,7 +62,7 @@ class Subject:
         method: how it was trained.
         lambda_: weight of the alignment term; None without alignment.
         seed, targets_seed: of its training and of its targets; None where they are not known, or it read none.
-        load: gives it, in evaluation mode, on the device that it is attacked on; picklable.
+        load: gives it, in evaluation mode; picklable.
         training_forwards: what training cost, in forward passes of one image; None where it is not known.
     """
 
@@ -106,12 +106,8 @@ def _subject(cell: Cell, images: ImageStore) -> Subject:
         raise InputError(f"{file} does not say by which method and lambda the classifier was trained.") from None
     if method.name != cell.method:
         raise InputError(f"{file} is of another classifier: it was trained by {method.name}, not by {cell.method}.")
-    load, forwards = partial(_load, cell.classifier, device()), _forwards(config, file)
+    load, forwards = partial(load_classifier, cell.classifier), _forwards(config, file)
     return Subject(cell.dataset, cell.architecture, method, lambda_, load, **seeds, training_forwards=forwards)
-
-
-def _load(folder: Path, where: torch.device) -> nn.Module:
-    return load_classifier(folder).to(where)
 
 
 def _forwards(config: Mapping[str, Any], file: Path) -> float | None:
@@ -147,7 +143,7 @@ def write_evaluation(
     aligned_with = (
         None if reference is None else _reference(reference, store, len(x))
     )  # one that is missing fails at once
-    load = attackable(channels_last(subject.load, x), x)
+    load = attackable(channels_last(partial(_placed, subject.load, device()), x), x)
     model = load()
     digests = {"images": store.checksum, "weights": weights_digest(subject.load())}
     predicted = predictions(model, x, BATCH)
@@ -166,6 +162,11 @@ def write_evaluation(
         write_metrics(metrics_file, metrics.model_copy(update=digests))
         save_file(_outcomes(correct, cosines, attacked), outcomes_file)
         save_file(_targeted(model, test, evaluation.targeted), targeted_file)
+
+
+def _placed(load: Callable[[], nn.Module], where: torch.device) -> nn.Module:
+    """The network on the device that it is attacked on."""
+    return load().to(where)
 
 
 def _reference(path: Path, store: ImageStore, num_images: int) -> TargetStore:

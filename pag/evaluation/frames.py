@@ -62,10 +62,8 @@ def targeted_frames(
             f"Targeted frames need an epsilon and 1 to {num_classes} classes, not {len(epsilons)} and {classes}."
         )
     shape = (len(images), classes)
-    x, towards = (
-        images.repeat_interleave(classes, dim=0),
-        torch.arange(classes, device=images.device).repeat(len(images)),
-    )
+    x = images.repeat_interleave(classes, dim=0)
+    towards = torch.arange(classes, device=images.device).repeat(len(images))
     frames, probabilities = [], []
     for eps in epsilons:
         x_adv = x if eps == 0 else _attack(norm, eps, steps, relative_step)(model, x, towards)

@@ -92,10 +92,8 @@ class OwnTargets:
         Raises:
             InputError: the function fails, or gives something else or what is not finite.
         """
-        g, shape = (
-            self._called(lambda: self._gradients(x.clone(), y.clone())),
-            (len(x), self._num_classes, *x.shape[1:]),
-        )
+        g = self._called(lambda: self._gradients(x.clone(), y.clone()))
+        shape = (len(x), self._num_classes, *x.shape[1:])
         if not isinstance(g, Tensor) or g.shape != shape or not g.is_floating_point():
             told = f"{g.dtype} of shape {tuple(g.shape)}" if isinstance(g, Tensor) else f"a {type(g).__name__}"
             raise InputError(f"{self._name} gives {told}, not floating-point gradients of shape {shape}.")

@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from pag.base.errors import InputError
@@ -20,7 +19,7 @@ from stages.params.architectures import read_architecture
 from stages.params.evaluation import EvaluationParams
 from stages.params.reading import Params
 from stages.paths import DATA, DatasetPaths
-from stages.run import device, processes, stage_run
+from stages.run import processes, stage_run
 
 __all__ = ["check_output", "run"]
 
@@ -50,7 +49,7 @@ def run(
     paths, evaluation = DatasetPaths(dataset), params.dataset(dataset).read("evaluation", EvaluationParams)
     options = read_architecture(params, architecture).options
     store = ImageStore.open(paths.images)
-    load = partial(_load, checkpoint, store.image_shape, store.num_classes, options, device())
+    load = partial(_load, checkpoint, store.image_shape, store.num_classes, options)
     load()  # weights that do not fit fail before anything is made
     reference = paths.test_targets if paths.test_targets.exists() else None
     inputs = [paths.images, checkpoint, *([] if reference is None else [reference])]
@@ -85,12 +84,8 @@ def _is_of_an_evaluation(path: Path) -> bool:
 
 
 def _load(
-    checkpoint: Path,
-    image_shape: tuple[int, int, int],
-    num_classes: int,
-    options: Mapping[str, Any],
-    where: torch.device,
+    checkpoint: Path, image_shape: tuple[int, int, int], num_classes: int, options: Mapping[str, Any]
 ) -> nn.Module:
     model = build(image_shape=image_shape, num_classes=num_classes, **options)
     load_weights(checkpoint, model)
-    return model.eval().to(where)
+    return model.eval()

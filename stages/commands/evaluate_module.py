@@ -17,7 +17,7 @@ from stages.evaluate import Subject, write_evaluation
 from stages.params.evaluation import EvaluationParams
 from stages.params.reading import Params
 from stages.paths import DatasetPaths
-from stages.run import device, processes, stage_run
+from stages.run import processes, stage_run
 
 __all__ = ["run"]
 
@@ -58,4 +58,4 @@ def _load(module: str) -> nn.Module:
         network = make()
     if not isinstance(network, nn.Module):
         raise InputError(f"The factory {module!r} returns a {type(network).__name__}, not a torch.nn.Module.")
-    return network.eval().to(device())
+    return network.eval()

@@ -6,20 +6,10 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from viewed_networks import Merged, Viewed
 
 from pag.evaluation.network import channels_last, weights_digest
 from pag.networks.architectures import build
-
-
-class Viewed(nn.Module):
-    """Takes a view of activations, which needs channels first."""
-
-    def __init__(self):
-        super().__init__()
-        self.convolution, self.head = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(4 * 36, 5)
-
-    def forward(self, x):
-        return self.head(self.convolution(x).view(len(x), -1))
 
 
 def seeded(make):
@@ -47,16 +37,9 @@ def test_outputs_and_input_gradients_are_those_of_the_network(norm):
     torch.testing.assert_close(of_laid_out, gradient, rtol=1e-10, atol=1e-12)
 
 
-class Merged(Viewed):
-    """Takes one that of a single image can be taken in either order."""
-
-    def forward(self, x):
-        return self.head(self.convolution(x).view(-1, 1, *x.shape[2:]).reshape(len(x), -1))
-
-
 @pytest.mark.parametrize("network", [Viewed, Merged])
 def test_a_network_that_takes_views_stays_as_it_is(network):
-    load = partial(seeded, network)
+    load = partial(seeded, partial(network, 36, 5))
     x = torch.rand(2, 3, 6, 6, dtype=torch.float64)
     model = channels_last(load, x)()
     assert all(weight.is_contiguous() for weight in model.parameters())

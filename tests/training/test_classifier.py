@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from viewed_networks import Merged, Viewed
 
 import pag
 from pag.attacks.pgd import PGD
@@ -202,25 +203,6 @@ def test_training_channels_last_resumes_exactly(data, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
 
 
-class Viewed(nn.Module):
-    """Takes a view of activations, as most small networks do."""
-
-    def __init__(self):
-        super().__init__()
-        self.convolution, self.head = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(256, C)
-
-    def forward(self, x):
-        return self.head(self.convolution(x).view(len(x), -1))
-
-
-class Merged(Viewed):
-    """Takes one that of a single image can be taken in either order: each channel as an image of its own."""
-
-    def forward(self, x):
-        channels = self.convolution(x)
-        return self.head(channels.view(-1, 1, *x.shape[2:]).reshape(len(x), -1))
-
-
 class WhileTraining(Viewed):
     """Takes one in training mode alone."""
 
@@ -236,7 +218,7 @@ def test_a_network_that_takes_views_of_its_activations_is_trained_as_it_is(netwo
     coloured = Split(images, torch.arange(24) % C, torch.arange(24))
     recipe = Recipe(1, 8, ADAMW, Augmentation(1, True))
     with torch.random.fork_rng(devices=[]):
-        model = network()
+        model = network(64, C)
     train_classifier(model, coloured, coloured, OBJECTIVES[name], None, recipe, Run(4, "run"))
     assert model.convolution.weight.is_contiguous()
 
